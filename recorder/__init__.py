@@ -1,0 +1,1 @@
+"""The service: records pools into the journal. It never imports `query` or duckdb."""

@@ -1,0 +1,176 @@
+"""What the journal holds: entries, and the bodies they carry. Plain data, no I/O.
+
+A sequence number orders everything; a time is only a label (clocks step backwards). One entry is
+one thing that can be proven on its own: one event of a batch, one object of a baseline, one gap.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Detail = Mapping[str, str | int | float | bool | None]
+RECORDER = ""
+"""The pool name of entries that speak of the recorder itself."""
+
+
+class Operation(StrEnum):
+    """What an event says happened to its object, as on the wire."""
+
+    ADD = "add"
+    MOD = "mod"
+    DEL = "del"
+
+
+class Stream(StrEnum):
+    """How a pool is followed: every write (`event.next`) or last states (`event.from`)."""
+
+    REGISTER = "register"
+    FROM = "from"
+
+
+class GapCause(StrEnum):
+    """Why the recorder may have missed events."""
+
+    EVENTS_LOST = "events-lost"
+    IDS_MISSING = "ids-missing"
+    SESSION_LOST = "session-lost"
+    CONNECTION_LOST = "connection-lost"
+    SERVER_SILENT = "server-silent"
+    RECORDER_DIED = "recorder-died"
+    RECORDER_STOPPED = "recorder-stopped"
+
+
+class MarkName(StrEnum):
+    """The recorder's own life: what it did, as far as it matters to a reader of the journal."""
+
+    STARTED = "started"  # version, host name, process id
+    STOPPED = "stopped"  # why
+    CONNECTED = "connected"  # address, pool_uuid, user, codec, tls
+    REFUSED = "refused"  # a pool could not be recorded: error
+    REGISTERED = "registered"  # opens an epoch: next_event_id, stream
+    BASELINE_DONE = "baseline-done"  # classes, objects
+    CLASS_SKIPPED = "class-skipped"  # class, error: not part of the baselines of this epoch
+    REPAIRED = "repaired"  # bytes cut from a torn tail and where they are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One change, as the server told it.
+
+    `id` is dense and ascending inside an epoch of a `register` stream; in a `from` stream it is the
+    database generation (0 for messages). `server_at_s` is the server's clock in whole seconds, 0.0
+    where the stream has none. `cls` is the wire's lower-case class name. `snapshot` is the JSON
+    text of the record as sent; None where the server sends none (`del` of a `from` stream).
+    """
+
+    id: int
+    server_at_s: float
+    cls: str
+    operation: Operation
+    ref: str
+    snapshot: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineChunk:
+    """All objects of one class, read at once; `count` `BaselineRecord` entries follow directly.
+
+    `low` and `high` are `event.get_current_id` (the id that the next event will get) before and
+    after the read. The journal holds a chunk only after every event with an id below `high`.
+    In a `from` stream both are 0, and the chunk comes before every event of its epoch.
+    """
+
+    cls: str
+    low: int
+    high: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineRecord:
+    """One object of the baseline chunk before it, as the JSON text that the server sent."""
+
+    cls: str
+    ref: str
+    snapshot: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GapOpened:
+    """From here on events of this pool may have been missed.
+
+    `last_event_id` is that of the last event recorded before, None if the epoch had none.
+    `last_event_at_ns` is the time until which nothing was missed: the receipt of that event or, if
+    there was none, of the registration. `detail` is for people.
+    """
+
+    cause: GapCause
+    detail: str
+    last_event_id: int | None
+    last_event_at_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class GapClosed:
+    """A new baseline is complete: the state of the pool is known again.
+
+    `opened_seq` is the sequence number of the GapOpened. Nothing was missed after
+    `blind_until_ns`, the time at which the new registration was confirmed.
+    """
+
+    opened_seq: int
+    blind_until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A moment in the recorder's own life."""
+
+    name: MarkName
+    detail: Detail = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Nothing happened: makes the entries before it provably durable."""
+
+
+Body = Event | BaselineChunk | BaselineRecord | GapOpened | GapClosed | Mark | Heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entry that has no place in the journal yet."""
+
+    received_at_ns: int
+    pool: str
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A draft with its place: sequence numbers start at 1 and have no holes."""
+
+    seq: int
+    received_at_ns: int
+    pool: str
+    body: Body
+
+
+@dataclass(frozen=True, slots=True)
+class PoolTail:
+    """Where the journal stands with one pool, kept by the journal itself.
+
+    `pool_uuid` comes from the last CONNECTED mark; `epoch` is the seq of the last REGISTERED mark;
+    `last_event_*` are of the last event in that epoch; `open_gap` is the seq of a GapOpened that
+    nothing closed yet; `baselined` says that a baseline was completed at least once.
+    """
+
+    pool_uuid: str | None = None
+    epoch: int | None = None
+    last_event_id: int | None = None
+    last_event_at_ns: int | None = None
+    last_seq: int = 0
+    last_received_at_ns: int = 0
+    open_gap: int | None = None
+    baselined: bool = False
