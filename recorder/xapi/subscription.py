@@ -1,0 +1,195 @@
+"""The state machine of one pool's subscription: what each thing that happens puts in the journal.
+
+It sees what the server said and returns drafts; it never waits, reads a clock or asks for anything.
+
+    phase     happens      drafts                           next phase
+    --------  -----------  -------------------------------  ----------
+    OFFLINE   connected    Mark CONNECTED                   OFFLINE
+    OFFLINE   registered   Mark REGISTERED                  BASELINE
+    BASELINE  batch        Event ...                        BASELINE
+    BASELINE  chunk        BaselineChunk, BaselineRecord... BASELINE
+    BASELINE  baselined    Mark BASELINE_DONE, GapClosed    LIVE
+    LIVE      batch        Event ...                        LIVE
+    BASELINE  lost         GapOpened, unless one is open    OFFLINE
+    LIVE      lost         GapOpened, unless one is open    OFFLINE
+    OFFLINE   lost         nothing                          OFFLINE
+
+A REGISTERED mark opens an epoch. Inside an epoch of a `register` stream the ids of the events are
+dense (a session registered for `*` matches every event), so a hole is a counted loss.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from ..model import (
+    BaselineChunk,
+    BaselineRecord,
+    Body,
+    Detail,
+    Draft,
+    Event,
+    GapCause,
+    GapClosed,
+    GapOpened,
+    Mark,
+    MarkName,
+    PoolTail,
+    Stream,
+)
+
+
+class Phase(Enum):
+    """Where the subscription of a pool stands."""
+
+    OFFLINE = auto()
+    BASELINE = auto()
+    LIVE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One class, read between two readings of `event.get_current_id`: ids in [low, high)."""
+
+    cls: str
+    low: int
+    high: int
+    records: Mapping[str, bytes]
+
+
+class Subscription:
+    """The subscription of one pool, across sessions and restarts.
+
+    `tail` is where the journal stands with this pool; an open gap in it is continued.
+    """
+
+    def __init__(self, pool: str, tail: PoolTail) -> None:
+        self.pool = pool
+        self.phase = Phase.OFFLINE
+        self.drained_to = -1
+        """Every event with an id up to here was received."""
+        self._stream = Stream.REGISTER
+        self._expected_id_max = 0
+        self._last_event_id: int | None = tail.last_event_id
+        self._complete_until_ns: int | None = tail.last_event_at_ns or tail.last_received_at_ns
+        self._registered_at_ns = 0
+        self._was_recorded = tail.epoch is not None
+        self._gap: int | None = tail.open_gap
+
+    @property
+    def gap_is_open(self) -> bool:
+        """True while the state of the pool is not known."""
+        return self._gap is not None
+
+    def connected(self, detail: Detail, *, at_ns: int) -> list[Draft]:
+        """A login succeeded; `detail` says where, as whom and to which pool."""
+        assert self.phase is Phase.OFFLINE
+        return self._drafts([Mark(MarkName.CONNECTED, detail)], at_ns)
+
+    def registered(
+        self, stream: Stream, *, id_before: int, id_after: int, at_ns: int
+    ) -> list[Draft]:
+        """The server confirmed the registration.
+
+        `id_before` and `id_after` are `event.get_current_id` before and after the call: the first
+        event comes with an id between the two, or later with exactly `id_after`.
+        """
+        assert self.phase is Phase.OFFLINE
+        self.phase = Phase.BASELINE
+        self._stream = stream
+        self.drained_to = id_before - 1
+        self._expected_id_max = id_after
+        self._last_event_id = None
+        self._complete_until_ns = self._registered_at_ns = at_ns
+        detail = {"stream": stream.value, "next_event_id": id_after}
+        return self._drafts([Mark(MarkName.REGISTERED, detail)], at_ns)
+
+    def batch(self, events: Sequence[Event], *, at_ns: int) -> tuple[list[Draft], str | None]:
+        """One reply of the event call: return its drafts and, if ids are missing, which.
+
+        With a hole in the ids only the events before it are journaled. The caller declares the
+        epoch lost, and the baseline that follows tells what came of the others.
+        """
+        assert self.phase is not Phase.OFFLINE
+        hole = None
+        if self._stream is Stream.REGISTER:
+            events, hole = self._until_hole(events)
+        if events:
+            self._last_event_id = events[-1].id
+            self._complete_until_ns = at_ns
+        return self._drafts(events, at_ns), hole
+
+    def _until_hole(self, events: Sequence[Event]) -> tuple[Sequence[Event], str | None]:
+        for index, event in enumerate(events):
+            if event.id > self._expected_id_max:
+                missing = f"events {self._expected_id_max} to {event.id - 1} never came"
+                return events[:index], missing
+            # The server reads the id outside its lock: an id may repeat, it never leaps back.
+            self._expected_id_max = max(self._expected_id_max, event.id + 1)
+            self.drained_to = max(self.drained_to, event.id)
+        return events, None
+
+    def may_write(self, chunk: Chunk) -> bool:
+        """True once every event with an id below the chunk's `high` was received.
+
+        The journal then holds ids in ascending order, so that its reader never has to look ahead
+        to know whether an event is older or newer than the chunk.
+        """
+        return self._stream is Stream.FROM or self.drained_to >= chunk.high - 1
+
+    def chunk(self, chunk: Chunk, *, at_ns: int) -> list[Draft]:
+        """All objects of one class were read; `may_write` must hold."""
+        assert self.phase is Phase.BASELINE
+        assert self.may_write(chunk)
+        head = BaselineChunk(chunk.cls, chunk.low, chunk.high, len(chunk.records))
+        bodies: list[Body] = [head]
+        bodies += [BaselineRecord(chunk.cls, ref, raw) for ref, raw in chunk.records.items()]
+        return self._drafts(bodies, at_ns)
+
+    def class_skipped(self, cls: str, error: str, *, at_ns: int) -> list[Draft]:
+        """The server would not let this class be read."""
+        detail = {"class": cls, "error": error}
+        return self._drafts([Mark(MarkName.CLASS_SKIPPED, detail)], at_ns)
+
+    def baselined(self, *, classes: int, objects: int, at_ns: int) -> list[Draft]:
+        """The last chunk of the baseline is written: the state of the pool is known again."""
+        assert self.phase is Phase.BASELINE
+        self.phase = Phase.LIVE
+        detail = {"classes": classes, "objects": objects}
+        bodies: list[Body] = [Mark(MarkName.BASELINE_DONE, detail)]
+        if self._gap is not None:
+            bodies.append(GapClosed(self._gap, self._registered_at_ns))
+        self._gap = None
+        return self._drafts(bodies, at_ns)
+
+    def refused(self, error: str, *, at_ns: int) -> list[Draft]:
+        """The pool cannot be recorded for a reason that only its operator can change."""
+        return self._drafts([Mark(MarkName.REFUSED, {"error": error})], at_ns)
+
+    def lost(self, cause: GapCause, detail: str, *, at_ns: int) -> list[Draft]:
+        """The epoch ended; events may be missed from the last one received on.
+
+        Where a draft is returned, `gap_opened` must be told the seq that the journal gave it.
+        """
+        was, self.phase = self.phase, Phase.OFFLINE
+        if was is Phase.OFFLINE or self._gap is not None:
+            return []
+        opened = GapOpened(cause, detail, self._last_event_id, self._complete_until_ns)
+        return self._drafts([opened], at_ns)
+
+    def died(self, *, at_ns: int) -> list[Draft]:
+        """The recorder starts, and the one before it left no word of its end."""
+        if not self._was_recorded or self._gap is not None:
+            return []
+        detail = "the recorder ended without a clean stop"
+        opened = GapOpened(
+            GapCause.RECORDER_DIED, detail, self._last_event_id, self._complete_until_ns
+        )
+        return self._drafts([opened], at_ns)
+
+    def gap_opened(self, seq: int) -> None:
+        """The journal holds the GapOpened of this pool at `seq`."""
+        self._gap = seq
+
+    def _drafts(self, bodies: Sequence[Body], at_ns: int) -> list[Draft]:
+        return [Draft(at_ns, self.pool, body) for body in bodies]

@@ -1,0 +1,104 @@
+"""The configuration file: what is accepted, and the exact words for what is not."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from recorder import config
+from recorder.errors import ConfigError
+from recorder.model import Stream
+
+ANNOTATED = Path(__file__).parents[2] / "config" / "recorder.toml"
+POOL = '[[pools]]\nname = "lab"\naddresses = ["https://xen1"]\npassword_env = "LAB"\n'
+
+
+def refusal(text: str, folder: Path) -> str:
+    file = folder / "r.toml"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as refused:
+        config.load(file)
+    return str(refused.value).replace(f"{file}: ", "")
+
+
+def test_annotated_file_loads_and_shows_the_defaults() -> None:
+    """What config/recorder.toml shows under [limits] are the defaults, and all of them."""
+    loaded = config.load(ANNOTATED)
+    assert loaded.limits == config.Limits()
+    assert loaded.pools[0].stream is Stream.REGISTER
+    assert loaded.data == config.DEFAULT_DATA
+
+
+@pytest.mark.parametrize("struct", [config.Config, config.Pool, config.Tls, config.Limits])
+def test_annotated_file_explains_every_key(struct: type[msgspec.Struct]) -> None:
+    """Every key that is accepted stands in the annotated file."""
+    text = ANNOTATED.read_text(encoding="utf-8")
+    assert [name for name in struct.__struct_fields__ if name not in text] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no pool to record: add a [[pools]] table"),
+        ("pols = 3", "unknown key pols; did you mean 'pools'?"),
+        (POOL + 'colour = "red"', "unknown key pools[0].colour; known: name, addresses, user,"),
+        (POOL + 'tls.fingerprnt = "ab"', "unknown key pools[0].tls.fingerprnt; did you mean"),
+        ("[limits]\nsilence = 3\n" + POOL, "unknown key limits.silence; did you mean 'silence_s'?"),
+        ("[limits]\nsilence_s = 0\n" + POOL, "limits.silence_s: must be more than 0"),
+        (POOL + POOL, "pools[1].name: 'lab' is used twice"),
+        (POOL.replace('"lab"', '"a b"'), "pools[0].name: 'a b' is not a name"),
+        (POOL.replace('"lab"', "7"), "pools[0].name: Expected `str`, got `int`"),
+        (POOL.replace('["https://xen1"]', "[]"), "pools[0].addresses: give at least one"),
+        (POOL.replace("password_env", "# "), "pools[0]: give one of password_file, password_env"),
+        (POOL + 'password_file = "x"', "pools[0]: give one of password_file, password_env"),
+        (POOL + 'tls = {ca_file = "x", verify = false}', "pools[0].tls: give one of ca_file,"),
+        (POOL + 'stream = "next"', "pools[0].stream: Invalid enum value 'next'"),
+        ("pools = ", "not valid TOML: Invalid value (at end of document)"),
+    ],
+)
+def test_mistake_is_named_with_its_key(text: str, message: str, tmp_path: Path) -> None:
+    """Every mistake is answered with the file, the key and what to do."""
+    assert refusal(text, tmp_path).startswith(message)
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    """A configuration that is not there is said to be so."""
+    with pytest.raises(ConfigError, match=r"no\.toml: cannot be read: No such file or directory"):
+        config.load(tmp_path / "no.toml")
+
+
+def pool(**changes: object) -> config.Pool:
+    base = config.Pool(name="lab", addresses=("https://xen1",))
+    return msgspec.structs.replace(base, **changes)
+
+
+def test_password_comes_from_a_file_without_its_newline(tmp_path: Path) -> None:
+    """A trailing newline, as editors leave it, is not part of the password."""
+    file = tmp_path / "p"
+    file.write_text("s p a c e \n", encoding="utf-8")
+    assert config.password_of(pool(password_file=file)) == "s p a c e "
+
+
+def test_password_comes_from_the_environment() -> None:
+    """The variable is named by the configuration."""
+    assert config.password_of(pool(password_env="LAB"), {"LAB": "secret"}) == "secret"
+
+
+def test_password_comes_from_a_systemd_credential(tmp_path: Path) -> None:
+    """systemd gives the folder of credentials in CREDENTIALS_DIRECTORY."""
+    (tmp_path / "lab").write_text("secret", encoding="utf-8")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    assert config.password_of(pool(password_credential="lab"), environ) == "secret"
+
+
+def test_missing_password_is_named_by_its_source(tmp_path: Path) -> None:
+    """The message says where a password was looked for."""
+    with pytest.raises(ConfigError, match="the environment variable LAB is not set"):
+        config.password_of(pool(password_env="LAB"), {})
+    with pytest.raises(ConfigError, match="CREDENTIALS_DIRECTORY is not set"):
+        config.password_of(pool(password_credential="lab"), {})
+    with pytest.raises(ConfigError, match=r"password file .*none cannot be read: No such file"):
+        config.password_of(pool(password_file=tmp_path / "none"))
+    (tmp_path / "empty").touch()
+    with pytest.raises(ConfigError, match=r"empty is empty"):
+        config.password_of(pool(password_file=tmp_path / "empty"))
