@@ -1,0 +1,211 @@
+"""One connection of a session: calls in, typed answers out, by either codec.
+
+A connection that ended is made again at the next call; a session that ended is not.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from typing import TypeVar
+
+import trio
+
+from .address import Address
+from .config import Limits
+from .errors import ProtocolError, TransportError, XapiFault
+from .model import Event
+from .threads import RunSync
+from .tls import TlsPolicy
+from .transport import Connection, Dial, HttpRefused, connect
+from .xapi import jsonrpc, xmlrpc
+from .xapi.jsonrpc import FromReply, Param
+
+T = TypeVar("T")
+
+Failure = TransportError | ProtocolError | XapiFault
+FAILURES = (TransportError, ProtocolError, XapiFault)
+
+LOGIN_TIMEOUT_S = 20.0
+"""A refused login takes up to 5 s, and logins queue behind each other."""
+
+IDLE_S_MAX = 300.0
+"""A connection unused for longer is not trusted: a firewall may have forgotten it."""
+
+INLINE_BYTES_MAX = 256 * 1024
+"""A larger answer is decoded in a thread: as XML it would hold the event loop for 25 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """How calls are written. Whatever the codec, answers become the text of a JSON-RPC reply."""
+
+    name: str
+    path: str
+    content_type: str
+    encode: Callable[[str, Sequence[Param], int], bytes]
+    to_json: Callable[[bytes, str], bytes]
+
+
+JSON = Codec(
+    "json-rpc",
+    "/jsonrpc",
+    "application/json",
+    lambda method, params, call_id: jsonrpc.encode(method, params, call_id=call_id),
+    lambda body, _: body,
+)
+XML = Codec(
+    "xml-rpc",
+    "/",
+    "text/xml",
+    lambda method, params, _: xmlrpc.encode(method, params),
+    xmlrpc.to_json,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The way to one host: what it takes to open another connection to it."""
+
+    address: Address
+    tls: TlsPolicy
+    dial: Dial | None
+    limits: Limits
+    run_sync: RunSync
+
+
+class Line:
+    """One connection of a session; calls on it wait for each other.
+
+    Errors of every call: TransportError, ProtocolError, XapiFault. Without `timeout_s` a call has
+    the limit `call_timeout_s`, except `next_events`.
+    """
+
+    def __init__(self, route: Route, codec: Codec, ref: str = "") -> None:
+        """Prepare a line; nothing is opened yet."""
+        self._route = route
+        self._codec = codec
+        self._ref = ref
+        self._lock = trio.Lock()
+        self._ids = count(1)
+        self._connection: Connection | None = None
+        self._used_at_s = 0.0
+
+    async def call(
+        self, method: str, *params: Param, returns: type[T], timeout_s: float | None = None
+    ) -> T:
+        """Call a method with the session ref before `params`; the answer is a `returns`."""
+        return await self._ask(method, params, partial(jsonrpc.decode, returns=returns), timeout_s)
+
+    async def next_events(self, timeout_s: float | None = None) -> list[Event]:
+        """Wait for the next batch of `event.next`; without `timeout_s` the caller bounds the wait.
+
+        An answer that is lost on the way is lost for good.
+        """
+        unbounded = float("inf") if timeout_s is None else timeout_s
+        return await self._ask("event.next", (), jsonrpc.decode_events, unbounded)
+
+    async def events_from(
+        self, classes: Sequence[str], token: str, server_timeout_s: float
+    ) -> FromReply:
+        """Ask `event.from`; the server answers after `server_timeout_s` even without events."""
+        params = (list(classes), token, float(server_timeout_s))
+        timeout_s = server_timeout_s + self._route.limits.call_timeout_s
+        return await self._ask("event.from", params, jsonrpc.decode_from, timeout_s)
+
+    async def get_all_records(self, cls: str) -> dict[str, bytes]:
+        """Return all records of a class (`VM`) by ref, each as the JSON text that came."""
+        return await self._ask(f"{cls}.get_all_records", (), jsonrpc.decode_records, None)
+
+    async def list_methods(self) -> list[str]:
+        """Return the names of all methods of the server."""
+        decode = partial(jsonrpc.decode, returns=list[str])
+        return await self._send("system.listMethods", (), decode, None)
+
+    async def log_in(self, user: str, password: str, originator: str) -> None:
+        """Log in; from now on calls carry the session ref. Raises XapiFault as the server does."""
+        params = (user, password, "1.0", originator)
+        method = "session.login_with_password"
+        decode = partial(jsonrpc.decode, returns=str)
+        try:
+            self._ref = await self._send(method, params, decode, LOGIN_TIMEOUT_S)
+        except FAILURES as error:
+            # The causes are dropped with the text: they may quote it.
+            raise without(error, password) from None
+
+    async def open(self) -> None:
+        """Connect now, rather than at the first call."""
+        async with self._lock:
+            await self._connected()
+
+    async def aclose(self) -> None:
+        """Close the connection at once."""
+        if self._connection is not None:
+            await self._connection.aclose()
+
+    async def _ask(
+        self,
+        method: str,
+        params: Sequence[Param],
+        decode: Callable[[bytes], T],
+        timeout_s: float | None,
+    ) -> T:
+        try:
+            return await self._send(method, (self._ref, *params), decode, timeout_s)
+        except FAILURES as error:
+            clean = without(error, self._ref)
+            if clean is error:
+                raise
+            raise clean from None
+
+    async def _send(
+        self,
+        method: str,
+        params: Sequence[Param],
+        decode: Callable[[bytes], T],
+        timeout_s: float | None,
+    ) -> T:
+        limit_s = self._route.limits.call_timeout_s if timeout_s is None else timeout_s
+        async with self._lock:
+            connection = await self._connected()
+            call = self._codec.encode(method, params, next(self._ids))
+            body = await connection.post(
+                self._codec.path, self._codec.content_type, call, timeout_s=limit_s
+            )
+            self._used_at_s = trio.current_time()
+        read = partial(_read, self._codec, method, body, decode)
+        return await self._route.run_sync(read) if len(body) > INLINE_BYTES_MAX else read()
+
+    async def _connected(self) -> Connection:
+        idle_s = trio.current_time() - self._used_at_s
+        if self._connection is not None and self._connection.usable and idle_s < IDLE_S_MAX:
+            return self._connection
+        await self.aclose()
+        route = self._route
+        self._connection = await connect(
+            route.address, route.tls, timeout_s=route.limits.connect_timeout_s, dial=route.dial
+        )
+        self._used_at_s = trio.current_time()
+        return self._connection
+
+
+def _read(codec: Codec, method: str, body: bytes, decode: Callable[[bytes], T]) -> T:
+    return decode(codec.to_json(body, method))
+
+
+def without(error: Failure, secret: str) -> Failure:
+    """Return the error without `secret`, in case that the host sent it back to us."""
+    params = error.params if isinstance(error, XapiFault) else ()
+    if not secret or not any(secret in text for text in (str(error), *params)):
+        return error
+    return retold(error, str(error).replace(secret, "***"), secret)
+
+
+def retold(error: Failure, text: str, secret: str = "") -> Failure:
+    """Return an error of the same kind that says `text`."""
+    if isinstance(error, XapiFault):
+        params = tuple(one.replace(secret, "***") if secret else one for one in error.params)
+        return type(error)(error.code, params, shown=text)
+    if isinstance(error, HttpRefused):
+        return HttpRefused(text, status=error.status)
+    return type(error)(text)

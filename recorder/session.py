@@ -1,0 +1,194 @@
+"""A session with a pool: log in at its master, listen, log out.
+
+Nothing here logs in again by itself: a new session has lost its registration for events, and what
+that means for the record is for the watch to say.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import trio
+
+from .address import Address
+from .config import Limits
+from .errors import LoginRefused, ProtocolError, TransportError, XapiFault
+from .line import FAILURES, JSON, XML, Codec, Failure, Line, Route, retold
+from .threads import RunSync
+from .tls import TlsPolicy
+from .transport import Dial
+from .xapi import faults
+
+__all__ = ["Credentials", "Line", "Session", "open_session"]
+
+ORIGINATOR = "xentrail"
+"""The server counts sessions by originator; "" would share a bucket of 400 with everyone else."""
+
+REDIRECTS_MAX = 3
+LOGOUT_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who logs in. The password is in no repr."""
+
+    user: str
+    password: str = field(repr=False)
+
+
+class Session(Line):
+    """A line that is logged in; its calls share one connection, and `open_line` gives others."""
+
+    @property
+    def address(self) -> Address:
+        """The address of the master that this session is with."""
+        return self._route.address
+
+    @property
+    def codec(self) -> str:
+        """`json-rpc`, or `xml-rpc` for a host that knows no other."""
+        return self._codec.name
+
+    @asynccontextmanager
+    async def open_line(self) -> AsyncIterator[Line]:
+        """Open another connection of this session, for a blocked call; closed on leaving."""
+        line = Line(self._route, self._codec, self._ref)
+        try:
+            await line.open()
+            yield line
+        finally:
+            await line.aclose()
+
+    async def register(self, classes: Sequence[str]) -> None:
+        """Subscribe this session to events of `classes` (`*` is all)."""
+        await self.call("event.register", list(classes), returns=str)
+
+    async def unregister(self, classes: Sequence[str]) -> None:
+        """Take a subscription back; the session is registered afterwards, if to nothing."""
+        await self.call("event.unregister", list(classes), returns=str)
+
+    async def current_id(self) -> int:
+        """Return the id that the next event will get."""
+        return await self.call("event.get_current_id", returns=int)
+
+    async def inject(self, cls: str, ref: str) -> str:
+        """Touch an object; return a token lower than that of any later `event.from`.
+
+        `cls` is the exact class name (`VM`, `pool`). The touch is told as a `mod` to everyone.
+        """
+        return await self.call("event.inject", cls, ref, returns=str)
+
+    async def log_out(self) -> None:
+        """End the session and close the connection, within LOGOUT_TIMEOUT_S whatever happens."""
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + LOGOUT_TIMEOUT_S):
+            try:
+                await self.call("session.logout", returns=str)
+            except FAILURES:
+                # The session is gone already, or the host is: then it ends there by itself.
+                return
+            finally:
+                await self.aclose()
+
+
+@asynccontextmanager
+async def open_session(
+    addresses: Sequence[Address],
+    tls: TlsPolicy,
+    credentials: Credentials,
+    *,
+    originator: str = ORIGINATOR,
+    dial: Dial | None = None,
+    limits: Limits | None = None,
+    run_sync: RunSync = trio.to_thread.run_sync,
+) -> AsyncIterator[Session]:
+    """Log in at the master that the first usable address leads to; log out on leaving.
+
+    Raises LoginRefused at once: another address would count as one more wrong password. Otherwise
+    every address is tried; the error then names each with its reason, and is a TransportError if
+    any of them may come back by itself. `dial` and `run_sync` replace the network and the thread
+    that decodes large answers.
+    """
+    routes = [Route(one, tls, dial, limits or Limits(), run_sync) for one in addresses]
+    session = await _first(routes, credentials, originator)
+    try:
+        yield session
+    finally:
+        await session.log_out()
+
+
+async def _first(routes: Sequence[Route], credentials: Credentials, originator: str) -> Session:
+    errors: list[Failure] = []
+    for route in routes:
+        try:
+            return await _follow(route, credentials, originator)
+        except LoginRefused:
+            raise
+        except FAILURES as error:
+            errors.append(_named(error, route.address))
+    if len(errors) == 1:
+        raise errors[0]
+    raise _all_failed(errors)
+
+
+async def _follow(route: Route, credentials: Credentials, originator: str) -> Session:
+    """Log in where `route` leads, from member to master."""
+    first = route.address
+    for _ in range(1 + REDIRECTS_MAX):
+        try:
+            return await _log_in(route, credentials, originator)
+        except XapiFault as fault:
+            master = faults.is_slave(fault)
+            if master is None:
+                raise _explained(fault, route.address, credentials.user) from fault
+            route = replace(route, address=route.address.with_host(master))
+    raise TransportError(
+        f"{first} leads from member to member, {REDIRECTS_MAX} times, and to no master;"
+        " the pool may be choosing a new one"
+    )
+
+
+async def _log_in(route: Route, credentials: Credentials, originator: str) -> Session:
+    """Log in with the codec that the host knows: one without /jsonrpc answers no JSON there."""
+    try:
+        return await _log_in_with(JSON, route, credentials, originator)
+    except ProtocolError:
+        return await _log_in_with(XML, route, credentials, originator)
+
+
+async def _log_in_with(
+    codec: Codec, route: Route, credentials: Credentials, originator: str
+) -> Session:
+    session = Session(route, codec)
+    try:
+        await session.log_in(credentials.user, credentials.password, originator)
+    except BaseException:
+        await session.aclose()
+        raise
+    return session
+
+
+def _explained(fault: XapiFault, address: Address, user: str) -> XapiFault:
+    """Return the fault of a login as a sentence for the operator."""
+    said = " ".join(fault.params[1:]) or fault.code
+    if fault.code == "SESSION_AUTHORIZATION_FAILED":
+        text = f"{address} knows user {user!r}, who has no role in this pool ({said}); grant one"
+    elif faults.is_login_refused(fault):
+        text = f"{address} refuses user {user!r} ({said}); check user and password of this pool"
+    elif faults.is_emergency(fault):
+        text = f"{address} is starting or cut off from its pool: {fault}"
+        return XapiFault(fault.code, fault.params, shown=text)
+    else:
+        return XapiFault(fault.code, fault.params, shown=f"{address} refuses the login: {fault}")
+    return LoginRefused(fault.code, fault.params, shown=text)
+
+
+def _named(error: Failure, address: Address) -> Failure:
+    """Make sure that an error names the address that was configured, and not only the master."""
+    text = str(error)
+    return error if str(address) in text else retold(error, f"{address}: {text}")
+
+
+def _all_failed(errors: Sequence[Failure]) -> Failure:
+    text = "; ".join(str(error) for error in errors)
+    passing = [error for error in errors if error.retryable]
+    return retold((passing or errors)[0], f"no address of this pool works: {text}")

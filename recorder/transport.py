@@ -1,0 +1,277 @@
+"""Bytes to a host and back: h11 over TLS, TCP or a unix socket. The only socket code of the client.
+
+It knows nothing of XAPI. Foreign exceptions end here: what leaves are the errors of xentrail.
+"""
+
+import hashlib
+import html
+import math
+import os
+import re
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version
+
+import h11
+import trio
+
+from .address import Address
+from .errors import ProtocolError, TransportError
+from .tls import UNCHECKED, TlsPolicy
+
+__all__ = ["Address", "Connection", "Dial", "HttpRefused", "TlsPolicy", "connect"]
+
+Dial = Callable[[Address], Awaitable[trio.abc.Stream]]
+"""Opens a stream to an address, TLS included. Raises OSError or TransportError."""
+
+REPLY_BYTES_MAX = 256 * 1024 * 1024
+"""Six times the largest reply to expect: the whole state of 1,000 VMs is 15 to 40 MB."""
+
+HEADER_BYTES_MAX = 64 * 1024
+READ_BYTES = 256 * 1024
+REASON_CHARS_MAX = 200
+USER_AGENT = f"xentrail/{version('xentrail')}"
+
+
+class HttpRefused(ProtocolError):
+    """A host answered a call with an HTTP status other than 200."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        """`status` is the HTTP status."""
+        super().__init__(message)
+        self.status = status
+
+
+class Connection:
+    """One HTTP/1.1 connection, kept alive between calls; one call at a time.
+
+    Whoever made it closes it. After any error it is closed and of no more use.
+    """
+
+    def __init__(self, stream: trio.abc.Stream, address: Address) -> None:
+        """Take over `stream`, which leads to `address`."""
+        self.address = address
+        self._stream = stream
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEADER_BYTES_MAX)
+        self._busy = False
+        self._answered = False
+        self._usable = True
+
+    @property
+    def usable(self) -> bool:
+        """Tell whether another call can be sent, as far as is known here."""
+        return self._usable
+
+    async def post(
+        self, path: str, content_type: str, body: bytes, *, timeout_s: float | None
+    ) -> bytes:
+        """Send a call and return the body of the answer, at most REPLY_BYTES_MAX bytes.
+
+        Without `timeout_s` the caller bounds the wait. Raises TransportError if the connection ends
+        early or the time is up, HttpRefused for another status than 200, ProtocolError for an
+        answer that is not HTTP or too large.
+        """
+        assert not self._busy, "one call at a time"
+        if not self._usable:
+            raise TransportError(f"the connection to {self.address} is closed")
+        self._busy, self._answered = True, False
+        done = False
+        try:
+            with trio.fail_after(math.inf if timeout_s is None else timeout_s):
+                reply = await self._exchange(path, content_type, body)
+            done = self._next_cycle()
+            return self._accepted(path, *reply)
+        except trio.TooSlowError as error:
+            raise TransportError(
+                f"{self.address} did not answer within {timeout_s:g} s; the host may be overloaded"
+            ) from error
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            raise TransportError(f"lost the connection to {self.address}: {_why(error)}") from error
+        except h11.RemoteProtocolError as error:
+            raise self._protocol_error(error) from error
+        finally:
+            self._busy = False
+            if not done:
+                await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the connection at once, without a good-bye: never waits for the host."""
+        self._usable = False
+        await trio.aclose_forcefully(self._stream)
+
+    async def _exchange(self, path: str, content_type: str, body: bytes) -> tuple[int, bytes]:
+        request = h11.Request(
+            method="POST",
+            target=path,
+            headers=[
+                ("Host", self._host_header()),
+                ("User-Agent", USER_AGENT),
+                ("Content-Type", content_type),
+                ("Content-Length", str(len(body))),
+            ],
+        )
+        events = (request, h11.Data(data=body), h11.EndOfMessage())
+        await self._stream.send_all(b"".join(self._http.send(event) or b"" for event in events))
+        return await self._receive()
+
+    async def _receive(self) -> tuple[int, bytes]:
+        status = 0
+        pieces: list[bytes | bytearray] = []
+        size = 0
+        while True:
+            event = self._http.next_event()
+            if event is h11.NEED_DATA:
+                data = await self._stream.receive_some(READ_BYTES)
+                self._answered = self._answered or bool(data)
+                self._http.receive_data(bytes(data))
+            elif isinstance(event, h11.Response):
+                status = event.status_code
+                size_told = dict(event.headers).get(b"content-length", b"0")
+                self._check_size(int(size_told))
+            elif isinstance(event, h11.Data):
+                size += len(event.data)
+                self._check_size(size)
+                pieces.append(event.data)
+            elif isinstance(event, h11.EndOfMessage):
+                return status, b"".join(pieces)
+            elif isinstance(event, h11.ConnectionClosed):
+                raise self._ended_early()
+
+    def _check_size(self, size: int) -> None:
+        if size > REPLY_BYTES_MAX:
+            raise ProtocolError(
+                f"{self.address} sends an answer of {size} bytes or more;"
+                f" the limit is {REPLY_BYTES_MAX}"
+            )
+
+    def _next_cycle(self) -> bool:
+        """Make ready for the next call; False if the host wants to close, or said too much."""
+        states = {self._http.our_state, self._http.their_state}
+        if states != {h11.DONE} or self._http.trailing_data[0]:
+            return False
+        self._http.start_next_cycle()
+        return True
+
+    def _accepted(self, path: str, status: int, body: bytes) -> bytes:
+        if status == 200:
+            return body
+        reason = _plain(body)
+        said = f": {reason}" if reason else ""
+        raise HttpRefused(f"{self.address}{path} answers HTTP {status}{said}", status=status)
+
+    def _protocol_error(self, error: h11.RemoteProtocolError) -> TransportError | ProtocolError:
+        if self._http.trailing_data[1]:
+            return self._ended_early()
+        return ProtocolError(f"{self.address} does not answer in HTTP: {error}")
+
+    def _ended_early(self) -> TransportError:
+        when = "in the middle of" if self._answered else "without"
+        return TransportError(f"{self.address} closed the connection {when} an answer")
+
+    def _host_header(self) -> str:
+        if self.address.scheme == "unix":
+            return "localhost"
+        return str(self.address).partition("://")[2]
+
+
+async def connect(
+    address: Address, tls: TlsPolicy, *, timeout_s: float, dial: Dial | None = None
+) -> Connection:
+    """Open a connection to `address`, its certificate checked; the caller closes it.
+
+    `dial` replaces everything below HTTP. Raises TransportError if the host is not reached in
+    `timeout_s`, CertificateRefused if `tls` does not vouch for it, ConfigError for an unusable
+    CA file.
+    """
+    try:
+        with trio.fail_after(timeout_s):
+            stream = await (_dial(address, tls) if dial is None else dial(address))
+    except trio.TooSlowError as error:
+        raise _unreachable(address, f"no answer within {timeout_s:g} s") from error
+    except OSError as error:
+        raise _unreachable(address, _reason(error)) from error
+    except trio.BrokenResourceError as error:
+        raise _unreachable(address, _why(error)) from error
+    return Connection(stream, address)
+
+
+async def _dial(address: Address, tls: TlsPolicy) -> trio.abc.Stream:
+    if address.scheme == "unix":
+        return await trio.open_unix_socket(address.path)
+    stream = await trio.open_tcp_stream(address.host, address.port)
+    if address.scheme == "http":
+        return stream
+    secure = trio.SSLStream(
+        stream, tls.context(), server_hostname=address.host, https_compatible=True
+    )
+    try:
+        await secure.do_handshake()
+        tls.check(address, secure.getpeercert(binary_form=True) or b"")
+    except trio.BrokenResourceError as error:
+        await trio.aclose_forcefully(secure)
+        if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+            presented = await _presented(address)
+            raise tls.refusal(address, error.__cause__.verify_message, presented) from error
+        raise
+    except BaseException:
+        await trio.aclose_forcefully(secure)
+        raise
+    return secure
+
+
+async def _presented(address: Address) -> bytes | None:
+    """Return the SHA-256 digest of what a host shows, for the message that refuses it.
+
+    A failed handshake does not give the certificate away, so this asks again without checking;
+    nothing is sent on that connection.
+    """
+    try:
+        stream = await trio.open_tcp_stream(address.host, address.port)
+        context = UNCHECKED.context()
+        secure = trio.SSLStream(stream, context, server_hostname=address.host)
+        try:
+            await secure.do_handshake()
+            return hashlib.sha256(secure.getpeercert(binary_form=True) or b"").digest()
+        finally:
+            await trio.aclose_forcefully(secure)
+    except (OSError, trio.BrokenResourceError):
+        # The refusal is reported either way; it only loses the fingerprint.
+        return None
+
+
+def _unreachable(address: Address, reason: str) -> TransportError:
+    return TransportError(
+        f"cannot reach {address}: {reason}; check the address and that the host is up"
+    )
+
+
+def _reason(error: OSError) -> str:
+    """Say in words why no connection was made; trio wraps one error an IP address tried."""
+    if isinstance(error.__cause__, BaseExceptionGroup):
+        first = error.__cause__.exceptions[0]
+        return _reason(first) if isinstance(first, OSError) else str(first)
+    if isinstance(error, socket.gaierror):
+        return "its name cannot be resolved"
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno).lower()
+    return error.strerror or str(error)
+
+
+def _why(error: BaseException) -> str:
+    """Say what is under a broken stream."""
+    cause = error.__cause__
+    if isinstance(cause, ssl.SSLError):
+        return f"TLS failed ({cause.reason or cause})"
+    if isinstance(cause, OSError):
+        return _reason(cause)
+    return "the host closed it"
+
+
+def _plain(body: bytes) -> str:
+    """Return the reason inside an HTML error page as one short line."""
+    text = body[:HEADER_BYTES_MAX].decode("utf-8", "replace")
+    text = text.rpartition("Additional information")[2]
+    text = html.unescape(re.sub("<[^>]*>", " ", text))
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(printable.split())[:REASON_CHARS_MAX]
