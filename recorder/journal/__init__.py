@@ -1,0 +1,1 @@
+"""The journal: append-only, crash-safe, tamper-evident. The only seam between the two halves."""

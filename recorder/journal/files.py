@@ -1,0 +1,100 @@
+"""The only code of the journal that touches a disk, so that tests can make every call fail.
+
+Nothing is decided here, and nothing is retried: each method is one thing asked of the system.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+from io import BufferedReader, FileIO
+from pathlib import Path
+
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+_MODE = 0o640  # The journal holds what pools say of themselves: not for every user of the machine.
+
+
+class Disk:
+    """The real disk. Methods raise OSError; file descriptors are closed by their caller."""
+
+    def make_folder(self, folder: Path) -> None:
+        """Create `folder` and its parents where missing, durably."""
+        missing = [part for part in (folder, *folder.parents) if not part.exists()]
+        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        for part in missing:
+            self.sync_folder(part.parent)
+
+    def lock(self, path: Path) -> int | None:
+        """Take the lock file `path` and return its descriptor, or None if it is taken."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        except OSError:
+            os.close(fd)
+            raise
+        return fd
+
+    def names(self, folder: Path) -> list[str]:
+        """Return the names in `folder`, in no order; an empty list if there is no such folder."""
+        with contextlib.suppress(FileNotFoundError):
+            return os.listdir(folder)  # noqa: PTH208 - names are wanted, not paths
+        return []
+
+    def open_read(self, path: Path) -> BufferedReader:
+        """Open `path` for reading; the caller closes it."""
+        return BufferedReader(FileIO(path), buffer_size=1 << 20)
+
+    def create(self, path: Path) -> int:
+        """Create the file `path`, which must not exist, for appending."""
+        return os.open(path, _APPEND | os.O_CREAT | os.O_EXCL, _MODE)
+
+    def open_append(self, path: Path) -> int:
+        """Open the existing file `path` for appending."""
+        return os.open(path, _APPEND)
+
+    def write(self, fd: int, data: memoryview) -> int:
+        """Append and return how many bytes were taken, which may be fewer than given."""
+        return os.write(fd, data)
+
+    def rewrite(self, path: Path, offset: int, data: bytes) -> None:
+        """Write `data` over what is at `offset` and sync it."""
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            view = memoryview(data)
+            while view:
+                taken = os.pwrite(fd, view, offset)
+                view, offset = view[taken:], offset + taken
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+
+    def sync(self, fd: int) -> None:
+        """Return once every byte written to `fd`, and its length, is durable."""
+        os.fdatasync(fd)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Return once the names in `folder` are durable."""
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def truncate(self, fd: int, size: int) -> None:
+        """Cut the file to `size` bytes."""
+        os.ftruncate(fd, size)
+
+    def remove(self, path: Path) -> None:
+        """Remove the file `path`."""
+        path.unlink()
+
+    def close(self, fd: int) -> None:
+        """Close a descriptor, which also releases its lock."""
+        os.close(fd)
+
+    def fresh_id(self) -> bytes:
+        """Return 16 random bytes that name a new journal."""
+        return secrets.token_bytes(16)

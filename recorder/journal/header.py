@@ -1,0 +1,119 @@
+"""The header of a segment: whose journal it is, where it continues, and where each pool stands."""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from zlib import crc32
+
+import msgpack
+
+from ..errors import JournalError
+from ..model import PoolTail
+from .chain import CHAIN_BYTES
+from .tails import tails_from_plain, tails_to_plain
+
+MAGIC = b"xentrail"
+FORMAT_VERSION = 1
+PREFIX = struct.Struct("<8sIII")  # magic, length, ~length, crc32 of the msgpack map that follows
+HEADER_BYTES_MAX = 16 * 1024 * 1024  # about 100,000 pools of 150 bytes
+_ONES = 0xFFFFFFFF
+_ID_BYTES = 16
+
+
+class HeaderDamaged(ValueError):
+    """The bytes are not the header of a segment."""
+
+
+class NewerFormat(JournalError):
+    """The journal was written by a newer xentrail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """The bytes of an earlier segment that this journal goes on without; sha256 pins them."""
+
+    segment: int
+    offset: int
+    size: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a segment says of itself. `tails` are those before its first entry."""
+
+    journal_id: bytes
+    number: int
+    first_seq: int
+    prev_chain: bytes
+    created_ns: int
+    tails: Mapping[str, PoolTail] = field(default_factory=dict)
+    damage: Damage | None = None
+
+
+def pack_header(header: Header) -> bytes:
+    """Return the bytes of a header, magic included."""
+    damage = header.damage
+    plain = {
+        "format": FORMAT_VERSION,
+        "journal": header.journal_id,
+        "segment": header.number,
+        "first_seq": header.first_seq,
+        "prev_chain": header.prev_chain,
+        "created_ns": header.created_ns,
+        "tails": tails_to_plain(header.tails),
+        "damage": damage and [damage.segment, damage.offset, damage.size, damage.sha256],
+    }
+    body: bytes = msgpack.packb(plain, unicode_errors="surrogatepass")
+    return PREFIX.pack(MAGIC, len(body), len(body) ^ _ONES, crc32(body)) + body
+
+
+def read_header(raw: bytes) -> Header:
+    """Return the header that `raw` is. Raises HeaderDamaged, or NewerFormat."""
+    magic, length, complement, crc = PREFIX.unpack_from(raw)
+    if magic != MAGIC:
+        raise HeaderDamaged("the file does not begin as a segment of a journal")
+    body = raw[PREFIX.size :]
+    if length ^ complement != _ONES or length != len(body) or crc32(body) != crc:
+        raise HeaderDamaged("the header is damaged or cut short")
+    try:
+        return _header(msgpack.unpackb(body, unicode_errors="surrogatepass"))
+    except (ValueError, KeyError, msgpack.UnpackException) as error:
+        raise HeaderDamaged(f"the header does not hold what it should: {error!r}") from error
+
+
+def _header(plain: object) -> Header:
+    match plain:
+        case {"format": int(version)} if version > FORMAT_VERSION:
+            raise NewerFormat(
+                f"the journal has format {version}, this xentrail knows {FORMAT_VERSION}: upgrade"
+            )
+        case {
+            "format": 1,
+            "journal": bytes(journal_id),
+            "segment": int(number),
+            "first_seq": int(first_seq),
+            "prev_chain": bytes(prev_chain),
+            "created_ns": int(created_ns),
+            "tails": tails,
+            "damage": damage,
+        } if len(journal_id) == _ID_BYTES and len(prev_chain) == CHAIN_BYTES and first_seq > 0:
+            return Header(
+                journal_id,
+                number,
+                first_seq,
+                prev_chain,
+                created_ns,
+                tails_from_plain(tails),
+                _damage(damage),
+            )
+    raise ValueError("a field is missing or has the wrong type")
+
+
+def _damage(plain: object) -> Damage | None:
+    match plain:
+        case None:
+            return None
+        case [int(segment), int(offset), int(size), bytes(digest)]:
+            return Damage(segment, offset, size, digest)
+    raise ValueError("the damage is not described as it should be")

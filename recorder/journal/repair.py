@@ -1,0 +1,239 @@
+"""What opening a journal finds at its end, and what it does about it before anything is appended.
+
+Only the last frame can be torn, because a frame is written only once the one before it is durable:
+a whole frame behind the damage proves that the damage came later, and damage is never cut off.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from ..errors import JournalDamaged
+from ..model import Detail
+from .chain import GENESIS
+from .codec import BadEntry, decode
+from .files import Disk
+from .frame import ChainBroken, FrameDamaged, Head, SealBroken, SeqBroken, find_frames
+from .header import Damage, HeaderDamaged
+from .segment import Cursor, segment_numbers, segment_path
+from .tails import Tails
+from .writer import SegmentWriter
+
+QUARANTINE = "quarantine"
+TORN_TAIL = "torn-tail"
+DAMAGE = "damage"
+
+
+@dataclass(slots=True)
+class Recovered:
+    """Where the next entry goes. `writer` is None if a new segment is to be created."""
+
+    journal_id: bytes
+    last_number: int
+    next_seq: int
+    chain: bytes
+    tails: Tails
+    writer: SegmentWriter | None
+    damage: Damage | None
+    repairs: list[Detail]
+
+
+def recover(folder: Path, disk: Disk) -> Recovered:
+    """Bring the end of the journal in order and return where it goes on.
+
+    Raises JournalDamaged if no segment can be built upon, NewerFormat, OSError.
+    """
+    repairs: list[Detail] = []
+    numbers = segment_numbers(disk.names(folder))
+    lost: list[int] = []  # segments behind the last one with a header, which are left as they are
+    while numbers:
+        path = segment_path(folder, numbers[-1])
+        try:
+            with Cursor(path, disk, rooted=True) as cursor:
+                return _build_on(folder, disk, cursor, lost, repairs)
+        except HeaderDamaged:
+            if lost or not _discard_unborn(folder, disk, numbers[-1], repairs):
+                lost.insert(0, numbers[-1])
+            numbers.pop()
+    if lost:
+        raise JournalDamaged(
+            f"no segment in {folder} has a readable header: move the folder away to record anew"
+        )
+    return Recovered(disk.fresh_id(), 0, 1, GENESIS, Tails({}), None, None, repairs)
+
+
+def _discard_unborn(folder: Path, disk: Disk, number: int, repairs: list[Detail]) -> bool:
+    """Remove the last segment if it died before its header was durable; say whether it did."""
+    path = segment_path(folder, number)
+    data = _read(disk, path)
+    if any_frame(data):
+        return False
+    if data:
+        repairs.append(_quarantine(folder, disk, number, 0, data, TORN_TAIL))
+    disk.remove(path)
+    disk.sync_folder(folder)
+    return True
+
+
+def _build_on(
+    folder: Path, disk: Disk, cursor: Cursor, lost: list[int], repairs: list[Detail]
+) -> Recovered:
+    number = cursor.header.number
+    if cursor.path != segment_path(folder, number):
+        raise JournalDamaged(f"{cursor.path} says that it is segment {number}: it was renamed")
+    tails = Tails(cursor.header.tails)
+    trouble = _replay(cursor, tails)
+    recovered = Recovered(
+        cursor.header.journal_id,
+        lost[-1] if lost else number,
+        cursor.next_seq,
+        cursor.chain,
+        tails,
+        None,
+        None,
+        repairs,
+    )
+    rest = cursor.rest()
+    if lost:
+        _leave_lost(folder, disk, recovered, lost)
+    elif trouble is not None and _is_damage(cursor, trouble, rest):
+        _leave(folder, disk, recovered, number, cursor.offset, rest)
+    else:
+        if trouble is not None:
+            repairs.append(_quarantine(folder, disk, number, cursor.offset, rest, TORN_TAIL))
+            _truncate(disk, cursor)
+        else:
+            _remember_cut(folder, disk, cursor, repairs)
+        _write_last_again(folder, disk, cursor)
+        recovered.writer = None if cursor.sealed else SegmentWriter.resume(cursor, disk)
+    return recovered
+
+
+def _replay(cursor: Cursor, tails: Tails) -> FrameDamaged | None:
+    try:
+        while (frame := cursor.next()) is not None:
+            if cursor.sealed:
+                continue
+            for item in frame.items:
+                entry = decode(item)
+                tails.take(entry.seq, entry.received_at_ns, entry.pool, entry.body)
+    except FrameDamaged as error:
+        return error
+    except BadEntry as error:
+        # Every digest is right, so this was written on purpose: not for us to repair.
+        raise JournalDamaged(f"{cursor.path} at byte {cursor.last_offset}: {error}") from error
+    return None
+
+
+def _is_damage(cursor: Cursor, trouble: FrameDamaged, rest: bytes) -> bool:
+    if isinstance(trouble, ChainBroken | SeqBroken | SealBroken):
+        return True  # a whole frame: no tear leaves one
+    return frames_follow(rest, cursor.next_seq)
+
+
+def any_frame(data: bytes) -> bool:
+    """Say whether a segment without a readable header holds frames: then it had one once."""
+    return any(find_frames(data, first_seq_min=1, first_seq_max=1 << 63))
+
+
+def frames_follow(rest: bytes, next_seq: int) -> bool:
+    """Say whether a whole frame begins behind the first byte: then no crash left these bytes so."""
+    return any(_later(rest, next_seq, 1))
+
+
+def _later(rest: bytes, next_seq: int, start: int) -> Iterator[tuple[int, Head]]:
+    # An entry takes more than one byte, so that no honest frame can be further than that.
+    return find_frames(
+        rest, start=start, first_seq_min=next_seq, first_seq_max=next_seq + len(rest)
+    )
+
+
+def _leave(
+    folder: Path, disk: Disk, recovered: Recovered, number: int, offset: int, rest: bytes
+) -> None:
+    """Go on in a new segment; numbers that later frames may have used are not used again."""
+    recovered.repairs.append(_quarantine(folder, disk, number, offset, rest, DAMAGE))
+    if recovered.damage is None:
+        recovered.damage = Damage(number, offset, len(rest), sha256(rest).digest())
+    for _, head in _later(rest, recovered.next_seq, 0):
+        recovered.next_seq = max(recovered.next_seq, head.next_seq)
+
+
+def _leave_lost(folder: Path, disk: Disk, recovered: Recovered, lost: list[int]) -> None:
+    for number in lost:
+        data = _read(disk, segment_path(folder, number))
+        _leave(folder, disk, recovered, number, 0, data)
+
+
+def _truncate(disk: Disk, cursor: Cursor) -> None:
+    fd = disk.open_append(cursor.path)
+    try:
+        disk.truncate(fd, cursor.offset)
+        disk.sync(fd)
+    finally:
+        disk.close(fd)
+
+
+def _remember_cut(folder: Path, disk: Disk, cursor: Cursor, repairs: list[Detail]) -> None:
+    """Report a tail that an open cut at this very place before it died, unable to say so."""
+    number = cursor.header.number
+    place = _place(number + 1, 0) if cursor.sealed else _place(number, cursor.offset)
+    for name in sorted(disk.names(folder / QUARANTINE)):
+        if name.startswith(place) and not any(name in str(done["kept_in"]) for done in repairs):
+            size = len(_read(disk, folder / QUARANTINE / name))
+            at = (number + 1, 0) if cursor.sealed else (number, cursor.offset)
+            repairs.append(_detail(TORN_TAIL, *at, size, name))
+
+
+def _write_last_again(folder: Path, disk: Disk, cursor: Cursor) -> None:
+    """Make the last frame durable, for certain.
+
+    After a failed sync the kernel may show bytes that the disk never got, and calls them clean:
+    only writing them anew makes a sync mean something. Earlier frames were synced before this one.
+    """
+    with disk.open_read(cursor.path) as file:
+        file.seek(cursor.last_offset)
+        data = file.read(cursor.offset - cursor.last_offset)
+    disk.rewrite(cursor.path, cursor.last_offset, data)
+    disk.sync_folder(folder)
+
+
+def _quarantine(
+    folder: Path, disk: Disk, number: int, offset: int, data: bytes, reason: str
+) -> Detail:
+    """Keep a durable copy of `data` under a name of its own."""
+    quarantine = folder / QUARANTINE
+    disk.make_folder(quarantine)
+    taken = disk.names(quarantine)
+    copy = 1 + sum(name.startswith(_place(number, offset)) for name in taken)
+    name = f"{_place(number, offset)}{copy}.{reason}"
+    fd = disk.create(quarantine / name)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[disk.write(fd, view) :]
+        disk.sync(fd)
+    finally:
+        disk.close(fd)
+    disk.sync_folder(quarantine)
+    return _detail(reason, number, offset, len(data), name)
+
+
+def _place(number: int, offset: int) -> str:
+    return f"{number:010d}-{offset:010d}-"
+
+
+def _detail(reason: str, number: int, offset: int, size: int, name: str) -> Detail:
+    return {
+        "reason": reason,
+        "segment": number,
+        "offset": offset,
+        "bytes": size,
+        "kept_in": f"{QUARANTINE}/{name}",
+    }
+
+
+def _read(disk: Disk, path: Path) -> bytes:
+    with disk.open_read(path) as file:
+        return file.read()

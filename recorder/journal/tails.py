@@ -1,0 +1,132 @@
+"""Where the journal stands with each pool, kept up to date from the entries alone."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from types import MappingProxyType
+
+from ..model import (
+    Body,
+    Event,
+    GapClosed,
+    GapOpened,
+    Mark,
+    MarkName,
+    PoolTail,
+)
+
+_TYPES: tuple[tuple[str, type], ...] = (
+    ("pool_uuid", str),
+    ("epoch", int),
+    ("last_event_id", int),
+    ("last_event_at_ns", int),
+    ("last_seq", int),
+    ("last_received_at_ns", int),
+    ("open_gap", int),
+    ("baselined", bool),
+)
+_NEVER_NONE = frozenset({"last_seq", "last_received_at_ns", "baselined"})
+assert tuple(name for name, _ in _TYPES) == tuple(field.name for field in fields(PoolTail))
+
+
+class _Tail:
+    """One pool's tail in the making: a new PoolTail for each event would cost more than packing."""
+
+    __slots__ = tuple(name for name, _ in _TYPES)
+
+    pool_uuid: str | None
+    epoch: int | None
+    last_event_id: int | None
+    last_event_at_ns: int | None
+    last_seq: int
+    last_received_at_ns: int
+    open_gap: int | None
+    baselined: bool
+
+    def __init__(self, tail: PoolTail) -> None:
+        for name in self.__slots__:
+            setattr(self, name, getattr(tail, name))
+
+    def freeze(self) -> PoolTail:
+        return PoolTail(*(getattr(self, name) for name in self.__slots__))
+
+    def take(self, seq: int, received_at_ns: int, body: Body) -> None:
+        self.last_seq = seq
+        self.last_received_at_ns = received_at_ns
+        match body:
+            case Event():
+                self.last_event_id = body.id
+                self.last_event_at_ns = received_at_ns
+            case GapOpened():
+                # Blind since the first gap that nothing closed, whatever came on top of it.
+                self.open_gap = seq if self.open_gap is None else self.open_gap
+            case GapClosed():
+                self.open_gap = None
+            case Mark():
+                self._take_mark(seq, body)
+            case _:
+                pass  # baseline entries and heartbeats move only the last seq and its time
+
+    def _take_mark(self, seq: int, mark: Mark) -> None:
+        match mark.name:
+            case MarkName.CONNECTED:
+                uuid = mark.detail.get("pool_uuid")
+                self.pool_uuid = uuid if isinstance(uuid, str) else self.pool_uuid
+            case MarkName.REGISTERED:
+                self.epoch = seq
+                self.last_event_id = self.last_event_at_ns = None
+            case MarkName.BASELINE_DONE:
+                self.baselined = True
+            case _:
+                pass
+
+
+class Tails:
+    """The tails of all pools; RECORDER (the empty name) has one as well."""
+
+    __slots__ = ("_frozen", "_tails")
+
+    def __init__(self, tails: Mapping[str, PoolTail]) -> None:
+        self._tails = {pool: _Tail(tail) for pool, tail in tails.items()}
+        self._frozen: Mapping[str, PoolTail] | None = None
+
+    def take(self, seq: int, received_at_ns: int, pool: str, body: Body) -> None:
+        """Move the tail of `pool` past an entry."""
+        self._frozen = None
+        tail = self._tails.get(pool)
+        if tail is None:
+            tail = self._tails[pool] = _Tail(PoolTail())
+        tail.take(seq, received_at_ns, body)
+
+    def freeze(self) -> Mapping[str, PoolTail]:
+        """Return the tails as they are now; the mapping never changes afterwards."""
+        if self._frozen is None:
+            frozen = {pool: tail.freeze() for pool, tail in self._tails.items()}
+            self._frozen = MappingProxyType(frozen)
+        return self._frozen
+
+
+def tails_to_plain(tails: Mapping[str, PoolTail]) -> dict[str, list[object]]:
+    """Return the tails as a segment header holds them: by pool, the fields in their order."""
+    return {pool: [getattr(tail, name) for name, _ in _TYPES] for pool, tail in tails.items()}
+
+
+def tails_from_plain(plain: object) -> dict[str, PoolTail]:
+    """Return the tails that a segment header holds. Raises ValueError."""
+    if not isinstance(plain, dict):
+        raise ValueError("the tails are not a map")
+    return {_pool(pool): _tail(values) for pool, values in plain.items()}
+
+
+def _pool(pool: object) -> str:
+    if not isinstance(pool, str):
+        raise ValueError("the name of a pool is not text")
+    return pool
+
+
+def _tail(values: object) -> PoolTail:
+    if not isinstance(values, list) or len(values) != len(_TYPES):
+        raise ValueError("the tail of a pool has the wrong shape")
+    for (name, kind), value in zip(_TYPES, values, strict=True):
+        if type(value) is not kind and (value is not None or name in _NEVER_NONE):
+            raise ValueError(f"{name} in the tail of a pool has the wrong type")
+    return PoolTail(*values)
