@@ -1,4 +1,4 @@
-"""The configuration: a TOML file in, frozen values out; every mistake is named with file and key."""
+"""The configuration: a TOML file in, frozen values out; mistakes are named with file and key."""
 
 import difflib
 import os

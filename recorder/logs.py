@@ -4,7 +4,7 @@
 """
 
 import logging
-import time
+from datetime import UTC, datetime
 
 _LOGGER = logging.getLogger("xentrail")
 
@@ -12,10 +12,8 @@ _LOGGER = logging.getLogger("xentrail")
 class _LineFormatter(logging.Formatter):
     """`2026-11-23T21:48:24Z info gap-opened pool=lab cause=events-lost`."""
 
-    converter = time.gmtime
-
     def format(self, record: logging.LogRecord) -> str:
-        at = self.formatTime(record, "%Y-%m-%dT%H:%M:%SZ")
+        at = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         fields: dict[str, object] = getattr(record, "fields", {})
         shown = [f"{key}={_quoted(value)}" for key, value in fields.items() if value is not None]
         return " ".join([at, record.levelname.lower(), record.getMessage(), *shown])

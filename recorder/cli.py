@@ -1,0 +1,142 @@
+"""The commands of the service: parse, call one function, print."""
+
+import json
+from dataclasses import asdict
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from .config import DEFAULT_DATA, Config, load
+from .journal.verify import Report
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        envvar="XENTRAIL_DATA",
+        metavar="DIR",
+        help=f"Where the journal and the history live (else ./{DEFAULT_DATA}).",
+    ),
+]
+
+
+class ReportFormat(StrEnum):
+    """How a report is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class AnnounceFormat(StrEnum):
+    """How a simulated pool is announced."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of the service to the root command."""
+    app.command()(record)
+    app.command()(simulate)
+    app.command()(verify)
+
+
+def record(
+    config: Annotated[
+        Path,
+        typer.Option("--config", metavar="FILE", help="What to record; see config/recorder.toml."),
+    ],
+    data: DataOption = None,
+) -> None:
+    """Record pools until SIGTERM or SIGINT."""
+    from . import daemon, logs, process
+
+    loaded = load(config)
+    logs.to_stderr()
+    process.run(partial(daemon.serve, loaded, data_folder(data, loaded)))
+
+
+def data_folder(option: Path | None, config: Config | None = None) -> Path:
+    """Return the folder of the option or its variable, else that of the configuration."""
+    if option is not None:
+        return option
+    return config.data if config is not None and config.data is not None else DEFAULT_DATA
+
+
+def simulate(
+    port: Annotated[int, typer.Option(help="Port of the first pool; 0 takes a free one.")] = 8080,
+    tls_port: Annotated[
+        int | None, typer.Option(help="Port for HTTPS; 0 takes a free one.")
+    ] = None,
+    pools: Annotated[int, typer.Option(min=1, max=100, help="How many pools.")] = 1,
+    hosts: Annotated[int, typer.Option(min=1, max=64, help="Hosts in each pool.")] = 3,
+    vms: Annotated[int, typer.Option(min=0, max=10_000, help="VMs in each pool.")] = 10,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same pool.")] = 1,
+    password: Annotated[str, typer.Option(help="What root logs in with.")] = "xentrail",  # noqa: S107 - of a simulated pool on loopback
+    speed: Annotated[
+        float, typer.Option(min=0, help="How long operations take: 1 as in life, 0 no time at all.")
+    ] = 1.0,
+    activity: Annotated[
+        float, typer.Option(min=0, help="Operations a minute that each pool does by itself.")
+    ] = 6.0,
+    form: Annotated[AnnounceFormat, typer.Option("--format")] = AnnounceFormat.TEXT,
+) -> None:
+    """Serve simulated pools on loopback until SIGTERM or SIGINT."""
+    from . import process
+    from .simulator import serve
+
+    options = serve.SimulateOptions(
+        port=port,
+        tls_port=tls_port,
+        pools=pools,
+        hosts=hosts,
+        vms=vms,
+        seed=seed,
+        password=password,
+        speed=speed,
+        activity=activity,
+        format=serve.Format(form.value),
+    )
+    process.run(partial(serve.simulate, options, announce=partial(print, flush=True)))
+
+
+def verify(
+    data: DataOption = None,
+    form: Annotated[ReportFormat, typer.Option("--format")] = ReportFormat.TABLE,
+) -> None:
+    """Check every byte of the journal; exit 1 if something is wrong."""
+    from .journal.verify import verify as verify_journal
+
+    console = Console(stderr=True)
+    columns = (TextColumn("verifying"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("")
+        report = verify_journal(
+            data_folder(data) / "journal",
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if form is ReportFormat.JSON:
+        print(json.dumps(asdict(report), indent=2))
+    else:
+        print_report(report)
+    raise typer.Exit(1 if report.findings else 0)
+
+
+def print_report(report: Report) -> None:
+    """Print what was checked and what was found, for people."""
+    for finding in report.findings:
+        where = f"segment {finding.segment}, byte {finding.offset}, after entry {finding.seq}"
+        print(f"{finding.kind.value}: {finding.text} ({where})")
+    verdict = f"{len(report.findings)} findings" if report.findings else "no findings"
+    print(
+        f"{verdict}: {report.entries:,} entries ({report.first_seq} to {report.last_seq}),"
+        f" {report.frames:,} frames, {report.segments} segments, {report.bytes:,} bytes;"
+        f" head of the chain {report.chain[:16]}"
+    )

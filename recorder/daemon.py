@@ -1,0 +1,205 @@
+"""The composition root of the service: nurseries, signals, the order of starting and stopping."""
+
+import os
+import platform
+import socket
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from random import SystemRandom
+
+import trio
+
+from . import logs
+from .address import Address
+from .clock import WallClock, wall_ns
+from .config import Config, Limits, Pool, password_of
+from .errors import XentrailError
+from .journal.store import Journal
+from .keeper import Keeper, Observer, Submission, open_channel
+from .model import RECORDER, Draft, Mark, MarkName, PoolTail
+from .session import Credentials, Session, open_session
+from .threads import RunSync
+from .tls import TlsPolicy
+from .transport import Dial
+from .watch import Watch
+from .xapi.subscription import Subscription
+
+LAST_WORDS_S = 2.0
+
+
+@dataclass(slots=True)
+class Startup:
+    """Collects the first outcome of every pool, to tell a bad start from bad weather.
+
+    A recorder that cannot record any of its pools at start ends with the reason: its operator is
+    watching, or systemd starts it again. Once one pool was reached, it never gives up on any.
+    """
+
+    pools: frozenset[str]
+    reached: bool = False
+    refusals: dict[str, XentrailError] = field(default_factory=dict)
+    failures: dict[str, XentrailError] = field(default_factory=dict)
+    decided: trio.Event = field(default_factory=trio.Event)
+
+    def report(self, pool: str, error: XentrailError | None) -> None:
+        """One attempt to connect to `pool` ended: None for success."""
+        if error is None:
+            self.reached = True
+        else:
+            self.failures[pool] = error
+            if not error.retryable:
+                self.refusals[pool] = error
+        if self.reached or self.refusals.keys() == self.pools:
+            self.decided.set()
+
+    def error(self) -> XentrailError | None:
+        """Return why the start failed, or None if a pool was reached (or none has answered)."""
+        if self.reached or not self.failures:
+            return None
+        worst = next(iter((self.refusals or self.failures).values()))
+        for error in self.failures.values():
+            if error is not worst:
+                logs.error("pool-not-recorded", error=str(error))
+        return worst
+
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """What a test or a simulation replaces; the defaults are the real thing."""
+
+    now_ns: WallClock = wall_ns
+    uniform: Callable[[float, float], float] = SystemRandom().uniform
+    dial: Dial | None = None
+    run_sync: RunSync = trio.to_thread.run_sync
+    observer: Observer | None = None
+    password: Callable[[Pool], str] = password_of
+
+
+async def serve(
+    config: Config,
+    data: Path,
+    *,
+    seams: Seams | None = None,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Record every pool of `config` into `data/journal` until cancelled.
+
+    Started once the journal is open. Raises the error of a start that reached no pool, and
+    JournalError if the journal cannot be opened or written.
+
+    In the outer nursery: the keeper, which ends when the last pen is closed. In the intake
+    nursery: one watch a pool. Cancellation reaches only the intake; each watch says its last words
+    and closes its pen, and the keeper makes durable what it was handed, within the grace period.
+    """
+    seams = seams or Seams()
+    openers = [opener_of(pool, config.limits, seams) for pool in config.pools]
+    journal = await seams.run_sync(partial(_open_journal, data, config.limits, seams))
+    keeper = Keeper(journal, now_ns=seams.now_ns, observer=seams.observer, run_sync=seams.run_sync)
+    tails = dict(journal.tails)
+    pen, receiver = open_channel()
+    startup = Startup(frozenset(pool.name for pool in config.pools))
+    async with trio.open_nursery() as outer:
+        outer.start_soon(_keep_until_drained, keeper, receiver, config.limits.grace_s)
+        try:
+            await pen.put([_mark(MarkName.STARTED, _identity(), seams)])
+            await pen.put(_orphans(tails, config, seams))
+            task_status.started()
+            async with trio.open_nursery() as intake:
+                for pool, opener in zip(config.pools, openers, strict=True):
+                    watch = Watch(
+                        pool,
+                        pen.clone(),
+                        tails.get(pool.name, PoolTail()),
+                        open_session=opener,
+                        limits=config.limits,
+                        now_ns=seams.now_ns,
+                        uniform=seams.uniform,
+                        report=startup.report,
+                    )
+                    intake.start_soon(watch.run)
+                await _decide_start(startup, config.limits.start_timeout_s)
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WORDS_S):
+                await pen.last_words([_mark(MarkName.STOPPED, {}, seams)])
+            pen.close()
+
+
+async def _keep_until_drained(
+    keeper: Keeper, receiver: "trio.MemoryReceiveChannel[Submission]", grace_s: float
+) -> None:
+    """Run the keeper past the cancellation of the service, for the grace period at most."""
+    shield = trio.CancelScope(shield=True)
+
+    async def keep() -> None:
+        with shield:
+            await keeper.keep(receiver)
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(keep)
+        try:
+            await trio.sleep_forever()
+        finally:
+            shield.deadline = trio.current_time() + grace_s
+
+
+def _orphans(tails: Mapping[str, PoolTail], config: Config, seams: Seams) -> list[Draft]:
+    """Pools that the journal was still recording and the configuration no longer names."""
+    names = {pool.name for pool in config.pools}
+    gone = [Subscription(name, tail) for name, tail in tails.items() if name not in names]
+    return [draft for pool in gone for draft in pool.died(at_ns=seams.now_ns())]
+
+
+def opener_of(
+    pool: Pool, limits: Limits, seams: Seams
+) -> Callable[[], AbstractAsyncContextManager[Session]]:
+    """Return what opens a session with `pool`; bad addresses and passwords are told at once."""
+    addresses = [Address.parse(text) for text in pool.addresses]
+    tls = TlsPolicy(
+        ca_file=pool.tls.ca_file, fingerprint=pool.tls.fingerprint, verify=pool.tls.verify
+    )
+    tls.context()  # an unreadable CA file is told now, not with the first connection
+    credentials = Credentials(pool.user, seams.password(pool))
+    return partial(
+        open_session,
+        addresses,
+        tls,
+        credentials,
+        dial=seams.dial,
+        limits=limits,
+        run_sync=seams.run_sync,
+    )
+
+
+async def _decide_start(startup: Startup, timeout_s: float) -> None:
+    with trio.move_on_after(timeout_s):
+        await startup.decided.wait()
+    error = startup.error()
+    if error is not None:
+        raise error
+
+
+def _open_journal(data: Path, limits: Limits, seams: Seams) -> Journal:
+    return Journal.open(
+        data / "journal",
+        now_ns=seams.now_ns,
+        segment_bytes_max=limits.segment_mib_max * 1024 * 1024,
+        segment_age_max_s=limits.segment_age_max_s,
+    )
+
+
+def _mark(name: MarkName, detail: "dict[str, str | int]", seams: Seams) -> Draft:
+    return Draft(seams.now_ns(), RECORDER, Mark(name, detail))
+
+
+def _identity() -> dict[str, str | int]:
+    return {
+        "version": version("xentrail"),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "python": platform.python_version(),
+    }

@@ -1,0 +1,299 @@
+"""One pool, for as long as the recorder runs: register, drain, take baselines, declare gaps.
+
+Everything expected to go wrong ends inside `Watch.run`; what leaves it is a bug or a cancellation.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import NoReturn
+
+import trio
+
+from . import logs
+from .clock import WallClock
+from .config import Limits, Pool
+from .errors import AnotherPool, ProtocolError, TransportError, XapiFault, XentrailError
+from .keeper import Pen
+from .model import Detail, Draft, GapCause, GapOpened, PoolTail, Stream
+from .session import Line, Session
+from .xapi import faults
+from .xapi.backoff import Backoff
+from .xapi.baseline import classes_with_records, uuid_of_pool
+from .xapi.subscription import Chunk, Subscription
+
+Expected = (TransportError, ProtocolError, XapiFault)
+
+REFUSED_RETRY_S = 60.0
+"""A refused password is not hammered on: directories lock accounts."""
+
+FROM_TIMEOUT_S = 30.0
+"""How long the server holds an `event.from` with nothing to say: xe's own value."""
+
+STOP_WRITE_S = 2.0
+"""The last words of a watch wait at most this long for the keeper."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Why an epoch ended. `same_session` says that the login is still good."""
+
+    cause: GapCause
+    detail: str
+    same_session: bool = False
+
+
+class Watch:
+    """Records one pool.
+
+    `open_session` returns an async context manager that logs in and, on leaving, logs out.
+    `report` is told the outcome of every attempt to connect: None, or the error.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        pen: Pen,
+        tail: PoolTail,
+        *,
+        open_session: Callable[[], AbstractAsyncContextManager[Session]],
+        limits: Limits,
+        now_ns: WallClock,
+        uniform: Callable[[float, float], float],
+        report: Callable[[str, XentrailError | None], None],
+    ) -> None:
+        self._pool = pool
+        self._pen = pen
+        self._pool_uuid = tail.pool_uuid
+        self._open_session = open_session
+        self._limits = limits
+        self._now_ns = now_ns
+        self._report = report
+        self._backoff = Backoff(cap_s=limits.retry_wait_max_s, uniform=uniform)
+        self._subscription = Subscription(pool.name, tail)
+        self._progress = trio.Event()
+        self._told = ""
+
+    async def run(self) -> NoReturn:
+        """Record until cancelled; then say in the journal that the record ends here."""
+        try:
+            await self._write_gap(self._subscription.died(at_ns=self._now_ns()))
+            while True:
+                await self._connect_once()
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + STOP_WRITE_S):
+                cause = GapCause.RECORDER_STOPPED
+                await self._pen.last_words(
+                    self._subscription.lost(cause, "the recorder was stopped", at_ns=self._now_ns())
+                )
+            self._pen.close()
+
+    async def _connect_once(self) -> None:
+        """Log in and record until the session is of no use any more; then wait a little."""
+        try:
+            async with self._open_session() as session:
+                await self._check_pool(session)
+                self._report(self._pool.name, None)
+                self._told = ""
+                await self._record(session)
+            return
+        except Expected as error:
+            await self._failed(error)
+            wait_s = self._backoff.next_s() if error.retryable else REFUSED_RETRY_S
+        await trio.sleep(wait_s)
+
+    async def _failed(self, error: XentrailError) -> None:
+        """Tell an error once, however often the attempts end in it."""
+        self._report(self._pool.name, error)
+        text = str(error)
+        if text == self._told:
+            return
+        self._told = text
+        logs.warning("not-connected", pool=self._pool.name, error=text)
+        if not error.retryable:
+            await self._pen.put(self._subscription.refused(text, at_ns=self._now_ns()))
+
+    async def _check_pool(self, session: Session) -> None:
+        """Refuse another pool behind a known address; say where we are connected."""
+        pools = await session.get_all_records("pool")
+        uuid = uuid_of_pool(pools)
+        if self._pool_uuid is not None and uuid != self._pool_uuid:
+            raise AnotherPool(
+                "ANOTHER_POOL",
+                shown=f"pool {self._pool.name}: {session.address} is pool {uuid}, but the journal"
+                f" holds pool {self._pool_uuid} under this name; correct the address or give the"
+                " other pool a name of its own",
+            )
+        self._pool_uuid = uuid
+        detail: Detail = {
+            "address": str(session.address),
+            "pool_uuid": uuid,
+            "user": self._pool.user,
+            "codec": session.codec,
+            "tls_verified": self._pool.tls.verify,
+        }
+        await self._pen.put(self._subscription.connected(detail, at_ns=self._now_ns()))
+        logs.info("connected", pool=self._pool.name, address=session.address, codec=session.codec)
+
+    async def _record(self, session: Session) -> None:
+        """One epoch after another for as long as the session lives."""
+        while True:
+            epoch = self._epoch_of_all_writes
+            if self._pool.stream is Stream.FROM:
+                epoch = self._epoch_of_last_states
+            loss = await epoch(session)
+            await self._lose(loss)
+            if not loss.same_session:
+                await trio.sleep(self._backoff.next_s())
+                return
+
+    # -- the stream of all writes: event.register, event.next ---------------------------------
+
+    async def _epoch_of_all_writes(self, session: Session) -> Loss:
+        """Register, then drain and take the baseline side by side, until the epoch is lost."""
+        try:
+            before = await session.current_id()
+            await session.unregister(["*"])
+            await session.register(["*"])
+            after = await session.current_id()
+        except Expected as error:
+            return loss_of(error)
+        drafts = self._subscription.registered(
+            Stream.REGISTER, id_before=before, id_after=after, at_ns=self._now_ns()
+        )
+        await self._pen.put(drafts)
+        return await self._first_loss(lambda: self._drain(session), lambda: self._baseline(session))
+
+    async def _first_loss(self, *jobs: Callable[[], Awaitable[Loss | None]]) -> Loss:
+        """Run the jobs side by side; the first that returns a loss, or fails, ends them all.
+
+        In the nursery: the drain, which never ends by itself, and the baseline, which does.
+        """
+        losses: list[Loss] = []
+        async with trio.open_nursery() as nursery:
+
+            async def run(job: Callable[[], Awaitable[Loss | None]]) -> None:
+                try:
+                    loss = await job()
+                except Expected as error:
+                    loss = loss_of(error)
+                if loss is not None:
+                    losses.append(loss)
+                    nursery.cancel_scope.cancel()
+
+            for job in jobs:
+                nursery.start_soon(run, job)
+        return losses[0]
+
+    async def _drain(self, session: Session) -> Loss:
+        """Read events on a connection of its own, without pause."""
+        async with session.open_line() as line:
+            while True:
+                loss = await self._drain_once(line)
+                if loss is not None:
+                    return loss
+
+    async def _drain_once(self, line: Line) -> Loss | None:
+        with trio.move_on_after(self._limits.silence_s) as silence:
+            events = await line.next_events()
+        if silence.cancelled_caught:
+            silent = f"no event and no heartbeat for {self._limits.silence_s:g} s"
+            return Loss(GapCause.SERVER_SILENT, silent)
+        drafts, hole = self._subscription.batch(events, at_ns=self._now_ns())
+        await self._pen.put(drafts)
+        self._backoff.reset()
+        self._progress.set()
+        self._progress = trio.Event()
+        return None if hole is None else Loss(GapCause.IDS_MISSING, hole, same_session=True)
+
+    # -- the stream of last states: event.from -------------------------------------------------
+
+    async def _epoch_of_last_states(self, session: Session) -> Loss:
+        """Take a token, then the baseline, then follow `event.from`; a change is never missed
+        between the two, only told twice."""
+        try:
+            pools = await session.get_all_records("pool")
+            token = await session.inject("pool", next(iter(pools)))
+            generation = int(token.partition(",")[0])
+            drafts = self._subscription.registered(
+                Stream.FROM, id_before=generation, id_after=generation, at_ns=self._now_ns()
+            )
+            await self._pen.put(drafts)
+            loss = await self._baseline(session)
+            while loss is None:
+                token = await self._poll_once(session, token)
+        except Expected as error:
+            return loss_of(error)
+        return loss
+
+    async def _poll_once(self, session: Session, token: str) -> str:
+        reply = await session.events_from(["*"], token, FROM_TIMEOUT_S)
+        drafts, _ = self._subscription.batch(reply.events, at_ns=self._now_ns())
+        await self._pen.put(drafts)
+        self._backoff.reset()
+        return reply.token
+
+    # -- baselines -----------------------------------------------------------------------------
+
+    async def _baseline(self, session: Session) -> None:
+        """Read every class once, each chunk bracketed by two readings of the current id."""
+        objects = 0
+        classes = classes_with_records(await session.list_methods())
+        for cls in classes:
+            chunk = await self._read_class(session, cls)
+            if chunk is None:
+                continue
+            while not self._subscription.may_write(chunk):
+                await self._progress.wait()
+            await self._pen.put(self._subscription.chunk(chunk, at_ns=self._now_ns()))
+            objects += len(chunk.records)
+        was_blind = self._subscription.gap_is_open
+        drafts = self._subscription.baselined(
+            classes=len(classes), objects=objects, at_ns=self._now_ns()
+        )
+        await self._pen.put(drafts)
+        name = "gap-closed" if was_blind else "recording"
+        logs.info(name, pool=self._pool.name, classes=len(classes), objects=objects)
+
+    async def _read_class(self, session: Session, cls: str) -> Chunk | None:
+        bracketed = self._pool.stream is Stream.REGISTER
+        low = await session.current_id() if bracketed else 0
+        try:
+            records = await session.get_all_records(cls)
+        except XapiFault as fault:
+            if not faults.is_class_unreadable(fault):
+                raise
+            skipped = self._subscription.class_skipped(cls, fault.code, at_ns=self._now_ns())
+            await self._pen.put(skipped)
+            return None
+        high = await session.current_id() if bracketed else 0
+        return Chunk(cls.lower(), low, high, records)
+
+    # -- gaps ----------------------------------------------------------------------------------
+
+    async def _lose(self, loss: Loss) -> None:
+        drafts = self._subscription.lost(loss.cause, loss.detail, at_ns=self._now_ns())
+        await self._write_gap(drafts)
+
+    async def _write_gap(self, drafts: list[Draft]) -> None:
+        """Write a GapOpened, if there is one, and remember where the journal put it."""
+        if not drafts:
+            return
+        seqs = await self._pen.write(drafts)
+        self._subscription.gap_opened(seqs.start)
+        opened = drafts[0].body
+        assert isinstance(opened, GapOpened)
+        logs.warning(
+            "gap-opened", pool=self._pool.name, cause=opened.cause.value, detail=opened.detail
+        )
+
+
+def loss_of(error: XentrailError) -> Loss:
+    """Say what an error of the epoch means for it."""
+    if isinstance(error, XapiFault):
+        if faults.is_events_lost(error):
+            detail = "the server's event queue ran over before it was read"
+            return Loss(GapCause.EVENTS_LOST, detail, same_session=True)
+        if faults.is_session_lost(error):
+            return Loss(GapCause.SESSION_LOST, f"the server ended the session: {error.code}")
+    return Loss(GapCause.CONNECTION_LOST, str(error))

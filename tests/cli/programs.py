@@ -1,0 +1,103 @@
+"""The real program in real processes: a simulator, a recorder, and any other command."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+XENTRAIL = str(Path(sys.executable).with_name("xentrail"))
+WAIT_S_MAX = 30.0
+PASSWORD = "xentrail"
+
+
+@dataclass(frozen=True)
+class SimulatedAt:
+    """Where a simulated pool answers."""
+
+    url: str
+    tls_url: str
+    members: tuple[str, ...]
+    password: str
+    fingerprint: str
+    pid: int
+
+
+def xentrail(*args: str, timeout_s: float = WAIT_S_MAX) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    return subprocess.run(
+        [XENTRAIL, *args], capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+
+
+@contextmanager
+def simulator(*args: str) -> Iterator[SimulatedAt]:
+    """Run `xentrail simulate` on free ports; stop it by SIGTERM."""
+    command = [XENTRAIL, "simulate", "--port", "0", "--tls-port", "0", "--format", "json", *args]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            told = json.loads(process.stdout.readline())
+            yield SimulatedAt(
+                url=told["url"],
+                tls_url=told["tls_url"],
+                members=tuple(told["members"]),
+                password=told["password"],
+                fingerprint=told["fingerprint"],
+                pid=process.pid,
+            )
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(WAIT_S_MAX)
+
+
+def write_config(folder: Path, *pools: str, password: str = PASSWORD) -> Path:
+    """Write a configuration with these [[pools]] tables (without their password) and return it."""
+    (folder / "password").write_text(password + "\n", encoding="utf-8")
+    tables = [f'[[pools]]\n{pool}\npassword_file = "{folder / "password"}"\n' for pool in pools]
+    file = folder / "recorder.toml"
+    file.write_text(f'data = "{folder / "data"}"\n' + "\n".join(tables), encoding="utf-8")
+    return file
+
+
+def pool_table(address: str, name: str = "lab", extra: str = "") -> str:
+    return f'name = "{name}"\naddresses = ["{address}"]\n{extra}'
+
+
+@contextmanager
+def recorder(config: Path, *args: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `xentrail record`; whoever uses it ends it, or it is killed."""
+    command = [XENTRAIL, "record", "--config", str(config), *args]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait(WAIT_S_MAX)
+
+
+def wait_for(process: "subprocess.Popen[str]", names: Sequence[str]) -> str:
+    """Read the log lines of a recorder until one has one of these event names; return it."""
+    assert process.stderr is not None
+    deadline = time.monotonic() + WAIT_S_MAX
+    lines = []
+    while time.monotonic() < deadline:
+        line = process.stderr.readline()
+        if not line:
+            break
+        lines.append(line)
+        if any(f" {name} " in line for name in names):
+            return line
+    raise AssertionError(f"none of {names} in: {''.join(lines)}")
+
+
+def stop(process: "subprocess.Popen[str]", number: signal.Signals = signal.SIGTERM) -> str:
+    """Stop a recorder and return what it still had to say."""
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=WAIT_S_MAX)
+    return errors
