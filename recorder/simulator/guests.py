@@ -1,0 +1,75 @@
+"""Guest agents: what a guest tells of itself some seconds after its domain has started."""
+
+from .toolstack import Toolstack
+from .values import NULL_REF, Value, datetime_of, int_of, text_of, texts_of
+from .vmstate import announces
+
+AGENT_S = 5.0
+"""Between the start of a domain and the first report of the agent in it."""
+
+_FEATURES = ("feature-suspend", "feature-poweroff", "feature-reboot", "feature-vcpu-hotplug")
+
+
+def schedule_agent(toolstack: Toolstack, vm: str, domid: int) -> None:
+    """Let the agent of this domain report after a while, if the domain is still there then."""
+
+    def report_if_alive() -> None:
+        if toolstack.database.exists("VM", vm):
+            record = toolstack.database.record("VM", vm)
+            if int_of(record, "domid") == domid and record["power_state"] == "Running":
+                report(toolstack, vm)
+
+    toolstack.later(AGENT_S, report_if_alive)
+
+
+def report(toolstack: Toolstack, vm: str) -> None:
+    """Write the first report of an agent; suspend and clean_* become possible by it."""
+    database = toolstack.database
+    record = database.record("VM", vm)
+    guest = text_of(record, "guest_metrics")
+    if guest == NULL_REF:
+        return
+    for field, value in agent_fields(toolstack, vm).items():
+        database.write("VM_guest_metrics", guest, field, value)
+    toolstack.update_allowed(vm)
+    metrics = text_of(record, "metrics")
+    database.write("VM_metrics", metrics, "memory_actual", record["memory_target"])
+
+
+def agent_fields(toolstack: Toolstack, vm: str) -> dict[str, Value]:
+    """Return what the agent of a VM reports, field by field."""
+    database = toolstack.database
+    record = database.record("VM", vm)
+    networks: dict[str, Value] = {}
+    for vif in texts_of(record, "VIFs"):
+        device = text_of(database.record("VIF", vif), "device")
+        networks[f"{device}/ip"] = networks[f"{device}/ipv4/0"] = _address(vif)
+    features: dict[str, Value] = dict.fromkeys(_FEATURES, "1")
+    return {
+        "os_version": {
+            "name": "Debian GNU/Linux 12 (bookworm)",
+            "uname": "6.1.0-28-amd64",
+            "distro": "debian",
+            "major": "12",
+            "minor": "8",
+        },
+        "PV_drivers_version": {"major": "8", "minor": "4", "micro": "0", "build": "1"},
+        "PV_drivers_up_to_date": True,
+        "networks": networks,
+        "other": {"platform-feature-multiprocessor-suspend": "1", **features},
+        "last_updated": datetime_of(database.now_s()),
+        "can_use_hotplug_vbd": "yes",
+        "can_use_hotplug_vif": "yes",
+        "PV_drivers_detected": True,
+    }
+
+
+def is_listening(toolstack: Toolstack, vm: str, operation: str) -> bool:
+    """Say whether the agent of a VM will answer when xapi asks for this operation."""
+    return announces(toolstack.guest_of(toolstack.database.record("VM", vm)), operation)
+
+
+def _address(vif: str) -> str:
+    # The reference is random already: it serves as the lease that a guest got.
+    digits = vif.removeprefix("OpaqueRef:").replace("-", "")
+    return f"192.168.{int(digits[:2], 16) % 4}.{int(digits[2:4], 16) % 253 + 1}"

@@ -1,0 +1,182 @@
+"""A simulated pool: database, events, operations and the actors in the background. No network."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import trio
+
+from .agenda import Agenda
+from .database import Database
+from .events import EventHub
+from .guests import report
+from .inventory import PoolSpec, SimulatedHost, furnish
+from .operations import OPERATIONS, Operation, Param
+from .placement import read_memory
+from .tasks import Tasks
+from .toolstack import Call, Toolstack
+from .truth import Change, Truth
+from .values import NULL_REF, Fault, Value, map_of, text_of
+
+__all__ = ["Operation", "Param", "PoolSpec", "SimulatedHost", "SimulatedPool"]
+
+HEARTBEAT_S = 30.0
+"""xapi's garbage collection runs this often; the fake event of the pool comes from it."""
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What became of an operation; `done` is set once one of the others is."""
+
+    done: trio.Event = field(default_factory=trio.Event)
+    result: Value | None = None
+    fault: Fault | None = None
+
+
+class SimulatedPool:
+    """One pool that lives as long as `run` does."""
+
+    def __init__(self, spec: PoolSpec, *, now_s: Callable[[], float]) -> None:
+        """Use `build`; `now_s` is the time in seconds since 1970 UTC."""
+        rng = random.Random(spec.seed)
+        self.spec = spec
+        self.name = spec.name
+        self.truth = Truth(kept=spec.keeps_truth)
+        self.hub = EventHub(now_s=now_s, queue_bytes_max=spec.queue_bytes_max, truth=self.truth)
+        self.database = Database(now_s=now_s, rng=rng, hub=self.hub)
+        self.operations: Mapping[str, Operation] = OPERATIONS
+        self.tasks = Tasks(self.database, lambda: self.master)
+        self._agenda = Agenda()
+        self._nursery: trio.Nursery | None = None
+        furnished = furnish(self.database, spec, rng)
+        self.pool_ref, self.hosts = furnished.pool_ref, furnished.hosts
+        self.toolstack = Toolstack(
+            self.database, self.tasks, spec.speed, self.pool_ref, self._later
+        )
+        for vm in self.database.refs("VM"):
+            report(self.toolstack, vm)
+            self.toolstack.update_allowed(vm)
+        read_memory(self.toolstack)
+        self._begin_truth()
+
+    @classmethod
+    def build(cls, spec: PoolSpec, *, now_s: Callable[[], float]) -> SimulatedPool:
+        """Return a pool as the spec says; the first host is its master."""
+        return cls(spec, now_s=now_s)
+
+    @property
+    def master(self) -> str:
+        """The host that answers calls, by reference."""
+        return text_of(self.database.record("pool", self.pool_ref), "master")
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run heartbeat, task collection, guest agents and operations until cancelled.
+
+        The nursery holds the agenda (guest agents, monitoring) and one child for each operation
+        under way; its body is the pass every 30 s. All end with the cancellation of `run`.
+        """
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            nursery.start_soon(self._agenda.run)
+            task_status.started()
+            try:
+                while True:
+                    await trio.sleep(HEARTBEAT_S)
+                    self.tasks.collect()
+                    self.hub.heartbeat()
+            finally:
+                self._nursery = None
+
+    async def call_operation(self, session: str, method: str, args: Sequence[Value]) -> Value:
+        """Do an operation to its end (with its own task) and return its result.
+
+        `args` come without the session, optional ones may be missing. Raises Fault. A caller
+        that is cancelled leaves the operation running, as a lost connection does in xapi.
+        """
+        operation = self.operations[method]
+        if not operation.has_async:
+            call = Call(self.toolstack, session, NULL_REF)
+            return await operation.handler(call, *_complete(operation, args))
+        task = self.tasks.begin(method)
+        outcome = self._begin(operation, session, task, args, keeps_task=False)
+        await outcome.done.wait()
+        if outcome.fault is not None:
+            raise outcome.fault
+        assert outcome.result is not None
+        return outcome.result
+
+    def start_operation(self, session: str, method: str, args: Sequence[Value]) -> str:
+        """Begin an operation in the background (`run` must be running); returns the task."""
+        operation = self.operations[method]
+        assert operation.has_async, f"{method} has no Async form"
+        task = self.tasks.begin(f"Async.{method}")
+        self._begin(operation, session, task, args, keeps_task=True)
+        return task
+
+    def flood(self, events: int) -> None:
+        """Make this many quick changes to VMs, for provoking EVENTS_LOST."""
+        vms = self.database.refs("VM")
+        for count in range(events):
+            vm = vms[count % len(vms)]
+            other = map_of(self.database.record("VM", vm), "other_config")
+            other["simulator:flood"] = str(int(str(other.get("simulator:flood", "0"))) + 1)
+            self.database.write("VM", vm, "other_config", other)
+
+    def restart_toolstack(self) -> None:
+        """Restart xapi: sessions, queue and tasks are gone without an event, ids begin at 0.
+
+        Whoever keeps the sessions has to drop its own list of them, too.
+        """
+        self.database.forget_tasks()
+        self.hub.restart()
+
+    def move_master(self, host: str) -> None:
+        """Make another host the master, as `pool.designate_new_master` does in the end."""
+        self.database.write("pool", self.pool_ref, "master", host)
+        self.restart_toolstack()
+
+    def _begin_truth(self) -> None:
+        # Nobody watched the pool being built: the truth begins with its objects as they are.
+        now = self.database.now_s()
+        self.truth.changes.clear()
+        for cls, table in self.hub.rows.tables.items():
+            for ref, row in table.rows.items():
+                self.truth.append(Change(now, None, cls.lower(), "add", ref, row.json))
+
+    def _begin(
+        self,
+        operation: Operation,
+        session: str,
+        task: str,
+        args: Sequence[Value],
+        *,
+        keeps_task: bool,
+    ) -> _Outcome:
+        assert self._nursery is not None, "a pool does operations only while it runs"
+        outcome = _Outcome()
+
+        async def work() -> None:
+            call = Call(self.toolstack, session, task)
+            try:
+                outcome.result = await operation.handler(call, *_complete(operation, args))
+            except Fault as fault:
+                outcome.fault = fault
+                self.tasks.fail(task, fault)
+            else:
+                self.tasks.succeed(task, outcome.result)
+            if not keeps_task:
+                self.tasks.remove(task)
+            outcome.done.set()
+
+        self._nursery.start_soon(work)
+        return outcome
+
+    def _later(self, delay_s: float, act: Callable[[], None]) -> None:
+        self._agenda.add(delay_s * self.spec.speed, act)
+
+
+def _complete(operation: Operation, args: Sequence[Value]) -> list[Value]:
+    defaults = [param.default for param in operation.params[len(args) :]]
+    return [*args, *(value for value in defaults if value is not None)]

@@ -1,0 +1,38 @@
+"""What a session wants to hear of: `*`, a class in any case, or `class/reference`."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+ALL = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """A set of class strings, made ready for matching."""
+
+    everything: bool
+    classes: frozenset[str]
+    objects: frozenset[tuple[str, str]]
+
+    def matches(self, cls: str, ref: str) -> bool:
+        """Say whether a change of this object (class in lower case) is wanted."""
+        return self.everything or cls in self.classes or (cls, ref) in self.objects
+
+    def wants_class(self, cls: str) -> bool:
+        """Say whether any object of this lower-case class may be wanted."""
+        return (
+            self.everything
+            or cls in self.classes
+            or any(wanted == cls for wanted, _ref in self.objects)
+        )
+
+
+def interest_in(strings: Iterable[str]) -> Interest:
+    """Read class strings; xapi accepts any text, and what names no class matches nothing."""
+    wanted = list(strings)
+    pairs = [text.partition("/") for text in wanted if text != ALL]
+    return Interest(
+        everything=ALL in wanted,
+        classes=frozenset(cls.lower() for cls, slash, _ref in pairs if not slash),
+        objects=frozenset((cls.lower(), ref) for cls, slash, ref in pairs if slash),
+    )

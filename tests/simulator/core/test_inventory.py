@@ -1,0 +1,98 @@
+"""New pools: counts, names, and references that lead somewhere."""
+
+import trio
+
+from recorder.simulator.datamodel import fields
+from recorder.simulator.inventory import PoolSpec
+from recorder.simulator.pool import SimulatedPool
+from recorder.simulator.values import NULL_REF
+from tests.simulator.core.support import a_pool
+
+
+def _pool(spec: PoolSpec) -> SimulatedPool:
+    return SimulatedPool.build(spec, now_s=lambda: 1_700_000_000.0)
+
+
+def test_pool_has_what_the_spec_says() -> None:
+    """Hosts, VMs, storage and addresses are those of the spec."""
+    pool = _pool(PoolSpec(name="north", hosts=2, vms=6, addresses=["127.0.0.1:81", "127.0.0.1:82"]))
+    database = pool.database
+    assert database.record("pool", pool.pool_ref)["name_label"] == "north"
+    assert [host.address for host in pool.hosts] == ["127.0.0.1:81", "127.0.0.1:82"]
+    names = [database.record("host", host.ref)["name_label"] for host in pool.hosts]
+    assert names == ["host-1", "host-2"]
+    assert pool.master == pool.hosts[0].ref
+    guests = [f"vm-{number:03}" for number in range(1, 7)]
+    found = [str(database.record("VM", vm)["name_label"]) for vm in database.refs("VM")]
+    assert [name for name in found if name.startswith("vm-")] == guests
+    assert len(database.find("VM", "is_control_domain", True)) == 2
+    assert len(database.refs("SR")) == 3
+    assert len(database.refs("PBD")) == 4
+
+
+def test_two_thirds_of_the_vms_run_and_have_guests() -> None:
+    """Every third VM is halted; the others have a host, a console and a guest that reported."""
+    database = _pool(PoolSpec(vms=9)).database
+    running = [
+        database.record("VM", vm)
+        for vm in database.find("VM", "power_state", "Running")
+        if database.record("VM", vm)["is_control_domain"] is False
+    ]
+    assert len(running) == 6
+    for record in running:
+        assert record["consoles"] != []
+        assert "suspend" in record["allowed_operations"]  # type: ignore[operator] # a set
+        guest = database.record("VM_guest_metrics", str(record["guest_metrics"]))
+        assert guest["PV_drivers_detected"] is True
+
+
+def test_references_lead_to_objects() -> None:
+    """Every reference of every record is NULL or an object of its class, sets included."""
+    database = _pool(PoolSpec()).database
+    for cls in database.hub.rows.tables:
+        for ref in database.refs(cls):
+            for name, value in database.record(cls, ref).items():
+                kind = fields(cls)[name].type.removeprefix("set:")
+                targets = value if isinstance(value, list) else [value]
+                for target in targets if kind.startswith("@") else []:
+                    assert target == NULL_REF or database.exists(kind[1:], str(target)), name
+
+
+def test_hosts_have_room_for_their_vms() -> None:
+    """A large pool is built with hosts that hold all its VMs, and free memory is consistent."""
+    pool = _pool(PoolSpec(hosts=3, vms=300))
+    for host in pool.hosts:
+        free = pool.toolstack.free_memory_bytes(host.ref)
+        metrics = str(pool.database.record("host", host.ref)["metrics"])
+        assert free > 0
+        assert pool.database.record("host_metrics", metrics)["memory_free"] == free
+
+
+def test_truth_begins_with_the_objects_of_the_new_pool() -> None:
+    """The first changes are one add for every object, with the state that clients see."""
+    pool = _pool(PoolSpec())
+    state = pool.truth.state_at(len(pool.truth.changes))
+    assert {change.operation for change in pool.truth.changes} == {"add"}
+    assert len(state) == len(pool.truth.changes) == sum(pool.database.row_counts().values())
+    assert state["pool", pool.pool_ref] == pool.database.json("pool", pool.pool_ref)
+
+
+async def test_move_of_the_master_is_a_restart(autojump_clock: trio.testing.MockClock) -> None:
+    """Another host is the master, and everybody has to register again."""
+    pool = a_pool()
+    pool.hub.register("OpaqueRef:s", ["*"])
+    pool.move_master(pool.hosts[1].ref)
+    assert pool.master == pool.hosts[1].ref
+    assert pool.hub.current_id() == 0
+
+
+async def test_a_day_passes_quickly(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A virtual day brings 2880 heartbeats, one every 30 seconds."""
+    pool = a_pool()
+    await nursery.start(pool.run)
+    pool.hub.register("OpaqueRef:s", ["pool"])
+    for _hour in range(24):
+        await trio.sleep(3600.1)
+    assert pool.hub.current_id() == 2880
