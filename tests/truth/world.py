@@ -60,7 +60,13 @@ class World:
         self.unreachable: set[str] = set()
 
     async def add_pool(self, name: str, *, vms: int = 5, per_minute: float = 20.0) -> SimulatedPool:
-        spec = PoolSpec(name=name, hosts=2, vms=vms, seed=self.rng.randrange(1000))
+        spec = PoolSpec(
+            name=name,
+            hosts=2,
+            vms=vms,
+            seed=self.rng.randrange(1000),
+            password=f"the key of {name}",
+        )
         pool = SimulatedPool.build(spec, now_s=now_s)
         front = Front(pool, now_s=now_s)
         self.pools[name], self.fronts[name] = pool, front
