@@ -5,7 +5,7 @@ from dataclasses import asdict
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +13,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 
 from .config import DEFAULT_DATA, Config, load
 from .journal.verify import Report
+
+if TYPE_CHECKING:
+    from .demo import Narrate, Played
+
+__all__ = ["DataOption", "Narrate", "Played", "data_folder", "play_demo", "register"]
 
 DataOption = Annotated[
     Path | None,
@@ -103,6 +108,15 @@ def simulate(
         format=serve.Format(form.value),
     )
     process.run(partial(serve.simulate, options, announce=partial(print, flush=True)))
+
+
+def play_demo(data: Path, narrate: "Narrate") -> "Played":
+    """Play the recorder's half of the demo: pools, a recorder, and things that happen."""
+    import trio
+
+    from . import demo
+
+    return trio.run(demo.play, data, narrate)
 
 
 def verify(

@@ -7,6 +7,7 @@ import logging
 from datetime import UTC, datetime
 
 _LOGGER = logging.getLogger("xentrail")
+_LOGGER.addHandler(logging.NullHandler())
 
 
 class _LineFormatter(logging.Formatter):

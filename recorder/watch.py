@@ -219,12 +219,11 @@ class Watch:
                 Stream.FROM, id_before=generation, id_after=generation, at_ns=self._now_ns()
             )
             await self._pen.put(drafts)
-            loss = await self._baseline(session)
-            while loss is None:
+            await self._baseline(session)
+            while True:
                 token = await self._poll_once(session, token)
         except Expected as error:
             return loss_of(error)
-        return loss
 
     async def _poll_once(self, session: Session, token: str) -> str:
         reply = await session.events_from(["*"], token, FROM_TIMEOUT_S)

@@ -87,24 +87,29 @@ class RecordedServer:
         kind = "xml" if self.xml else "json2"
         if method in ("event.next", "event.from"):
             return await self.next_events()
-        if method == "session.login_with_password":
-            return self.recording.one(f"-{kind}-session.login_with_password")
-        if method == "event.register":
-            return self.recording.one("-xml-event.register")
+        recorded = {
+            "session.login_with_password": f"-{kind}-session.login_with_password",
+            "event.register": "-xml-event.register",
+            "pool.get_all_records": f"-{kind}-get_all_records-pool",
+        }
+        if method in recorded:
+            return self.recording.one(recorded[method])
         if method == "system.listMethods":
-            recorded = self.recording.one("-xml-listMethods")
-            return recorded if self.xml else envelope(False, names_as_json(recorded))
-        if method == "pool.get_all_records":
-            return self.recording.one(f"-{kind}-get_all_records-pool")
+            names = self.recording.one("-xml-listMethods")
+            return names if self.xml else envelope(False, names_as_json(names))
+        return envelope(self.xml, self.plain(method))
+
+    def plain(self, method: str) -> str:
+        """A value that the recordings lack, in the encoding of this server."""
         if method.endswith(".get_all_records"):
-            return envelope(self.xml, "<struct></struct>" if self.xml else "{}")
-        plain = {
+            return "<struct></struct>" if self.xml else "{}"
+        value = {
             "event.get_current_id": "0",
             "event.inject": "00000000000000000000,00000000000000000000",
             "event.unregister": "",
             "session.logout": "",
         }[method]
-        return envelope(self.xml, plain if self.xml or plain == "0" else f'"{plain}"')
+        return value if self.xml or value == "0" else f'"{value}"'
 
     async def next_events(self) -> bytes:
         reply = next(self._left, None)
@@ -130,7 +135,7 @@ async def read_request(stream: trio.abc.Stream) -> tuple[str, bytes]:
     while True:
         event = http.next_event()
         if event is h11.NEED_DATA:
-            http.receive_data(await stream.receive_some())
+            http.receive_data(bytes(await stream.receive_some()))
         elif isinstance(event, h11.Request):
             path = event.target.decode()
         elif isinstance(event, h11.Data):

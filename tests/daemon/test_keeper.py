@@ -112,7 +112,7 @@ async def test_heartbeat_follows_the_last_data_once(
 async def test_full_disk_pauses_and_loses_nothing(
     tmp_path: Path, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """While the disk is full nothing is acknowledged; when it has room, everything is there once."""
+    """While the disk is full nothing is acknowledged; then everything is there once."""
     disk = FaultyDisk()
     keeper, pen, receiver, groups = keeper_of(tmp_path, disk)
     disk.refuse_writes = 3

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 
 from query import loader
-from query.schema import connect_read_only
 from recorder.config import Config, Pool
 from recorder.daemon import Seams, serve
 from recorder.journal.scan import scan
 from recorder.model import Event, Stream
-from tests.daemon.recorded import VERSIONS, Recording, RecordedServer, body_of
+from tests.daemon.recorded import VERSIONS, RecordedServer, Recording, body_of
 
 Version = pytest.mark.parametrize("version", VERSIONS)
 
@@ -66,16 +66,27 @@ def xml_value(reply: bytes) -> list[dict[str, object]]:
     return value
 
 
+class LastRow(msgspec.Struct):
+    """What the history says last of one object."""
+
+    ref: str
+    operation: str
+    snapshot: str
+
+
 def last_states(data: Path, cls: str) -> dict[str, object]:
     """Ask the history for the last snapshot of every living object of a class."""
-    loader.refresh(data)
-    with connect_read_only(data / "history.duckdb") as history:
-        rows = history.execute(
-            "SELECT ref, last(snapshot ORDER BY seq), last(operation ORDER BY seq)"
-            " FROM events WHERE class = ? GROUP BY ref",
-            [cls],
-        ).fetchall()
-    return {ref: json.loads(snapshot) for ref, snapshot, operation in rows if operation != "del"}
+    loaded = loader.refresh(data)
+    assert loaded.warnings == ()
+    with loaded.open() as history:
+        rows = history.all(
+            LastRow,
+            "SELECT ref, last(operation ORDER BY seq) AS operation,"
+            " coalesce(last(snapshot ORDER BY seq), '') AS snapshot"
+            " FROM events WHERE class = $cls GROUP BY ref",
+            {"cls": cls},
+        )
+    return {row.ref: json.loads(row.snapshot) for row in rows if row.operation != "del"}
 
 
 def recorded_states(recording: Recording, cls: str) -> dict[str, object]:
@@ -128,7 +139,7 @@ async def test_last_states_of_the_xml_stream_equal_the_recorded_records(
 async def test_last_states_of_the_json_stream_equal_the_recorded_records(
     version: str, tmp_path: Path
 ) -> None:
-    """A recorded event.from stream over JSON-RPC begins with every object and ends as the server."""
+    """A recorded event.from stream over JSON-RPC ends, with every object, as the server did."""
     recording = Recording(version)
     server = RecordedServer(recording, xml=False, events=recording.all("-json2-event.from"))
     await record(server, tmp_path, Stream.FROM)

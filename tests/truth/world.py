@@ -39,13 +39,14 @@ def deterministic_scheduling(seed: int) -> Iterator[None]:
     """Make trio's scheduler choose the same order of tasks in every run."""
     from trio._core import _run
 
-    before = (_run._ALLOW_DETERMINISTIC_SCHEDULING, _run._r)
-    _run._ALLOW_DETERMINISTIC_SCHEDULING = True
+    before = _run._r
+    _run._ALLOW_DETERMINISTIC_SCHEDULING = True  # type: ignore[misc]  # made for this
     _run._r = random.Random(seed)
     try:
         yield
     finally:
-        _run._ALLOW_DETERMINISTIC_SCHEDULING, _run._r = before
+        _run._ALLOW_DETERMINISTIC_SCHEDULING = False  # type: ignore[misc]  # as above
+        _run._r = before
 
 
 class World:
