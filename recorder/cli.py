@@ -148,9 +148,9 @@ def print_report(report: Report) -> None:
     for finding in report.findings:
         where = f"segment {finding.segment}, byte {finding.offset}, after entry {finding.seq}"
         print(f"{finding.kind.value}: {finding.text} ({where})")
+    print(f"entry {report.last_seq} has the chain {report.chain}")
     verdict = f"{len(report.findings)} findings" if report.findings else "no findings"
     print(
         f"{verdict}: {report.entries:,} entries ({report.first_seq} to {report.last_seq}),"
-        f" {report.frames:,} frames, {report.segments} segments, {report.bytes:,} bytes;"
-        f" head of the chain {report.chain[:16]}"
+        f" {report.frames:,} frames, {report.segments} segments, {report.bytes:,} bytes"
     )

@@ -1,0 +1,290 @@
+"""The root command `xentrail`: the commands that read the history, and those of the service.
+
+A command parses, refreshes the history, calls one function, and renders. Results are on stdout,
+everything said about them on stderr.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from recorder import cli as service
+from recorder.cli import DataOption
+from recorder.clock import wall_ns
+from recorder.errors import XentrailError
+from recorder.model import Operation
+
+from .choices import Format
+from .errors import BadSql
+from .instant import AGO, Instant, parse_instant
+from .known import Origin
+
+if TYPE_CHECKING:
+    from .database import History
+    from .states import State
+
+app = typer.Typer(
+    name="xentrail",
+    help="The flight recorder of XenServer and XCP-ng pools.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+service.register(app)
+
+FormatOption = Annotated[Format, typer.Option("--format", help="How the answer is written.")]
+PoolOption = Annotated[str | None, typer.Option("--pool", help="Only this pool.")]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", metavar="INSTANT", help="From then on: ISO, -2h, @SEQ.")
+]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", metavar="INSTANT", help="Up to then: ISO, -2h, @SEQ.")
+]
+ClassOption = Annotated[
+    str | None, typer.Option("--class", help="Only objects of this class, in any case.")
+]
+OBJECT_HELP = "Reference, uuid, beginning of a uuid, or name; also vm:NAME, POOL/NAME."
+ObjectArgument = Annotated[str, typer.Argument(metavar="OBJECT", help=OBJECT_HELP)]
+
+
+def main() -> None:
+    """Run the command line; every foreseen error is one message and the exit code of its family."""
+    # `-2h` means what `now-2h` does, but would be read as an option.
+    words = [f"now{word}" if AGO.fullmatch(word) else word for word in sys.argv[1:]]
+    try:
+        app(words, prog_name="xentrail")
+    except XentrailError as error:
+        print(f"xentrail: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+@app.command()
+def events(
+    object_: Annotated[
+        str | None, typer.Argument(metavar="[OBJECT]", help=OBJECT_HELP, show_default=False)
+    ] = None,
+    pool: PoolOption = None,
+    class_: ClassOption = None,
+    operation: Annotated[Operation | None, typer.Option("--operation")] = None,
+    origin: Annotated[Origin | None, typer.Option("--origin", help="How it is known.")] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most the newest N.")] = 100,
+    data: DataOption = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """List what happened, newest last."""
+    from . import objects, questions, render
+
+    begin, end = _instant(since), _instant(until)
+    with _history(data) as history:
+        found = None if object_ is None else objects.find(history, object_, pool=pool, cls=class_)
+        wanted = questions.Filter(
+            found=found,
+            pool=pool,
+            cls=class_,
+            operation=operation,
+            origin=origin,
+            since=begin,
+            until=end,
+            limit=limit,
+        )
+        rows = questions.events(history, wanted)
+    render.events(rows, form)
+    if len(rows) == limit:
+        _say(f"the newest {limit} events; --limit shows more, --until earlier ones")
+
+
+@app.command()
+def history(
+    object_: ObjectArgument,
+    pool: PoolOption = None,
+    class_: ClassOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    data: DataOption = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Tell the life of one object: what changed, from what to what, and where nobody looked."""
+    from . import objects, render, timeline
+
+    begin, end = _instant(since), _instant(until)
+    with _history(data) as opened:
+        found = objects.find(opened, object_, pool=pool, cls=class_)
+        told = timeline.life_of(opened, found, since=begin, until=end)
+        texts = [text or "" for step in told.steps for c in step.changes for text in (c.old, c.new)]
+        names = objects.names_in(opened, found.pool, texts) if form is Format.TABLE else {}
+    render.life(told, form, names)
+
+
+@app.command()
+def at(
+    instant: Annotated[str, typer.Argument(metavar="INSTANT", help="ISO time, -2h, now or @SEQ.")],
+    object_: Annotated[
+        str | None, typer.Argument(metavar="[OBJECT]", help=OBJECT_HELP, show_default=False)
+    ] = None,
+    class_: ClassOption = None,
+    pool: PoolOption = None,
+    field: Annotated[
+        list[str] | None, typer.Option("--field", help="Only this field; may be repeated.")
+    ] = None,
+    data: DataOption = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Show an object, or all of a class, as it was at an instant, and how certain that is."""
+    from . import objects, render, states
+
+    moment = _instant(instant)
+    assert moment is not None, "the argument is required"
+    if object_ is None and class_ is None:
+        raise typer.BadParameter("name an OBJECT, or a --class for all its objects")
+    with _history(data) as opened:
+        if object_ is None:
+            _all_at(opened, moment, class_ or "", pool, field or [], form)
+        else:
+            found = objects.find(opened, object_, pool=pool, cls=class_)
+            told = states.state_of(opened, found, moment)
+            names = _names_in_state(opened, told)
+            render.state(told, form, names, field or [])
+
+
+def _all_at(
+    opened: "History",
+    moment: Instant,
+    class_: str,
+    pool: str | None,
+    fields: list[str],
+    form: Format,
+) -> None:
+    from . import render, states
+
+    told = states.states_of_class(opened, class_, moment, pool=pool)
+    names: dict[str, str] = {}
+    for one in told.states if form is Format.TABLE else ():
+        names |= _names_in_state(opened, one)
+    for verdict in told.verdicts:
+        text = render.verdict_text(verdict)
+        if text is not None:
+            _say(text)
+    render.states(told, form, names, class_, fields)
+
+
+def _names_in_state(opened: "History", told: "State") -> dict[str, str]:
+    from . import objects
+
+    return objects.names_in(opened, told.pool, [str(value) for value in told.fields.values()])
+
+
+@app.command()
+def gaps(
+    pool: PoolOption = None, data: DataOption = None, form: FormatOption = Format.TABLE
+) -> None:
+    """List where the recorder was blind, and what was found different afterwards."""
+    from . import questions, render
+
+    with _history(data) as opened:
+        rows = questions.gaps(opened, pool=pool)
+    render.gaps(rows, form)
+
+
+@app.command()
+def tasks(
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only those that failed, were cancelled or vanished.")
+    ] = False,
+    status: Annotated[
+        str | None, typer.Option("--status", help="pending, success, failure, cancelled, vanished.")
+    ] = None,
+    pool: PoolOption = None,
+    since: SinceOption = None,
+    data: DataOption = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """List tasks and their outcomes, also of those that the server has forgotten."""
+    from . import questions, render
+
+    begin = _instant(since)
+    with _history(data) as opened:
+        rows = questions.tasks(opened, pool=pool, failed=failed, status=status, since=begin)
+    render.tasks(rows, form)
+
+
+@app.command()
+def sql(
+    statement: Annotated[
+        str | None, typer.Argument(metavar="[STATEMENT]", show_default=False)
+    ] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="List tables and columns.")] = False,
+    data: DataOption = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Ask anything in SQL (DuckDB); nothing can be written."""
+    from . import questions, render
+
+    if schema == (statement is not None):
+        raise typer.BadParameter("give one STATEMENT, or --schema")
+    with _history(data) as opened:
+        if statement is None:
+            render.tables(questions.tables(opened), form)
+            return
+        columns, rows = questions.sql(opened, statement)
+    if not columns:
+        raise BadSql("the statement has no answer")
+    render.answer(columns, rows, form)
+
+
+@app.command()
+def demo(
+    data: Annotated[
+        Path, typer.Option("--data", metavar="DIR", help="Where the demo leaves its data.")
+    ] = Path("xentrail-demo"),
+) -> None:
+    """Watch two simulated pools being recorded, and what the history makes of it."""
+    from . import demo as show
+
+    failed = show.run(data)
+    for expectation in failed:
+        _say(f"the demo expected that {expectation}; it did not hold")
+    raise typer.Exit(1 if failed else 0)
+
+
+def _instant(text: str | None) -> Instant | None:
+    return None if text is None else parse_instant(text, now_ns=wall_ns())
+
+
+def _say(text: str) -> None:
+    print(f"xentrail: {text}", file=sys.stderr)
+
+
+@contextmanager
+def _history(data: Path | None) -> Iterator["History"]:
+    """Bring the history up to date, say what stands in the way, and open it for reading."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    from . import loader
+
+    console = Console(stderr=True)
+    columns = (TextColumn("loading the journal"), BarColumn(), MofNCompleteColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", visible=False)
+        loaded = loader.refresh(
+            service.data_folder(data),
+            progress=lambda done, total: bar.update(
+                task, completed=done, total=total, visible=done < total
+            ),
+        )
+    for warning in loaded.warnings:
+        _say(warning)
+    with loaded.open() as opened:
+        yield opened
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Opening the history file, and asking it typed questions."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+import msgspec
+import pyarrow as pa
+
+from .errors import BadSql, HistoryBusy, HistoryUnreadable
+from .schema import TABLES, statements
+
+T = TypeVar("T")
+Params = Mapping[str, object]
+
+_IN_USE = ("Could not set lock on file", "with a different configuration")
+"""What DuckDB says if another process, or another part of this one, has the file."""
+
+
+class History:
+    """An open history; `close` it, or use it as a context."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+
+    def __enter__(self) -> "History":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.connection.close()
+
+    def table(self, sql: str, params: Params | None = None) -> pa.Table:
+        """Return the answer to a question as an Arrow table. Raises BadSql."""
+        try:
+            relation = self.connection.sql(sql, params=dict(params or {}))
+            if relation is None:  # The stubs do not know statements without an answer.
+                return pa.table({})  # type: ignore[unreachable]
+            return relation.to_arrow_table()
+        except duckdb.Error as error:
+            raise BadSql(_one_line(error)) from error
+
+    def all(self, row: type[T], sql: str, params: Params | None = None) -> list[T]:
+        """Return the rows of an answer, each as a `row`."""
+        return msgspec.convert(self.table(sql, params).to_pylist(), list[row])  # type: ignore[valid-type]  # a type held in a variable
+
+    def first(self, row: type[T], sql: str, params: Params | None = None) -> T | None:
+        """Return the first row of an answer, None if it is empty."""
+        rows = self.all(row, sql, params)
+        return rows[0] if rows else None
+
+
+def open_for_reading(path: Path) -> History:
+    """Open a history that nothing can change through it: no table, no file, no setting.
+
+    Raises HistoryBusy while another process writes, HistoryUnreadable for any other reason.
+    """
+    config = {
+        "enable_external_access": "false",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
+    history = _connect(path, read_only=True, config=config)
+    history.connection.execute("SET lock_configuration = true")
+    return history
+
+
+def open_for_loading(path: Path) -> History:
+    """Open a history to add to it, and create it if it is new. Raises as `open_for_reading`."""
+    history = _connect(path, read_only=False, config={})
+    tables = "SELECT count(*) FROM duckdb_tables()"
+    if history.connection.execute(tables).fetchall() == [(0,)]:
+        history.connection.execute(f"BEGIN; {statements()} COMMIT;")
+    return history
+
+
+def _connect(path: Path, *, read_only: bool, config: dict[str, str]) -> History:
+    try:
+        connection = duckdb.connect(
+            str(path), read_only=read_only, config={**config, "python_enable_replacements": "false"}
+        )
+    except duckdb.Error as error:
+        if any(text in str(error) for text in _IN_USE):
+            raise HistoryBusy(f"{path} is in use by another process; try again") from error
+        raise HistoryUnreadable(
+            f"{path} cannot be opened: {_one_line(error)};"
+            " it can be deleted, and is then built anew from the journal"
+        ) from error
+    connection.execute("SET TimeZone = 'UTC'")
+    return History(connection)
+
+
+def _one_line(error: duckdb.Error) -> str:
+    """Return what DuckDB says without its drawing of where."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    kept = [line for line in lines if line and not line.startswith(("LINE ", "^"))]
+    return " ".join(kept)
+
+
+def insert(history: History, name: str, rows: pa.Table, *, order_by: str = "") -> None:
+    """Add rows to a table of the history, sorted so that one object's rows lie together."""
+    if rows.num_rows == 0:
+        return
+    connection = history.connection
+    connection.register("arriving", rows)
+    order = f" ORDER BY {order_by}" if order_by else ""
+    connection.execute(f"INSERT INTO {name} SELECT * FROM arriving{order}")  # noqa: S608  # names are ours
+    connection.unregister("arriving")
+
+
+def insert_keyed(history: History, name: str, rows: pa.Table, key: str) -> None:
+    """Add rows in place of those that have the same key, a list of columns."""
+    if rows.num_rows == 0:
+        return
+    connection = history.connection
+    connection.register("arriving", rows)
+    connection.execute(
+        f"DELETE FROM {name} WHERE ({key}) IN (SELECT ({key}) FROM arriving)"  # noqa: S608  # names are ours
+    )
+    connection.execute(f"INSERT INTO {name} SELECT * FROM arriving")  # noqa: S608  # names are ours
+    connection.unregister("arriving")
+
+
+def table_names() -> list[str]:
+    """Return the names of the tables that are loaded in bulk."""
+    return list(TABLES)

@@ -1,0 +1,37 @@
+"""What can go wrong with a question about the past."""
+
+from collections.abc import Sequence
+
+from recorder.errors import QueryError
+
+
+class HistoryUnreadable(QueryError):
+    """The history file cannot be opened."""
+
+
+class HistoryBusy(QueryError):
+    """Another process keeps the history file to itself."""
+
+
+class BadInstant(QueryError):
+    """A text does not say a point in time."""
+
+
+class BadSql(QueryError):
+    """DuckDB refused a statement."""
+
+
+class NoSuchObject(QueryError):
+    """No recorded object bears this name, reference or uuid."""
+
+
+class NoSuchPool(QueryError):
+    """No pool of this name was ever recorded."""
+
+
+class AmbiguousObject(QueryError):
+    """Several recorded objects answer to this name; `choices` says which, one a line."""
+
+    def __init__(self, text: str, choices: Sequence[str]) -> None:
+        super().__init__("\n".join([text, *(f"  {choice}" for choice in choices)]))
+        self.choices = tuple(choices)

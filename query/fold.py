@@ -1,0 +1,209 @@
+"""From entries to rows: what each entry adds to the history, given what is known so far.
+
+- REGISTERED opens an epoch. What was known before it is unconfirmed until an event or a baseline
+  row of the epoch tells or confirms it.
+- The first event of an unconfirmed object after a gap is live, but its differences are inferred:
+  part of them may have happened in the gap.
+- Sequence numbers that are missing are a gap of every pool.
+- The rules of baselines are in `chunks`.
+"""
+
+import msgspec
+
+from recorder.errors import JournalError
+from recorder.model import (
+    RECORDER,
+    BaselineChunk,
+    BaselineRecord,
+    Entry,
+    Event,
+    GapClosed,
+    GapOpened,
+    Mark,
+    MarkName,
+    Operation,
+    Stream,
+)
+
+from .chunks import Baselines, learn
+from .known import Key, Known, Memory, Origin, PoolState
+from .records import changes_between
+from .rows import Closing, Rows, Stamp, Told
+
+ENTRIES_MISSING = "entries-missing"
+"""The cause of a gap that the reader finds: entries are lost, or damaged beyond reading."""
+
+
+class Fold:
+    """Folds entries, in order, into `memory` and `rows`; it never reads or writes a file."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory = memory
+        self.rows = Rows()
+        self._baselines = Baselines(memory, self.rows)
+
+    def take(self, entry: Entry) -> None:
+        """Fold the next entry. Raises JournalError if a snapshot in it is no JSON object."""
+        stamp = Stamp(entry.seq, entry.received_at_ns // 1000)
+        last_seq, self.memory.last_seq = self.memory.last_seq, entry.seq
+        if last_seq and entry.seq != last_seq + 1:
+            self._entries_missing(last_seq + 1, stamp)
+        try:
+            self._take(entry, stamp)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise JournalError(
+                f"entry {entry.seq} of the journal holds a record that cannot be read: {error}"
+            ) from error
+
+    def _take(self, entry: Entry, stamp: Stamp) -> None:
+        body = entry.body
+        pool = self._pool(entry.pool, stamp)
+        if not isinstance(body, BaselineRecord):
+            self._baselines.interrupt()
+        match body:
+            case Event():
+                self._event(pool, stamp, body)
+            case BaselineChunk():
+                self._baselines.begin(pool, body)
+            case BaselineRecord():
+                self._baselines.add(pool, stamp, body)
+            case GapOpened():
+                self._gap_opened(pool, stamp, body)
+            case GapClosed():
+                pool.open_gaps.clear()
+                closing = Closing(pool.pool, stamp, body.blind_until_ns // 1000)
+                self.rows.closings.append(closing)
+            case Mark():
+                self._mark(pool, stamp, body)
+            case _:
+                pass  # a heartbeat says only that nothing happened
+
+    def _pool(self, name: str, stamp: Stamp) -> PoolState:
+        pool = self.memory.pools.get(name)
+        if pool is None:
+            pool = PoolState(name, stamp.seq, stamp.at_us)
+            pool.certain_seq, pool.certain_at_us = stamp.seq, stamp.at_us
+            self.memory.pools[name] = pool
+        pool.last_seq, pool.last_at_us = stamp.seq, stamp.at_us
+        return pool
+
+    def _event(self, pool: PoolState, stamp: Stamp, event: Event) -> None:
+        pool.certain_seq, pool.certain_at_us = stamp.seq, stamp.at_us
+        known = self.memory.get((pool.pool, event.cls, event.ref))
+        born = event.operation is Operation.ADD and (known is None or known.gone)
+        gap = None if born else pool.gap_hiding(known)
+        known = known or self._first_seen(pool, stamp, event)
+        changes = None
+        if not known.gone and known.snapshot is not None and event.snapshot is not None:
+            changes = changes_between(known.snapshot, event.snapshot)
+        told = Told(
+            event.operation,
+            Origin.LIVE,
+            gap,
+            changes,
+            event.snapshot,
+            event.id,
+            int(event.server_at_s * 1_000_000) or None,
+        )
+        learn(known, told)
+        known.seen_seq = known.event_seq = stamp.seq
+        known.event_id = event.id
+        self.rows.tell(pool, stamp, known, told)
+
+    def _first_seen(self, pool: PoolState, stamp: Stamp, event: Event) -> Known:
+        known = Known(
+            pool.pool,
+            event.cls,
+            event.ref,
+            first_seq=stamp.seq,
+            first_at_us=stamp.at_us,
+            first_origin=Origin.LIVE.value,
+            first_operation=event.operation.value,
+        )
+        self.memory.put(known)
+        return known
+
+    def _gap_opened(self, pool: PoolState, stamp: Stamp, body: GapOpened) -> None:
+        since = stamp
+        if body.last_event_at_ns is not None:
+            since = Stamp(pool.certain_seq, body.last_event_at_ns // 1000)
+        self._open_gap(pool, stamp, since, body.cause.value, body.detail, body.last_event_id)
+
+    def _open_gap(
+        self,
+        pool: PoolState,
+        stamp: Stamp,
+        since: Stamp,
+        cause: str,
+        detail: str,
+        last_event_id: int | None = None,
+    ) -> None:
+        """A pool is blind from the first gap that nothing closed, whatever comes on top of it."""
+        if not pool.open_gaps:
+            pool.gap = stamp.seq
+        pool.open_gaps[stamp.seq] = cause
+        opened = (stamp.seq, pool.pool, cause, detail, since.at_us, since.seq, last_event_id)
+        self.rows.gap_spans.append((*opened, stamp.at_us, None, None, None))
+
+    def _entries_missing(self, first_seq: int, after: Stamp) -> None:
+        """Every pool may have had events among the entries that are not there."""
+        self._baselines.interrupt()
+        detail = f"entries {first_seq} to {after.seq - 1} are missing from the journal"
+        for pool in self.memory.pools.values():
+            if pool.epoch is not None:
+                since = Stamp(pool.certain_seq, pool.certain_at_us)
+                here = Stamp(first_seq, after.at_us)
+                self._open_gap(pool, here, since, ENTRIES_MISSING, detail)
+                pool.anchor_seq = first_seq
+                pool.chunks = {}
+
+    def _mark(self, pool: PoolState, stamp: Stamp, mark: Mark) -> None:
+        match mark.name:
+            case MarkName.CONNECTED:
+                uuid = mark.detail.get("pool_uuid")
+                pool.pool_uuid = uuid if isinstance(uuid, str) else pool.pool_uuid
+            case MarkName.REGISTERED:
+                pool.epoch = pool.anchor_seq = pool.certain_seq = stamp.seq
+                pool.certain_at_us = stamp.at_us
+                pool.stream = Stream(str(mark.detail.get("stream", Stream.REGISTER.value)))
+                pool.chunks = {}
+            case MarkName.BASELINE_DONE:
+                self._baselines.end(pool, stamp)
+                self._close_missing(pool, stamp)
+            case _:
+                pass  # the other marks are rows and change nothing else
+        detail = msgspec.json.encode(mark.detail).decode()
+        row = (stamp.seq, pool.pool, stamp.at_us, mark.name.value, pool.epoch, detail)
+        self.rows.marks.append(row)
+
+    def _close_missing(self, pool: PoolState, stamp: Stamp) -> None:
+        """The recorder knows nothing of gaps that only its reader found: no entry closes them."""
+        found = [seq for seq, cause in pool.open_gaps.items() if cause == ENTRIES_MISSING]
+        if found:
+            for seq in found:
+                del pool.open_gaps[seq]
+            closing = Closing(pool.pool, stamp, stamp.at_us, ENTRIES_MISSING)
+            self.rows.closings.append(closing)
+
+
+def keys_of(entries: list[Entry]) -> set[Key]:
+    """Return the objects that entries speak of."""
+    return {
+        (entry.pool, entry.body.cls, entry.body.ref)
+        for entry in entries
+        if isinstance(entry.body, Event | BaselineRecord)
+    }
+
+
+def pools_baselined(entries: list[Entry]) -> set[str]:
+    """Return the pools whose baseline ends in entries: all their objects will be asked for."""
+    return {
+        entry.pool
+        for entry in entries
+        if isinstance(entry.body, Mark) and entry.body.name is MarkName.BASELINE_DONE
+    }
+
+
+def followed(memory: Memory) -> list[PoolState]:
+    """Return the pools; the recorder itself has entries but is none."""
+    return [pool for name, pool in memory.pools.items() if name != RECORDER]

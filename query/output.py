@@ -1,0 +1,103 @@
+"""Writing on stdout: JSON, CSV, and tables that fit the terminal. It knows no answer by name."""
+
+import csv
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .choices import Format
+from .records import Json
+
+WIDE_CHARS_MIN = 10
+"""A column that gives way keeps this much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table for people; `wide` ones give way when the terminal is narrow."""
+
+    title: str
+    wide: bool = False
+    right: bool = False
+
+
+def write_json(value: object) -> None:
+    """Write one JSON document."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    sys.stdout.write(f"{text}\n")
+
+
+def write_csv(rows: Sequence[dict[str, Json]], header: Sequence[str]) -> None:
+    """Write rows as CSV with a header; lists and maps are JSON text, nothing is empty."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        writer.writerow([cell_text(row.get(name)) for name in header])
+
+
+def cell_text(value: Json) -> str:
+    """Return a value as the text of one cell."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case _:
+            return msgspec.json.encode(value).decode()
+
+
+def plain_of(value: msgspec.Struct) -> dict[str, Json]:
+    """Return a row as plain data, times as ISO text."""
+    plain: dict[str, Json] = msgspec.to_builtins(value)
+    return plain
+
+
+def write_rows(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], form: Format) -> None:
+    """Write rows as JSON or CSV."""
+    if form is Format.JSON:
+        write_json(rows)
+        return
+    header = [field.encode_name for field in msgspec.structs.fields(kind)]
+    write_csv([plain_of(row) for row in rows], header)
+
+
+def console() -> Console:
+    """Return where tables go; without a terminal they are 120 columns wide."""
+    width = None if sys.stdout.isatty() else 120
+    return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+
+
+def write_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table that never wraps: what is too long ends in an ellipsis."""
+    out = console()
+    cells = [list(row) for row in rows]
+    widths = _widths(columns, cells, out.width)
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
+    for column, width in zip(columns, widths, strict=True):
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        table.add_column(
+            column.title, width=width, no_wrap=True, overflow="ellipsis", justify=justify
+        )
+    for row in cells:
+        table.add_row(*(Text(cell) for cell in row))
+    out.print(table)
+
+
+def _widths(columns: Sequence[Column], cells: list[list[str]], width: int) -> list[int]:
+    """Return how wide each column is: the widest of those that may give way give way first."""
+    titles = [[column.title for column in columns]]
+    widths = [max(map(cell_len, column)) for column in zip(*titles, *cells, strict=True)]
+    yielding = [index for index, column in enumerate(columns) if column.wide]
+    while sum(widths) + 2 * len(widths) > width and yielding:
+        widest = max(yielding, key=lambda index: widths[index])
+        if widths[widest] <= WIDE_CHARS_MIN:
+            break
+        widths[widest] -= 1
+    return widths

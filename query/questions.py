@@ -1,0 +1,247 @@
+"""The plain questions: which events, which gaps, which tasks, and whatever SQL can ask."""
+
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+
+import msgspec
+
+from .database import History
+from .errors import NoSuchObject
+from .instant import Instant
+from .known import Origin
+from .objects import Found, check_pool
+from .records import Json
+
+
+class EventRow(msgspec.Struct, frozen=True, rename={"cls": "class"}):
+    """One event, or one thing that a baseline told; `changed_fields` is [] where nothing did."""
+
+    seq: int
+    pool: str
+    epoch: int | None
+    received_at: datetime
+    server_at: datetime | None
+    event_id: int | None
+    cls: str
+    operation: str
+    ref: str
+    uuid: str | None
+    name: str | None
+    origin: Origin
+    gap: int | None
+    changed_fields: list[str] | None
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events are asked for; None is no condition."""
+
+    found: Found | None = None
+    pool: str | None = None
+    cls: str | None = None
+    operation: str | None = None
+    origin: str | None = None
+    since: Instant | None = None
+    until: Instant | None = None
+    limit: int = 100
+
+
+def events(history: History, wanted: Filter) -> list[EventRow]:
+    """Return the newest events that fit, oldest first. Raises QueryError for an unknown name."""
+    check_pool(history, wanted.pool)
+    check_class(history, wanted.cls)
+    found = wanted.found
+    conditions = {
+        "pool": found.pool if found else wanted.pool,
+        "class": found.cls if found else wanted.cls and wanted.cls.lower(),
+        "ref": found.ref if found else None,
+        "operation": wanted.operation,
+        "origin": wanted.origin,
+    }
+    params: dict[str, object] = {k: v for k, v in conditions.items() if v is not None}
+    terms = [f"{name} = ${name}" for name in params]
+    for name, instant in (("since", wanted.since), ("until", wanted.until)):
+        if instant is not None:
+            terms.append(bound(name, instant))
+            params[name] = instant.at_us if instant.seq is None else instant.seq
+    where = f"WHERE {' AND '.join(terms)}" if terms else ""
+    sql = f"""
+        SELECT * EXCLUDE (snapshot) FROM events {where}
+        ORDER BY seq DESC, class DESC, ref DESC LIMIT {int(wanted.limit)}
+    """  # noqa: S608  # every value is a parameter
+    return history.all(EventRow, sql, params)[::-1]
+
+
+def bound(name: str, instant: Instant) -> str:
+    """Return the SQL condition of `--since` or `--until`, with a parameter of that name."""
+    comparison = ">=" if name == "since" else "<="
+    if instant.seq is not None:
+        return f"seq {comparison} ${name}"
+    return f"received_at {comparison} make_timestamptz(${name})"
+
+
+class _Class(msgspec.Struct, rename={"cls": "class"}):
+    cls: str
+
+
+def check_class(history: History, cls: str | None) -> None:
+    """Raise NoSuchObject unless `cls` is None or objects of it were recorded."""
+    if cls is None:
+        return
+    names = [
+        row.cls for row in history.all(_Class, "SELECT DISTINCT class FROM objects ORDER BY class")
+    ]
+    if cls.lower() not in names:
+        known = f"the history has {', '.join(names)}" if names else "the history is empty"
+        raise NoSuchObject(f"no object of class {cls!r} was recorded; {known}")
+
+
+class GapSpan(msgspec.Struct, frozen=True):
+    """A time in which events of a pool may have been missed.
+
+    Between `since` and `closed_at` its state is uncertain; nothing was missed after `blind_until`.
+    Both ends are None while the gap is open.
+    """
+
+    seq: int
+    pool: str
+    cause: str
+    detail: str
+    since: datetime
+    since_seq: int
+    last_event_id: int | None
+    opened_at: datetime
+    blind_until: datetime | None
+    closed_at: datetime | None
+    closed_seq: int | None
+
+
+class GapRow(GapSpan, frozen=True):
+    """A gap, and how many differences were found after it."""
+
+    open: bool
+    inferred_adds: int
+    inferred_mods: int
+    inferred_dels: int
+
+
+def gap_spans(history: History, pool: str) -> list[GapSpan]:
+    """Return the gaps of a pool, oldest first, without counting what was found after them."""
+    sql = "SELECT * FROM gap_spans WHERE pool = $pool ORDER BY seq"
+    return history.all(GapSpan, sql, {"pool": pool})
+
+
+def gaps(history: History, *, pool: str | None = None) -> list[GapRow]:
+    """Return all gaps, oldest first."""
+    check_pool(history, pool)
+    sql = "SELECT * FROM gaps WHERE $pool IS NULL OR pool = $pool ORDER BY seq, pool"
+    return history.all(GapRow, sql, {"pool": pool})
+
+
+class TaskRow(msgspec.Struct, frozen=True):
+    """The outcome of a task. `status` is the server's, or `vanished`: gone before its end."""
+
+    pool: str
+    ref: str
+    uuid: str | None
+    name_label: str | None
+    created: datetime | None
+    finished: datetime | None
+    duration_s: float | None
+    status: str
+    progress: float | None
+    result: str | None
+    error_code: str | None
+    error_params: list[str]
+    first_seq: int
+    last_seq: int
+    subtask_of: str | None
+
+
+FAILED = ("failure", "cancelled", "vanished")
+
+
+def tasks(
+    history: History,
+    *,
+    pool: str | None = None,
+    failed: bool = False,
+    status: str | None = None,
+    since: Instant | None = None,
+) -> list[TaskRow]:
+    """Return tasks in the order in which they were first seen.
+
+    `failed` keeps those that failed, were cancelled or vanished; `since` those seen from then on.
+    """
+    check_pool(history, pool)
+    params: dict[str, object] = {}
+    terms = ["true"]
+    if pool is not None:
+        terms.append("pool = $pool")
+        params["pool"] = pool
+    if failed:
+        terms.append(f"status IN {FAILED}")
+    if status is not None:
+        terms.append("status = $status")
+        params["status"] = status
+    if since is not None:
+        seen = "last_at" if since.seq is None else "last_seq"
+        column = f"epoch_us(o.{seen})" if since.seq is None else f"o.{seen}"
+        terms.append(
+            "(pool, ref) IN (SELECT (o.pool, o.ref) FROM objects o"  # noqa: S608  # names are ours
+            f" WHERE o.class = 'task' AND {column} >= $since)"
+        )
+        params["since"] = since.at_us if since.seq is None else since.seq
+    sql = f"SELECT * FROM tasks WHERE {' AND '.join(terms)} ORDER BY first_seq, pool, ref"  # noqa: S608  # every value is a parameter
+    return history.all(TaskRow, sql, params)
+
+
+def sql(history: History, statement: str) -> tuple[list[str], list[dict[str, Json]]]:
+    """Return the column names and the rows of an answer; nothing can be written. Raises BadSql.
+
+    Times are ISO text, numbers stay numbers, binary data is hexadecimal text.
+    """
+    table = history.table(statement)
+    rows = [{name: _plain(value) for name, value in row.items()} for row in table.to_pylist()]
+    return list(dict.fromkeys(table.column_names)), rows
+
+
+def _plain(value: object) -> Json:
+    plain: Json
+    match value:
+        case None | bool() | int() | float() | str():
+            plain = value
+        case datetime() if value.tzinfo is not None:
+            plain = value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case datetime() | date() | time():
+            plain = value.isoformat()
+        case Decimal():
+            plain = int(value) if value == value.to_integral_value() else float(value)
+        case bytes():
+            plain = value.hex()
+        case list() | tuple():
+            plain = [_plain(item) for item in value]
+        case dict():
+            plain = {str(key): _plain(item) for key, item in value.items()}
+        case _:
+            plain = str(value)
+    return plain
+
+
+class TableRow(msgspec.Struct, frozen=True):
+    """A table or view of the history, and its columns with their types."""
+
+    name: str
+    kind: str
+    columns: list[str]
+
+
+def tables(history: History) -> list[TableRow]:
+    """Return what SQL can ask: tables and views with their columns."""
+    statement = """
+        SELECT table_name AS name,
+            CASE WHEN table_name IN (SELECT view_name FROM duckdb_views() WHERE NOT internal)
+                 THEN 'view' ELSE 'table' END AS kind,
+            list(column_name || ' ' || data_type ORDER BY column_index) AS columns
+        FROM duckdb_columns() WHERE NOT internal GROUP BY ALL ORDER BY kind, name
+    """
+    return history.all(TableRow, statement)

@@ -1,0 +1,159 @@
+"""The tables of the history and the shape of the rows that are inserted in bulk.
+
+The history is derived: it can be deleted at any time and is rebuilt from the journal. A change of
+the tables needs no migration, only a new SCHEMA_VERSION.
+"""
+
+from importlib.resources import files
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+_TIME = pa.timestamp("us", tz="UTC")
+
+EVENTS = pa.schema(
+    [
+        ("seq", pa.int64()),
+        ("pool", pa.string()),
+        ("epoch", pa.int64()),
+        ("received_at", _TIME),
+        ("server_at", _TIME),
+        ("event_id", pa.int64()),
+        ("class", pa.string()),
+        ("operation", pa.string()),
+        ("ref", pa.string()),
+        ("uuid", pa.string()),
+        ("name", pa.string()),
+        ("origin", pa.string()),
+        ("gap", pa.int64()),
+        ("changed_fields", pa.list_(pa.string())),
+        ("snapshot", pa.string()),
+    ]
+)
+CHANGES = pa.schema(
+    [
+        ("seq", pa.int64()),
+        ("pool", pa.string()),
+        ("received_at", _TIME),
+        ("class", pa.string()),
+        ("ref", pa.string()),
+        ("uuid", pa.string()),
+        ("name", pa.string()),
+        ("field", pa.string()),
+        ("old", pa.string()),
+        ("new", pa.string()),
+        ("origin", pa.string()),
+        ("gap", pa.int64()),
+    ]
+)
+OBJECTS = pa.schema(
+    [
+        ("pool", pa.string()),
+        ("class", pa.string()),
+        ("ref", pa.string()),
+        ("uuid", pa.string()),
+        ("name", pa.string()),
+        ("first_seq", pa.int64()),
+        ("first_at", _TIME),
+        ("first_origin", pa.string()),
+        ("first_operation", pa.string()),
+        ("last_seq", pa.int64()),
+        ("last_at", _TIME),
+        ("gone", pa.bool_()),
+        ("gone_origin", pa.string()),
+        ("gap", pa.int64()),
+    ]
+)
+CURRENT_STATE = pa.schema(
+    [
+        ("pool", pa.string()),
+        ("class", pa.string()),
+        ("ref", pa.string()),
+        ("seen_seq", pa.int64()),
+        ("chunk_seq", pa.int64()),
+        ("event_seq", pa.int64()),
+        ("event_id", pa.int64()),
+        ("snapshot", pa.string()),
+    ]
+)
+POOLS = pa.schema(
+    [
+        ("pool", pa.string()),
+        ("pool_uuid", pa.string()),
+        ("first_seq", pa.int64()),
+        ("first_at", _TIME),
+        ("last_seq", pa.int64()),
+        ("last_at", _TIME),
+        ("baselined_seq", pa.int64()),
+        ("done_seq", pa.int64()),
+        ("epoch", pa.int64()),
+        ("stream", pa.string()),
+        ("anchor_seq", pa.int64()),
+        ("certain_seq", pa.int64()),
+        ("certain_at", _TIME),
+        ("gap", pa.int64()),
+        ("open_gaps", pa.string()),
+        ("chunks", pa.string()),
+        ("classes", pa.string()),
+    ]
+)
+GAP_SPANS = pa.schema(
+    [
+        ("seq", pa.int64()),
+        ("pool", pa.string()),
+        ("cause", pa.string()),
+        ("detail", pa.string()),
+        ("since", _TIME),
+        ("since_seq", pa.int64()),
+        ("last_event_id", pa.int64()),
+        ("opened_at", _TIME),
+        ("blind_until", _TIME),
+        ("closed_at", _TIME),
+        ("closed_seq", pa.int64()),
+    ]
+)
+MARKS = pa.schema(
+    [
+        ("seq", pa.int64()),
+        ("pool", pa.string()),
+        ("received_at", _TIME),
+        ("name", pa.string()),
+        ("epoch", pa.int64()),
+        ("detail", pa.string()),
+    ]
+)
+TASKS = pa.schema(
+    [
+        ("pool", pa.string()),
+        ("ref", pa.string()),
+        ("uuid", pa.string()),
+        ("name_label", pa.string()),
+        ("created", _TIME),
+        ("finished", _TIME),
+        ("duration_s", pa.float64()),
+        ("status", pa.string()),
+        ("progress", pa.float64()),
+        ("result", pa.string()),
+        ("error_code", pa.string()),
+        ("error_params", pa.list_(pa.string())),
+        ("first_seq", pa.int64()),
+        ("last_seq", pa.int64()),
+        ("subtask_of", pa.string()),
+    ]
+)
+TABLES = {
+    "events": EVENTS,
+    "changes": CHANGES,
+    "objects": OBJECTS,
+    "current_state": CURRENT_STATE,
+    "pools": POOLS,
+    "gap_spans": GAP_SPANS,
+    "marks": MARKS,
+    "tasks": TASKS,
+}
+
+
+def statements() -> str:
+    """Return the SQL that creates every table and view in an empty history."""
+    return files(__package__).joinpath("views.sql").read_text(encoding="utf-8")

@@ -1,0 +1,230 @@
+"""The loader's side of the history file: what is known so far, and adding one batch to it.
+
+One transaction a batch, together with the position reached: a loader that is killed leaves the
+history as it was after the batch before.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+import pyarrow as pa
+
+from recorder.model import Entry, Stream
+
+from .database import History, insert, insert_keyed
+from .fold import Fold, followed
+from .known import Key, Known, Memory, PoolState
+from .rows import Row, Rows, table_of, text_of
+from .schema import CURRENT_STATE, OBJECTS, POOLS, SCHEMA_VERSION, TABLES, TASKS
+from .tasks import task_row
+
+BY_OBJECT = "pool, class, ref, seq"
+
+
+class Position(msgspec.Struct, frozen=True):
+    """Where the history stands: the last entry in it. `loaded_at` is when it was loaded."""
+
+    last_seq: int
+    last_received_ns: int
+    last_pool: str
+    schema_version: int
+    loaded_at: datetime
+
+
+def position(history: History) -> Position | None:
+    """Return where the history stands, None if nothing was loaded yet."""
+    return history.first(Position, "SELECT * FROM loads ORDER BY last_seq DESC LIMIT 1")
+
+
+# -- reading -----------------------------------------------------------------------------------
+
+
+class _KnownRow(msgspec.Struct):
+    pool: str
+    cls: str
+    ref: str
+    first_seq: int
+    first_at_us: int
+    first_origin: str
+    first_operation: str
+    uuid: str | None
+    name: str | None
+    last_seq: int
+    last_at_us: int
+    gone: bool
+    gone_origin: str | None
+    gap: int | None
+    seen_seq: int
+    chunk_seq: int
+    event_seq: int
+    event_id: int
+    snapshot: str | None
+
+
+_KNOWN = """
+SELECT o.pool, o.class AS cls, o.ref, o.uuid, o.name, o.first_seq,
+    epoch_us(o.first_at) AS first_at_us, o.first_origin, o.first_operation, o.last_seq,
+    epoch_us(o.last_at) AS last_at_us, o.gone, o.gone_origin, o.gap,
+    coalesce(s.seen_seq, 0) AS seen_seq, coalesce(s.chunk_seq, 0) AS chunk_seq,
+    coalesce(s.event_seq, 0) AS event_seq, coalesce(s.event_id, 0) AS event_id, s.snapshot
+FROM objects o LEFT JOIN current_state s USING (pool, class, ref)
+"""
+
+
+def recall(history: History, memory: Memory, keys: Iterable[Key], pools: Iterable[str]) -> None:
+    """Bring to mind the objects `keys`, and all that live in `pools`, unless they already are."""
+    missing = [key for key in keys if memory.get(key) is None]
+    if missing:
+        names = OBJECTS.field("pool"), OBJECTS.field("class"), OBJECTS.field("ref")
+        history.connection.register("wanted", table_of(list(missing), pa.schema(names)))
+        _remember(history, memory, f"{_KNOWN} SEMI JOIN wanted USING (pool, class, ref)")
+        history.connection.unregister("wanted")
+    for pool in pools:
+        _remember(history, memory, f"{_KNOWN} WHERE o.pool = $pool AND NOT o.gone", pool)
+
+
+def _remember(history: History, memory: Memory, sql: str, pool: str | None = None) -> None:
+    params = {} if pool is None else {"pool": pool}
+    for row in history.all(_KnownRow, sql, params):
+        if memory.get((row.pool, row.cls, row.ref)) is None:
+            plain = msgspec.structs.asdict(row)
+            plain["snapshot"] = None if row.snapshot is None else row.snapshot.encode()
+            memory.put(Known(**plain))
+
+
+class _PoolRow(msgspec.Struct):
+    pool: str
+    first_seq: int
+    first_at_us: int
+    pool_uuid: str | None
+    last_seq: int
+    last_at_us: int
+    baselined_seq: int | None
+    done_seq: int
+    epoch: int | None
+    stream: Stream
+    anchor_seq: int
+    certain_seq: int
+    certain_at_us: int
+    gap: int | None
+    open_gaps: str
+    chunks: str
+    classes: str
+
+
+def recall_pools(history: History, memory: Memory) -> None:
+    """Bring to mind where each pool stands."""
+    sql = """
+        SELECT *, epoch_us(first_at) AS first_at_us, epoch_us(last_at) AS last_at_us,
+            epoch_us(certain_at) AS certain_at_us FROM pools
+    """
+    for row in history.all(_PoolRow, sql):
+        plain = msgspec.structs.asdict(row)
+        plain["open_gaps"] = msgspec.json.decode(row.open_gaps, type=dict[int, str])
+        plain["chunks"] = msgspec.json.decode(row.chunks, type=dict[str, int])
+        plain["classes"] = msgspec.json.decode(row.classes, type=set[str])
+        memory.pools[row.pool] = PoolState(**plain)
+
+
+# -- writing -----------------------------------------------------------------------------------
+
+
+def write(history: History, fold: Fold, last: Entry, *, entries: int, loaded_at_us: int) -> None:
+    """Add what was folded from `entries` entries up to `last`, in one transaction."""
+    memory, rows = fold.memory, fold.rows
+    touched = [known for key in sorted(rows.touched) if (known := memory.get(key)) is not None]
+    history.connection.execute("BEGIN")
+    try:
+        _write_rows(history, rows)
+        _write_objects(history, memory, touched)
+        pools = table_of([_pool_row(pool) for pool in followed(memory)], POOLS)
+        insert_keyed(history, "pools", pools, "pool")
+        history.connection.execute(
+            "INSERT INTO loads VALUES ($1, $2, $3, $4, make_timestamptz($5), $6)",
+            [last.seq, last.received_at_ns, last.pool, entries, loaded_at_us, SCHEMA_VERSION],
+        )
+        history.connection.execute("COMMIT")
+    except BaseException:
+        history.connection.execute("ROLLBACK")
+        raise
+    _forget_the_gone(memory, touched)
+
+
+def _write_rows(history: History, rows: Rows) -> None:
+    for name, arriving, order in (
+        ("events", rows.events, BY_OBJECT),
+        ("changes", rows.changes, f"{BY_OBJECT}, field"),
+        ("gap_spans", rows.gap_spans, ""),
+        ("marks", rows.marks, ""),
+    ):
+        insert(history, name, table_of(arriving, TABLES[name]), order_by=order)
+    for closing in rows.closings:
+        history.connection.execute(
+            """
+            UPDATE gap_spans SET closed_seq = $seq, closed_at = make_timestamptz($at),
+                blind_until = make_timestamptz($blind)
+            WHERE pool = $pool AND closed_seq IS NULL AND seq < $seq
+                AND cause = coalesce($cause, cause)
+            """,
+            {
+                "pool": closing.pool,
+                "seq": closing.stamp.seq,
+                "at": closing.stamp.at_us,
+                "blind": closing.blind_until_us,
+                "cause": closing.cause,
+            },
+        )
+
+
+def _write_objects(history: History, memory: Memory, touched: list[Known]) -> None:
+    key = "pool, class, ref"
+    insert_keyed(history, "objects", table_of([_object_row(k) for k in touched], OBJECTS), key)
+    states = table_of([_state_row(known) for known in touched], CURRENT_STATE)
+    insert_keyed(history, "current_state", states, key)
+    # A baseline under way may still bring an older row of what has gone; afterwards none can.
+    settled = [pool.pool for pool in memory.pools.values() if not pool.in_baseline]
+    history.connection.execute(
+        """
+        DELETE FROM current_state s USING objects o
+        WHERE s.pool = o.pool AND s.class = o.class AND s.ref = o.ref
+            AND o.gone AND list_contains($settled, o.pool)
+        """,
+        {"settled": settled},
+    )
+    tasks = [task_row(known) for known in touched if known.cls == "task"]
+    insert_keyed(history, "tasks", table_of(tasks, TASKS), "pool, ref")
+
+
+def _forget_the_gone(memory: Memory, touched: list[Known]) -> None:
+    """A year of tasks is not kept in mind."""
+    for known in touched:
+        if known.gone and not memory.pools[known.pool].in_baseline:
+            memory.drop(known.key)
+
+
+def _object_row(known: Known) -> Row:
+    return (
+        *(known.pool, known.cls, known.ref, known.uuid, known.name),
+        *(known.first_seq, known.first_at_us, known.first_origin, known.first_operation),
+        *(known.last_seq, known.last_at_us, known.gone, known.gone_origin, known.gap),
+    )
+
+
+def _state_row(known: Known) -> Row:
+    return (
+        *(known.pool, known.cls, known.ref, known.seen_seq, known.chunk_seq),
+        *(known.event_seq, known.event_id, text_of(known.snapshot)),
+    )
+
+
+def _pool_row(pool: PoolState) -> Row:
+    return (
+        *(pool.pool, pool.pool_uuid, pool.first_seq, pool.first_at_us),
+        *(pool.last_seq, pool.last_at_us, pool.baselined_seq, pool.done_seq),
+        *(pool.epoch, pool.stream.value, pool.anchor_seq),
+        *(pool.certain_seq, pool.certain_at_us, pool.gap),
+        msgspec.json.encode({str(seq): cause for seq, cause in pool.open_gaps.items()}).decode(),
+        msgspec.json.encode(pool.chunks).decode(),
+        msgspec.json.encode(sorted(pool.classes)).decode(),
+    )

@@ -1,0 +1,83 @@
+"""Values of fields as short text for people: names in place of references, differences of lists."""
+
+import msgspec
+
+from .records import FieldChange, Json
+
+_REF = "OpaqueRef:"
+_TEXT_CHARS_MAX = 60
+_ITEMS_MAX = 6
+
+
+def short_ref(text: str) -> str:
+    """Return the first eight characters of a reference's uuid; other text stays as it is."""
+    if not text.startswith(_REF):
+        return text
+    bare = text.removeprefix(_REF)
+    return "none" if bare == "NULL" else bare[:8]
+
+
+def change_text(change: FieldChange, names: dict[str, str]) -> str:
+    """Return `power_state: Halted → Running`; of lists and maps only what came and went."""
+    old, new = decoded(change.old), decoded(change.new)
+    match old, new:
+        case list(), list():
+            return f"{change.field}: {_list_difference(old, new, names)}"
+        case dict(), dict():
+            return f"{change.field}: {_map_difference(old, new, names)}"
+        case _:
+            before = "(missing)" if change.old is None else value_text(old, names)
+            after = "(missing)" if change.new is None else value_text(new, names)
+            return f"{change.field}: {before} → {after}"
+
+
+def decoded(text: str | None) -> Json:
+    """Return the value of JSON text."""
+    value: Json = None if text is None else msgspec.json.decode(text)
+    return value
+
+
+def _list_difference(old: list[Json], new: list[Json], names: dict[str, str]) -> str:
+    signs = [f"+{value_text(item, names)}" for item in new if item not in old]
+    signs += [f"-{value_text(item, names)}" for item in old if item not in new]
+    return _few(signs) if signs else "(order)"
+
+
+def _map_difference(old: dict[str, Json], new: dict[str, Json], names: dict[str, str]) -> str:
+    signs = [
+        f"+{_key(key, names)}={value_text(value, names)}"
+        for key, value in new.items()
+        if old.get(key, _MISSING) != value
+    ]
+    signs += [f"-{_key(key, names)}" for key in old if key not in new]
+    return _few(signs) if signs else "(order)"
+
+
+_MISSING = object()
+
+
+def _key(key: str, names: dict[str, str]) -> str:
+    return value_text(key, names)
+
+
+def _few(signs: list[str]) -> str:
+    more = len(signs) - _ITEMS_MAX
+    return " ".join(signs[:_ITEMS_MAX] + ([f"and {more} more"] if more > 0 else []))
+
+
+def value_text(value: Json, names: dict[str, str]) -> str:
+    """Return a value on one line: text without quotes, a reference as the name of its object."""
+    match value:
+        case str():
+            text = names.get(value) or short_ref(value)
+            if text == "":
+                return '""'
+        case bool() | int() | float() | None:
+            text = msgspec.json.encode(value).decode()
+        case list():
+            text = "[" + ", ".join(value_text(item, names) for item in value) + "]"
+        case _:
+            inner = (f"{_key(k, names)}={value_text(v, names)}" for k, v in value.items())
+            text = "{" + ", ".join(inner) + "}"
+    text = " ".join(text.split())
+    return text if len(text) <= _TEXT_CHARS_MAX else f"{text[: _TEXT_CHARS_MAX - 1]}…"

@@ -1,0 +1,116 @@
+-- The history: tables first, then the views over them. Times are UTC, cut to microseconds; `seq` is
+-- the journal's and orders everything. Classes are in lower case, as events spell them.
+
+-- One row an event, and one for every baseline row that told something new.
+-- origin: live (the server told it), baseline (there when first read), inferred (found out later).
+-- gap: the seq of the gap that all or part of the difference may have happened in.
+-- changed_fields: null where there is nothing to compare with, [] where nothing changed.
+CREATE TABLE events (
+    seq BIGINT, pool VARCHAR, epoch BIGINT, received_at TIMESTAMPTZ, server_at TIMESTAMPTZ,
+    event_id BIGINT, class VARCHAR, operation VARCHAR, ref VARCHAR, uuid VARCHAR, name VARCHAR,
+    origin VARCHAR, gap BIGINT, changed_fields VARCHAR[], snapshot VARCHAR USING COMPRESSION zstd
+);
+
+-- One row a changed field; old and new are JSON text, null where the field was or is not there.
+CREATE TABLE changes (
+    seq BIGINT, pool VARCHAR, received_at TIMESTAMPTZ, class VARCHAR, ref VARCHAR, uuid VARCHAR,
+    name VARCHAR, field VARCHAR, old VARCHAR USING COMPRESSION zstd,
+    new VARCHAR USING COMPRESSION zstd, origin VARCHAR, gap BIGINT
+);
+
+-- One row an object that was ever seen, with its last known name.
+CREATE TABLE objects (
+    pool VARCHAR, class VARCHAR, ref VARCHAR, uuid VARCHAR, name VARCHAR, first_seq BIGINT,
+    first_at TIMESTAMPTZ, first_origin VARCHAR, first_operation VARCHAR, last_seq BIGINT,
+    last_at TIMESTAMPTZ, gone BOOLEAN, gone_origin VARCHAR, gap BIGINT
+);
+
+-- The loader's own memory: what the next event of an object is compared with.
+CREATE TABLE current_state (
+    pool VARCHAR, class VARCHAR, ref VARCHAR, seen_seq BIGINT, chunk_seq BIGINT, event_seq BIGINT,
+    event_id BIGINT, snapshot VARCHAR USING COMPRESSION zstd
+);
+
+-- One row a pool; the columns from done_seq on are the loader's own memory.
+CREATE TABLE pools (
+    pool VARCHAR, pool_uuid VARCHAR, first_seq BIGINT, first_at TIMESTAMPTZ, last_seq BIGINT,
+    last_at TIMESTAMPTZ, baselined_seq BIGINT, done_seq BIGINT, epoch BIGINT, stream VARCHAR,
+    anchor_seq BIGINT, certain_seq BIGINT, certain_at TIMESTAMPTZ, gap BIGINT, open_gaps VARCHAR,
+    chunks VARCHAR, classes VARCHAR
+);
+
+CREATE TABLE gap_spans (
+    seq BIGINT, pool VARCHAR, cause VARCHAR, detail VARCHAR, since TIMESTAMPTZ, since_seq BIGINT,
+    last_event_id BIGINT, opened_at TIMESTAMPTZ, blind_until TIMESTAMPTZ, closed_at TIMESTAMPTZ,
+    closed_seq BIGINT
+);
+
+-- The recorder's own life; detail is JSON.
+CREATE TABLE marks (
+    seq BIGINT, pool VARCHAR, received_at TIMESTAMPTZ, name VARCHAR, epoch BIGINT, detail VARCHAR
+);
+
+-- One row a task: its outcome, whether or not the server still knows it.
+-- status `vanished`: deleted or lost before it was complete.
+CREATE TABLE tasks (
+    pool VARCHAR, ref VARCHAR, uuid VARCHAR, name_label VARCHAR, created TIMESTAMPTZ,
+    finished TIMESTAMPTZ, duration_s DOUBLE, status VARCHAR, progress DOUBLE, result VARCHAR,
+    error_code VARCHAR, error_params VARCHAR[], first_seq BIGINT, last_seq BIGINT,
+    subtask_of VARCHAR
+);
+
+-- One row a committed piece of loading; the newest says where the history stands.
+CREATE TABLE loads (
+    last_seq BIGINT, last_received_ns BIGINT, last_pool VARCHAR, entries BIGINT,
+    loaded_at TIMESTAMPTZ, schema_version INTEGER
+);
+
+-- Where the recorder was blind, and what was found different afterwards.
+CREATE VIEW gaps AS
+SELECT g.*, g.closed_seq IS NULL AS open,
+    coalesce(i.adds, 0) AS inferred_adds,
+    coalesce(i.mods, 0) AS inferred_mods,
+    coalesce(i.dels, 0) AS inferred_dels
+FROM gap_spans g LEFT JOIN (
+    SELECT pool, gap,
+        count(*) FILTER (operation = 'add') AS adds,
+        count(*) FILTER (operation = 'mod') AS mods,
+        count(*) FILTER (operation = 'del') AS dels
+    FROM events WHERE origin = 'inferred' AND gap IS NOT NULL GROUP BY ALL
+) i ON i.pool = g.pool AND i.gap = g.seq;
+
+-- Which objects a task worked on, as their current_operations told.
+CREATE VIEW task_targets AS
+SELECT DISTINCT c.pool, t.key AS task, c.class, c.ref, c.name, t.value ->> '$' AS operation
+FROM changes c, json_each(c.new) t
+WHERE c.field = 'current_operations' AND t.key LIKE 'OpaqueRef:%';
+
+-- How long a VM was in which power state; until is null for the last one known.
+CREATE VIEW power_spans AS
+SELECT pool, ref, name, power_state, since, seq, origin, gap,
+    lead(since) OVER (PARTITION BY pool, ref ORDER BY seq) AS until
+FROM (
+    SELECT pool, ref, name, seq, received_at AS since, origin, gap,
+        CASE WHEN operation = 'del' THEN 'gone'
+             ELSE json_extract_string(snapshot, '$.power_state') END AS power_state
+    FROM events
+    WHERE class = 'vm' AND (operation = 'del' OR changed_fields IS NULL
+        OR list_contains(changed_fields, 'power_state'))
+);
+
+-- From which host to which a running VM went.
+CREATE VIEW moves AS
+SELECT c.pool, c.ref, c.name, c.seq, c.received_at, c.old ->> '$' AS from_ref,
+    f.name AS from_host, c.new ->> '$' AS to_ref, t.name AS to_host, c.origin, c.gap
+FROM changes c
+    LEFT JOIN objects f ON f.pool = c.pool AND f.class = 'host' AND f.ref = c.old ->> '$'
+    LEFT JOIN objects t ON t.pool = c.pool AND t.class = 'host' AND t.ref = c.new ->> '$'
+WHERE c.class = 'vm' AND c.field = 'resident_on'
+    AND c.old ->> '$' <> 'OpaqueRef:NULL' AND c.new ->> '$' <> 'OpaqueRef:NULL';
+
+-- Which objects changed most often; heartbeats and repeats do not count.
+CREATE VIEW busiest AS
+SELECT pool, class, ref, any_value(name ORDER BY seq DESC) AS name, count(*) AS changes,
+    min(received_at) AS first_at, max(received_at) AS last_at
+FROM events WHERE origin = 'live' AND (changed_fields IS NULL OR len(changed_fields) > 0)
+GROUP BY pool, class, ref ORDER BY changes DESC;

@@ -1,0 +1,139 @@
+"""Loading entries into the history: exactly once, whatever happens in between."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from query import loader, store
+from query.known import Memory
+from query.loader import batches, load, refresh
+from tests.history.journals import Pool, Told, record, write_journal
+from tests.history.stories import ROOT, STORY, contents
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    path = tmp_path_factory.mktemp("whole") / "history.duckdb"
+    load(path, STORY.entries, Memory(), loaded_at_us=0)
+    return contents(path)
+
+
+def recalled(path: Path) -> Memory:
+    """Return what a new process knows of a history."""
+    return loader._where_it_stands(path)[1]
+
+
+@settings(max_examples=12, deadline=None)
+@given(cuts=st.sets(st.integers(1, len(STORY.entries) - 1), max_size=4))
+def test_history_is_the_same_however_the_journal_is_cut(
+    cuts: set[int], whole: dict[str, list[str]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Loading piece by piece, each by a process that knows nothing, equals loading at once."""
+    path = tmp_path_factory.mktemp("cut") / "history.duckdb"
+    for end in [*sorted(cuts), len(STORY.entries)]:
+        memory = recalled(path)
+        load(path, STORY.entries[memory.last_seq : end], memory, loaded_at_us=0)
+    assert contents(path) == whole
+
+
+@pytest.mark.parametrize("entries_max", [1, 3, 7])
+def test_history_is_the_same_whatever_the_size_of_a_batch(
+    entries_max: int, whole: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is forgotten between two batches is remembered by the file."""
+    real = batches
+    monkeypatch.setattr(loader, "batches", lambda given: real(given, entries_max=entries_max))
+    path = tmp_path / "history.duckdb"
+    load(path, STORY.entries, Memory(), loaded_at_us=0)
+    assert contents(path) == whole
+
+
+def test_history_built_anew_is_the_same(whole: dict[str, list[str]], tmp_path: Path) -> None:
+    """A history is derived: deleted, it comes back from the journal."""
+    write_journal(tmp_path / "journal", STORY.drafts())
+    first = refresh(tmp_path)
+    assert (first.entries, first.last_seq) == (len(STORY.entries), len(STORY.entries))
+    assert contents(first.path) == whole
+    first.path.unlink()
+    assert contents(refresh(tmp_path).path) == whole
+
+
+def test_batch_never_ends_inside_a_chunk() -> None:
+    """Half a chunk at the end waits for the rest; one that was cut short for good does not."""
+    told = Told()
+    lab = Pool(told)
+    lab.register()
+    lab.chunk("vm", {"web1": record("web1"), "web2": record("web2")})
+    assert [len(batch) for batch in batches(told.entries, entries_max=3)] == [5]
+    assert [len(batch) for batch in batches(told.entries[:4])] == [2]
+    assert [len(batch) for batch in batches(told.entries[:3])] == [2]
+    lab.chunk("host", {"h1": record("h1")}, rows=0)
+    lab.lose()
+    assert [len(batch) for batch in batches(told.entries)] == [7]
+    assert list(batches([])) == []
+
+
+def test_load_that_fails_leaves_the_batch_before(
+    whole: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows and position are one transaction: nothing of a broken batch stays."""
+    path = tmp_path / "history.duckdb"
+    load(path, STORY.entries[:15], Memory(), loaded_at_us=0)
+    before = contents(path)
+
+    def broken(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_pool_row", broken)
+        memory = recalled(path)
+        with pytest.raises(KeyboardInterrupt):
+            load(path, STORY.entries[15:], memory, loaded_at_us=0)
+    assert contents(path) == before
+    load(path, STORY.entries[15:], recalled(path), loaded_at_us=0)
+    assert contents(path) == whole
+
+
+DYING_LOADER = """
+import os, sys
+from pathlib import Path
+from query import store
+from query.known import Memory
+from query.loader import batches, load
+from tests.history.stories import STORY
+
+transactions = 0
+write_objects = store._write_objects
+
+def dying(*args):
+    global transactions
+    transactions += 1
+    write_objects(*args)
+    if transactions == 4:
+        os._exit(9)
+
+store._write_objects = dying
+memory = Memory()
+for some in batches(STORY.entries, entries_max=int(sys.argv[2])):
+    load(Path(sys.argv[1]), some, memory, loaded_at_us=0)
+"""
+
+
+@pytest.mark.parametrize("size", ["1", "9"])
+def test_loader_that_is_killed_goes_on_where_it_was(
+    size: str, whole: dict[str, list[str]], tmp_path: Path
+) -> None:
+    """A process that ends in the middle of a transaction loses and repeats nothing."""
+    path = tmp_path / "history.duckdb"
+    ended = subprocess.run(
+        [sys.executable, "-c", DYING_LOADER, str(path), size], cwd=ROOT, check=False
+    )
+    assert ended.returncode == 9
+    memory = recalled(path)
+    assert 0 < memory.last_seq < len(STORY.entries)
+    load(path, STORY.entries[memory.last_seq :], memory, loaded_at_us=0)
+    assert contents(path) == whole
