@@ -4,6 +4,7 @@ A command parses, refreshes the history, calls one function, and renders. Result
 everything said about them on stderr.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,9 @@ app = typer.Typer(
 )
 service.register(app)
 
+TRACEBACK_VARIABLE = "XENTRAIL_TRACEBACK"
+BUG_EXIT_CODE = 70
+
 FormatOption = Annotated[Format, typer.Option("--format", help="How the answer is written.")]
 PoolOption = Annotated[str | None, typer.Option("--pool", help="Only this pool.")]
 SinceOption = Annotated[
@@ -58,8 +62,16 @@ def main() -> None:
     try:
         app(words, prog_name="xentrail")
     except XentrailError as error:
-        print(f"xentrail: {error}", file=sys.stderr)
+        _say(str(error))
         sys.exit(error.exit_code)
+    except Exception as error:
+        if os.environ.get(TRACEBACK_VARIABLE):
+            raise
+        _say(
+            f"internal error: {type(error).__name__}: {error}; this is a bug in xentrail, please"
+            f" report it ({TRACEBACK_VARIABLE}=1 shows where it happened)"
+        )
+        sys.exit(BUG_EXIT_CODE)
 
 
 @app.command()

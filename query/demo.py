@@ -66,7 +66,7 @@ def run(data: Path) -> list[str]:
     with loaded.open() as history:
         _tell(history, out, played, report, expected)
     _headline(out, "try next")
-    for command in _next_commands(data, played.vm):
+    for command in _next_commands(data, f"{played.vm_pool}/{played.vm}"):
         out.print(Text(f"  {command}", style="bold"), soft_wrap=True)
     return expected.failed
 
@@ -83,7 +83,7 @@ def _make_room(data: Path) -> None:
 
 
 @contextmanager
-def _steps(progress: Console) -> Iterator[service.Narrate]:
+def _steps(progress: Console) -> "Iterator[service.Narrate]":
     """Show what is going on at the moment, and tick off what is done."""
     with progress.status("starting") as status:
 
@@ -107,15 +107,16 @@ def _tell(
     expected: Expectations,
 ) -> None:
     """Print the chapters of the story, each a question that a command answers."""
+    name = f"{played.vm_pool}/{played.vm}"
     _headline(out, "what was recorded")
     _recorded(history, played, report, expected)
     _headline(out, "where the recorder was blind  (xentrail gaps)")
     _gaps(history, expected)
     _headline(out, "what changed meanwhile, by comparison  (xentrail events --origin inferred)")
     _inferred(history, out, expected)
-    _headline(out, f"the life of {played.vm}  (xentrail history {played.vm})")
+    _headline(out, f"the life of {played.vm}  (xentrail history {name})")
     _life(history, played, expected)
-    _headline(out, f"{played.vm} at two instants  (xentrail at INSTANT {played.vm})")
+    _headline(out, f"{played.vm} at two instants  (xentrail at INSTANT {name})")
     _two_instants(history, played, expected)
     _headline(out, "what was attempted, and how it ended  (xentrail tasks)")
     _tasks(history, expected)

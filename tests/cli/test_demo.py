@@ -32,7 +32,7 @@ def test_demo_leaves_data_that_answers(tmp_path: Path) -> None:
     data = str(tmp_path / "demo")
     xentrail("demo", "--data", data)
     for command in (
-        ("history", "vm-003"),
+        ("history", "north/vm-003"),
         ("at", "-10s", "--class", "vm"),
         ("gaps",),
         ("tasks", "--failed"),
