@@ -58,11 +58,10 @@ def run(data: Path) -> list[str]:
         played = service.play_demo(data, step)
         report = verify(data / "journal")
         expected.expect(not report.findings, "the journal verifies without a finding")
-        step(
-            f"journal verified: {report.entries:,} entries in {report.frames:,} frames, all chained"
-        )
+        findings = f"{len(report.findings)} findings"
+        step(f"journal verified: {report.entries:,} entries, {findings}", "loading the history")
         loaded = loader.refresh(data)
-        step(f"history loaded into {loaded.path}")
+        step(f"history loaded into {loaded.path}", "")
     with loaded.open() as history:
         _tell(history, out, played, report, expected)
     _headline(out, "try next")
@@ -85,11 +84,11 @@ def _make_room(data: Path) -> None:
 @contextmanager
 def _steps(progress: Console) -> "Iterator[service.Narrate]":
     """Show what is going on at the moment, and tick off what is done."""
-    with progress.status("starting") as status:
+    with progress.status("starting two simulated pools") as status:
 
-        def done(text: str) -> None:
-            progress.print(Text.assemble(("  ✓ ", "green"), text))
-            status.update("working")
+        def done(text: str, coming: str) -> None:
+            progress.print(Text.assemble(("  ✓ ", "green"), text), soft_wrap=True)
+            status.update(coming)
 
         yield done
 

@@ -79,7 +79,8 @@ class Played:
     """Events made durable, by pool."""
 
 
-Narrate = Callable[[str], None]
+Narrate = Callable[[str, str], None]
+"""Told what is done, and what comes next."""
 
 
 async def play(data: Path, narrate: Narrate) -> Played:
@@ -96,11 +97,15 @@ async def play(data: Path, narrate: Narrate) -> Played:
         ]
         served: list[Served] = await pools.start(_serve_pools, specs)
         for one in served:
-            narrate(f"{one.name}: {len(one.pool.hosts)} hosts, answering at {one.url}")
+            hosts = len(one.pool.hosts)
+            narrate(f"{one.name}: {hosts} hosts, answering at {one.url}", "reading whole states")
         ledger = Ledger()
         async with _recording(served, data, ledger):
             vm, running_at_ns, halted_at_ns = await _script(served[0], served[1], ledger, narrate)
-        narrate(f"recorder stopped cleanly with {ledger.entries:,} entries on disk")
+        narrate(
+            f"recorder stopped cleanly with {ledger.entries:,} entries on disk",
+            "verifying the journal",
+        )
         pools.cancel_scope.cancel()
     return Played(vm, NORTH, running_at_ns, halted_at_ns, dict(ledger.events))
 
@@ -136,24 +141,36 @@ async def _script(
     """The things that happen, in order, each bounded; return what `_life_of_a_vm` does."""
     with trio.fail_after(STEP_S_MAX):
         await ledger.until(lambda: len(ledger.baselines) == 2)
-    narrate("both pools recorded: the whole state is in the journal, and every change from now on")
+    narrate(
+        "both pools recorded: the whole state is in the journal, and every change from now on",
+        "starting, moving and stopping a VM",
+    )
     with trio.fail_after(STEP_S_MAX):
         vm, running_at_ns, halted_at_ns = await _life_of_a_vm(north)
-    narrate(f"{NORTH}: {vm} was started, migrated live and shut down")
+    narrate(f"{NORTH}: {vm} was started, migrated live and shut down", "starting many VMs")
     with trio.fail_after(STEP_S_MAX):
         good, bad = await _many_starts(south)
-    narrate(f"{SOUTH}: {good} VMs started at the same time; one start refused ({bad})")
+    narrate(
+        f"{SOUTH}: {good} VMs started at the same time; one start refused ({bad})",
+        "flooding the event queue",
+    )
     with trio.fail_after(STEP_S_MAX):
         south.pool.flood(FLOOD_EVENTS)
         await ledger.until(lambda: ledger.gaps_closed[SOUTH] == 1)
-    narrate(f"{SOUTH}: {FLOOD_EVENTS:,} changes at once overran the server: EVENTS_LOST, survived")
+    narrate(
+        f"{SOUTH}: {FLOOD_EVENTS:,} changes at once overran the server: EVENTS_LOST, survived",
+        "taking a session away",
+    )
     with trio.fail_after(STEP_S_MAX):
         north.front.sessions.expire_all()
         await ledger.until(lambda: ledger.gaps_closed[NORTH] == 1)
-    narrate(f"{NORTH}: the session was taken away: logged in again, whole state read again")
+    narrate(
+        f"{NORTH}: the session was taken away: logged in again, whole state read again",
+        "changing something once more",
+    )
     with trio.fail_after(STEP_S_MAX):
         await _rename(north, vm)
-    narrate(f"{NORTH}: {vm} got a new description, seen live again")
+    narrate(f"{NORTH}: {vm} got a new description, seen live again", "stopping the recorder")
     return vm, running_at_ns, halted_at_ns
 
 

@@ -72,7 +72,7 @@ def test_signal_lets_the_service_clean_up(number: signal.Signals) -> None:
 )
 def test_second_signal_ends_the_process_at_once(number: signal.Signals) -> None:
     """Whoever asks twice does not wait for the clean-up, and is not shown a traceback."""
-    with running(stop_s=60) as process:
+    with running(stop_s=1) as process:
         process.send_signal(number)
         assert process.stdout is not None
         assert process.stdout.readline() == "stopping\n"

@@ -119,7 +119,9 @@ async def test_restart_after_a_clean_stop_closes_the_gap_of_the_stop(
                 one.pools["lab"].emit()
                 await trio.sleep(5)
             await trio.sleep(85)
-        entries = [entry for entry in one.entries() if isinstance(entry.body, GapOpened | GapClosed)]
+        entries = [
+            entry for entry in one.entries() if isinstance(entry.body, GapOpened | GapClosed)
+        ]
         assert [type(entry.body) for entry in entries] == [GapOpened, GapClosed] * 2 + [GapOpened]
         opened, closed = one.gap_at(entries[0].seq)
         assert opened.cause is GapCause.RECORDER_STOPPED

@@ -111,7 +111,7 @@ async def test_class_that_fails_does_not_keep_the_others_from_a_baseline(
     """A server that stumbles over one class, such as a damaged message, is recorded without it."""
     async with stage(tmp_path) as one:
         pool = one.pools["lab"]
-        pool.host.methods["message.get_all_records"] = fault("INTERNAL_ERROR", "Failure(\"x\")")
+        pool.host.methods["message.get_all_records"] = fault("INTERNAL_ERROR", 'Failure("x")')
         async with one.recording():
             await trio.sleep(100)
         assert len(one.marks(MarkName.BASELINE_DONE)) == 1
@@ -144,7 +144,9 @@ async def test_huge_class_is_one_chunk(tmp_path: Path, autojump_clock: Clock) ->
         assert one.marks(MarkName.BASELINE_DONE)[0].detail == {"classes": 2, "objects": 10_001}
 
 
-async def test_connection_lost_in_a_baseline_is_a_gap(tmp_path: Path, autojump_clock: Clock) -> None:
+async def test_connection_lost_in_a_baseline_is_a_gap(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
     """A baseline that breaks off closes nothing: the gap stays open until a whole one is there."""
     async with stage(tmp_path) as one:
         pool = one.pools["lab"]
