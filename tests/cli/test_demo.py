@@ -2,17 +2,34 @@
 
 from pathlib import Path
 
+import pytest
+
 from recorder.journal.verify import verify
 from tests.cli.programs import xentrail
 
 
-def test_demo_tells_the_whole_story_twice(tmp_path: Path) -> None:
-    """Every chapter is printed, every expectation holds, and a second run sweeps the first away."""
-    data = tmp_path / "demo"
-    for _ in range(2):
-        done = xentrail("demo", "--data", str(data))
-        assert done.returncode == 0, done.stdout + done.stderr
-    for text in (
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a demo that was interrupted once and then run to its end."""
+    folder = tmp_path_factory.mktemp("demo") / "data"
+    folder.mkdir()
+    (folder / ".xentrail-demo").touch()
+    (folder / "left by the demo before").touch()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def story(data: Path) -> str:
+    """What the demo printed."""
+    done = xentrail("demo", "--data", str(data))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "EVENTS_LOST, survived" in done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "what was recorded",
         "events-lost",
         "session-lost",
@@ -21,27 +38,37 @@ def test_demo_tells_the_whole_story_twice(tmp_path: Path) -> None:
         "described after the lost session",
         "VM_BAD_POWER_STATE",
         "try next",
-    ):
-        assert text in done.stdout, text
-    assert "EVENTS_LOST, survived" in done.stderr
-    assert verify(data / "journal").findings == ()
+    ],
+)
+def test_demo_tells_the_whole_story(story: str, text: str) -> None:
+    """Every chapter is printed, and every expectation held."""
+    assert text in story
 
 
-def test_demo_leaves_data_that_answers(tmp_path: Path) -> None:
-    """The commands that it proposes work on what it left behind."""
-    data = str(tmp_path / "demo")
-    xentrail("demo", "--data", data)
-    for command in (
+def test_demo_sweeps_away_the_one_before(story: str, data: Path) -> None:
+    """A folder that a demo left behind is used again."""
+    assert story
+    assert not (data / "left by the demo before").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
         ("history", "north/vm-003"),
         ("at", "-10s", "--class", "vm"),
         ("gaps",),
         ("tasks", "--failed"),
         ("sql", "SELECT class, count(*) AS events FROM events GROUP BY class"),
         ("verify",),
-    ):
-        done = xentrail(*command, "--data", data)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout
+    ],
+)
+def test_demo_leaves_data_that_answers(story: str, data: Path, command: tuple[str, ...]) -> None:
+    """The commands that it proposes work on what it left behind."""
+    assert story
+    done = xentrail(*command, "--data", str(data))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    assert verify(data / "journal").findings == ()
 
 
 def test_demo_does_not_sweep_away_what_is_not_its_own(tmp_path: Path) -> None:
