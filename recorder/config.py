@@ -1,6 +1,7 @@
 """The configuration: a TOML file in, frozen values out; mistakes are named with file and key."""
 
 import difflib
+import math
 import os
 import re
 import tomllib
@@ -88,15 +89,15 @@ def _checked(table: dict[str, object], file: Path) -> Config:
         if names.index(pool.name) != index:
             raise ConfigError(f"{file}: pools[{index}].name: {pool.name!r} is used twice")
     for name in Limits.__struct_fields__:
-        if getattr(config.limits, name) <= 0:
-            raise ConfigError(f"{file}: limits.{name}: must be more than 0")
+        if not 0 < getattr(config.limits, name) < math.inf:
+            raise ConfigError(f"{file}: limits.{name}: must be more than 0 and finite")
     return config
 
 
 def _convert(annotation: type, value: object) -> object:
     if annotation is Path and isinstance(value, str) and value:
         return Path(value).expanduser()
-    raise ConfigError(f"expected a path, got {value!r}")
+    raise ValueError(f"expected a path, got {value!r}")  # msgspec adds the key
 
 
 def _readable(error: msgspec.ValidationError) -> str:

@@ -88,8 +88,8 @@ async def serve(
 ) -> None:
     """Record every pool of `config` into `data/journal` until cancelled.
 
-    Started once the journal is open. Raises the error of a start that reached no pool, and
-    JournalError if the journal cannot be opened or written.
+    Started once the journal is open. Raises JournalError if the journal cannot be opened; the error
+    of a start that reached no pool, and JournalWriteFailed, come out of it in groups.
 
     In the outer nursery: the keeper, which ends when the last pen is closed. In the intake
     nursery: one watch a pool. Cancellation reaches only the intake; each watch says its last words
@@ -106,7 +106,9 @@ async def serve(
         outer.start_soon(_keep_until_drained, keeper, receiver, config.limits.grace_s)
         try:
             await pen.put([_mark(MarkName.STARTED, _identity(), seams)])
-            await pen.put(_orphans(tails, config, seams))
+            orphans = _orphans(tails, config, seams)
+            if orphans:
+                await pen.put(orphans)
             task_status.started()
             async with trio.open_nursery() as intake:
                 for pool, opener in zip(config.pools, openers, strict=True):
@@ -123,8 +125,10 @@ async def serve(
                     intake.start_soon(watch.run)
                 await _decide_start(startup, config.limits.start_timeout_s)
         finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + LAST_WORDS_S):
+            with trio.move_on_after(LAST_WORDS_S, shield=True) as scope:
                 await pen.last_words([_mark(MarkName.STOPPED, {}, seams)])
+            if scope.cancelled_caught:
+                logs.error("last-words-lost")
             pen.close()
 
 

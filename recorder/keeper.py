@@ -52,25 +52,35 @@ class Pen:
         """Return another pen for another writer; each is closed on its own."""
         return Pen(self._channel.clone())
 
-    async def put(self, drafts: Sequence[Draft]) -> None:
-        """Hand drafts over, waiting while the keeper is behind. Order is kept."""
-        if drafts:
-            await self._channel.send(Submission(drafts))
+    async def put(self, drafts: Sequence[Draft]) -> Submission:
+        """Hand drafts over, waiting while the keeper is behind. Order is kept.
+
+        A put that is cancelled has handed over nothing.
+        """
+        submission = Submission(drafts)
+        try:
+            await self._channel.send(submission)
+        except trio.BrokenResourceError:
+            # The keeper died of an error of its own, which is on its way to cancel us.
+            await trio.sleep_forever()
+        return submission
 
     async def write(self, drafts: Sequence[Draft]) -> range:
         """Hand drafts over and wait until they are durable; return their sequence numbers."""
-        submission = Submission(drafts)
-        await self._channel.send(submission)
+        submission = await self.put(drafts)
         await submission.durable.wait()
         return submission.seqs
 
     async def last_words(self, drafts: Sequence[Draft]) -> range | None:
         """Like `write`, for the end of a writer: None if the keeper has died before it."""
+        submission = Submission(drafts)
         try:
-            return await self.write(drafts)
+            await self._channel.send(submission)
         except trio.BrokenResourceError:
             logs.error("last-words-lost", entries=len(drafts))
             return None
+        await submission.durable.wait()
+        return submission.seqs
 
     def close(self) -> None:
         """Say that this writer is done."""
@@ -109,19 +119,26 @@ class Keeper:
         A JournalWriteFailed other than a full disk ends the recorder: what the disk refused once
         must not be retried on the same file.
         """
-        async with receiver:
-            idle = True
-            while True:
-                try:
-                    group = await self._next_group(receiver, heartbeat_due=not idle)
-                except trio.EndOfChannel:
-                    break
-                idle = not group
-                submissions = group or [
-                    Submission([Draft(self._now_ns(), RECORDER, Heartbeat())]),
-                ]
-                await self._commit(submissions)
-        await self._run_sync(self._journal.close)
+        try:
+            async with receiver:
+                await self._keep_until_closed(receiver)
+        finally:
+            # Also when it is given up or failed: the lock must not outlive the keeper.
+            with trio.CancelScope(shield=True):
+                await self._run_sync(self._journal.close)
+
+    async def _keep_until_closed(self, receiver: "trio.MemoryReceiveChannel[Submission]") -> None:
+        idle = True
+        while True:
+            try:
+                group = await self._next_group(receiver, heartbeat_due=not idle)
+            except trio.EndOfChannel:
+                return
+            idle = not group
+            submissions = group or [
+                Submission([Draft(self._now_ns(), RECORDER, Heartbeat())]),
+            ]
+            await self._commit(submissions)
 
     async def _next_group(
         self, receiver: "trio.MemoryReceiveChannel[Submission]", *, heartbeat_due: bool

@@ -23,7 +23,11 @@ class _LineFormatter(logging.Formatter):
 def _quoted(value: object) -> str:
     text = str(value)
     plain = text and not any(character.isspace() or character in '"=' for character in text)
-    return text if plain else '"' + text.replace('"', "'").replace("\n", " ") + '"'
+    if plain and text.isprintable():
+        return text
+    # Texts of a server end up here: nothing in them may begin a line or drive a terminal.
+    shown = "".join(character if character.isprintable() else " " for character in text)
+    return '"' + shown.replace('"', "'") + '"'
 
 
 def to_stderr() -> None:

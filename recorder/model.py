@@ -44,7 +44,7 @@ class MarkName(StrEnum):
     """The recorder's own life: what it did, as far as it matters to a reader of the journal."""
 
     STARTED = "started"  # version, host name, process id
-    STOPPED = "stopped"  # why
+    STOPPED = "stopped"  # cleanly: all that was seen is on disk
     CONNECTED = "connected"  # address, pool_uuid, user, codec, tls
     REFUSED = "refused"  # a pool could not be recorded: error
     REGISTERED = "registered"  # opens an epoch: next_event_id, stream
@@ -100,8 +100,9 @@ class GapOpened:
     """From here on events of this pool may have been missed.
 
     `last_event_id` is that of the last event recorded before, None if the epoch had none.
-    `last_event_at_ns` is the time until which nothing was missed: the receipt of that event or, if
-    there was none, of the registration. `detail` is for people.
+    `last_event_at_ns` is the receipt of that event or, if there was none, of the registration: what
+    happened later may be missing, and so may what happened while that answer was on its way.
+    `detail` is for people.
     """
 
     cause: GapCause

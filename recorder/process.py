@@ -39,6 +39,8 @@ async def _until_signalled(service: Callable[[], Awaitable[None]]) -> None:
             async for number in signals:
                 logs.info("stopping", signal=signal.Signals(number).name)
                 break
+        for stop in STOP_SIGNALS:
+            signal.signal(stop, signal.SIG_DFL)  # A second one ends the process at once.
         nursery.cancel_scope.cancel()
 
 

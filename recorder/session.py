@@ -63,10 +63,6 @@ class Session(Line):
         """Subscribe this session to events of `classes` (`*` is all)."""
         await self.call("event.register", list(classes), returns=str)
 
-    async def unregister(self, classes: Sequence[str]) -> None:
-        """Take a subscription back; the session is registered afterwards, if to nothing."""
-        await self.call("event.unregister", list(classes), returns=str)
-
     async def current_id(self) -> int:
         """Return the id that the next event will get."""
         return await self.call("event.get_current_id", returns=int)

@@ -3,7 +3,8 @@
 Everything expected to go wrong ends inside `Watch.run`; what leaves it is a bug or a cancellation.
 """
 
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import NoReturn
@@ -30,17 +31,22 @@ REFUSED_RETRY_S = 60.0
 FROM_TIMEOUT_S = 30.0
 """How long the server holds an `event.from` with nothing to say: xe's own value."""
 
+EMPTY_PAUSE_S = 0.1
+"""A server that answers with nothing at once is not asked in a loop without end."""
+
+STEADY_S = 60.0
+"""An epoch that lasted this long was a success: the waits begin again from the shortest."""
+
 STOP_WRITE_S = 2.0
 """The last words of a watch wait at most this long for the keeper."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Why an epoch ended. `same_session` says that the login is still good."""
+    """Why an epoch ended."""
 
     cause: GapCause
     detail: str
-    same_session: bool = False
 
 
 class Watch:
@@ -73,6 +79,7 @@ class Watch:
         self._subscription = Subscription(pool.name, tail)
         self._progress = trio.Event()
         self._told = ""
+        self._unwritten: deque[Sequence[Draft]] = deque()
 
     async def run(self) -> NoReturn:
         """Record until cancelled; then say in the journal that the record ends here."""
@@ -81,11 +88,15 @@ class Watch:
             while True:
                 await self._connect_once()
         finally:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + STOP_WRITE_S):
-                cause = GapCause.RECORDER_STOPPED
-                await self._pen.last_words(
-                    self._subscription.lost(cause, "the recorder was stopped", at_ns=self._now_ns())
+            with trio.move_on_after(STOP_WRITE_S, shield=True) as scope:
+                stopped = self._subscription.lost(
+                    GapCause.RECORDER_STOPPED, "the recorder was stopped", at_ns=self._now_ns()
                 )
+                words = [*self._left_unwritten(), *stopped]
+                if words:
+                    await self._pen.last_words(words)
+            if scope.cancelled_caught:
+                logs.error("last-words-lost", pool=self._pool.name)
             self._pen.close()
 
     async def _connect_once(self) -> None:
@@ -93,16 +104,15 @@ class Watch:
         try:
             async with self._open_session() as session:
                 await self._check_pool(session)
-                self._report(self._pool.name, None)
-                self._told = ""
                 await self._record(session)
-            return
+            wait_s = self._backoff.next_s()
         except Expected as error:
-            await self._failed(error)
-            wait_s = self._backoff.next_s() if error.retryable else REFUSED_RETRY_S
+            permanent = is_permanent(error)
+            await self._failed(error, permanent=permanent)
+            wait_s = REFUSED_RETRY_S if permanent else self._backoff.next_s()
         await trio.sleep(wait_s)
 
-    async def _failed(self, error: XentrailError) -> None:
+    async def _failed(self, error: XentrailError, *, permanent: bool) -> None:
         """Tell an error once, however often the attempts end in it."""
         self._report(self._pool.name, error)
         text = str(error)
@@ -110,8 +120,8 @@ class Watch:
             return
         self._told = text
         logs.warning("not-connected", pool=self._pool.name, error=text)
-        if not error.retryable:
-            await self._pen.put(self._subscription.refused(text, at_ns=self._now_ns()))
+        if permanent:
+            await self._put(self._subscription.refused(text, at_ns=self._now_ns()))
 
     async def _check_pool(self, session: Session) -> None:
         """Refuse another pool behind a known address; say where we are connected."""
@@ -132,36 +142,44 @@ class Watch:
             "codec": session.codec,
             "tls_verified": self._pool.tls.verify,
         }
-        await self._pen.put(self._subscription.connected(detail, at_ns=self._now_ns()))
-        logs.info("connected", pool=self._pool.name, address=session.address, codec=session.codec)
+        await self._put(self._subscription.connected(detail, at_ns=self._now_ns()))
 
     async def _record(self, session: Session) -> None:
-        """One epoch after another for as long as the session lives."""
-        while True:
-            epoch = self._epoch_of_all_writes
-            if self._pool.stream is Stream.FROM:
-                epoch = self._epoch_of_last_states
-            loss = await epoch(session)
-            await self._lose(loss)
-            if not loss.same_session:
-                await trio.sleep(self._backoff.next_s())
-                return
+        """Record one epoch, and declare it lost when it ends.
+
+        Each epoch has a session of its own, even after EVENTS_LOST, which leaves the session good:
+        a session that was registered before is still owed events from before the new
+        registration, and on a quiet pool nobody can tell whether there are any.
+        """
+        began_s = trio.current_time()
+        if self._pool.stream is Stream.FROM:
+            loss = await self._epoch_of_last_states(session)
+        else:
+            loss = await self._epoch_of_all_writes(session)
+        await self._lose(loss)
+        if trio.current_time() - began_s >= STEADY_S:
+            self._backoff.reset()
+
+    async def _registered(self, session: Session, drafts: Sequence[Draft]) -> None:
+        await self._put(drafts)
+        self._report(self._pool.name, None)
+        self._told = ""
+        logs.info("connected", pool=self._pool.name, address=session.address, codec=session.codec)
 
     # -- the stream of all writes: event.register, event.next ---------------------------------
 
     async def _epoch_of_all_writes(self, session: Session) -> Loss:
-        """Register, then drain and take the baseline side by side, until the epoch is lost."""
-        try:
-            before = await session.current_id()
-            await session.unregister(["*"])
-            await session.register(["*"])
-            after = await session.current_id()
-        except Expected as error:
-            return loss_of(error)
+        """Register, then drain and take the baseline side by side, until the epoch is lost.
+
+        Raises what the registration raises.
+        """
+        before = await session.current_id()
+        await session.register(["*"])
+        after = await session.current_id()
         drafts = self._subscription.registered(
             Stream.REGISTER, id_before=before, id_after=after, at_ns=self._now_ns()
         )
-        await self._pen.put(drafts)
+        await self._registered(session, drafts)
         return await self._first_loss(lambda: self._drain(session), lambda: self._baseline(session))
 
     async def _first_loss(self, *jobs: Callable[[], Awaitable[Loss | None]]) -> Loss:
@@ -200,25 +218,27 @@ class Watch:
             silent = f"no event and no heartbeat for {self._limits.silence_s:g} s"
             return Loss(GapCause.SERVER_SILENT, silent)
         drafts, hole = self._subscription.batch(events, at_ns=self._now_ns())
-        await self._pen.put(drafts)
-        self._backoff.reset()
+        await self._put(drafts)
         self._progress.set()
         self._progress = trio.Event()
-        return None if hole is None else Loss(GapCause.IDS_MISSING, hole, same_session=True)
+        if not events:
+            await trio.sleep(EMPTY_PAUSE_S)
+        return None if hole is None else Loss(GapCause.IDS_MISSING, hole)
 
     # -- the stream of last states: event.from -------------------------------------------------
 
     async def _epoch_of_last_states(self, session: Session) -> Loss:
         """Take a token, then the baseline, then follow `event.from`; a change is never missed
         between the two, only told twice."""
+        pools = await session.get_all_records("pool")
+        uuid_of_pool(pools)  # there is exactly one
+        token = await session.inject("pool", next(iter(pools)))
+        generation = generation_of(token)
+        drafts = self._subscription.registered(
+            Stream.FROM, id_before=generation, id_after=generation, at_ns=self._now_ns()
+        )
+        await self._registered(session, drafts)
         try:
-            pools = await session.get_all_records("pool")
-            token = await session.inject("pool", next(iter(pools)))
-            generation = int(token.partition(",")[0])
-            drafts = self._subscription.registered(
-                Stream.FROM, id_before=generation, id_after=generation, at_ns=self._now_ns()
-            )
-            await self._pen.put(drafts)
             await self._baseline(session)
             while True:
                 token = await self._poll_once(session, token)
@@ -228,8 +248,9 @@ class Watch:
     async def _poll_once(self, session: Session, token: str) -> str:
         reply = await session.events_from(["*"], token, FROM_TIMEOUT_S)
         drafts, _ = self._subscription.batch(reply.events, at_ns=self._now_ns())
-        await self._pen.put(drafts)
-        self._backoff.reset()
+        await self._put(drafts)
+        if not reply.events:
+            await trio.sleep(EMPTY_PAUSE_S)
         return reply.token
 
     # -- baselines -----------------------------------------------------------------------------
@@ -244,13 +265,13 @@ class Watch:
                 continue
             while not self._subscription.may_write(chunk):
                 await self._progress.wait()
-            await self._pen.put(self._subscription.chunk(chunk, at_ns=self._now_ns()))
+            await self._put(self._subscription.chunk(chunk, at_ns=self._now_ns()))
             objects += len(chunk.records)
         was_blind = self._subscription.gap_is_open
         drafts = self._subscription.baselined(
             classes=len(classes), objects=objects, at_ns=self._now_ns()
         )
-        await self._pen.put(drafts)
+        await self._put(drafts)
         name = "gap-closed" if was_blind else "recording"
         logs.info(name, pool=self._pool.name, classes=len(classes), objects=objects)
 
@@ -260,15 +281,26 @@ class Watch:
         try:
             records = await session.get_all_records(cls)
         except XapiFault as fault:
-            if not faults.is_class_unreadable(fault):
+            if ends_session(fault):
                 raise
             skipped = self._subscription.class_skipped(cls, fault.code, at_ns=self._now_ns())
-            await self._pen.put(skipped)
+            await self._put(skipped)
             return None
         high = await session.current_id() if bracketed else 0
         return Chunk(cls.lower(), low, high, records)
 
-    # -- gaps ----------------------------------------------------------------------------------
+    # -- what is written ------------------------------------------------------------------------
+
+    async def _put(self, drafts: Sequence[Draft]) -> None:
+        """Hand drafts to the keeper. What the subscription said counts as said: if a cancellation
+        holds the drafts back, they go in front of what is written next."""
+        if drafts:
+            self._unwritten.append(drafts)
+            await self._pen.put(drafts)
+            self._unwritten.popleft()
+
+    def _left_unwritten(self) -> list[Draft]:
+        return [draft for drafts in self._unwritten for draft in drafts]
 
     async def _lose(self, loss: Loss) -> None:
         drafts = self._subscription.lost(loss.cause, loss.detail, at_ns=self._now_ns())
@@ -276,10 +308,16 @@ class Watch:
 
     async def _write_gap(self, drafts: list[Draft]) -> None:
         """Write a GapOpened, if there is one, and remember where the journal put it."""
+        words = [*self._left_unwritten(), *drafts]
+        if not words:
+            return
+        self._unwritten = deque([words])
+        submission = await self._pen.put(words)
+        self._unwritten.clear()
         if not drafts:
             return
-        seqs = await self._pen.write(drafts)
-        self._subscription.gap_opened(seqs.start)
+        await submission.durable.wait()
+        self._subscription.gap_opened(submission.seqs.stop - 1)
         opened = drafts[0].body
         assert isinstance(opened, GapOpened)
         logs.warning(
@@ -287,12 +325,31 @@ class Watch:
         )
 
 
+def ends_session(fault: XapiFault) -> bool:
+    """Tell whether a fault speaks of the session or the host, and not of what was asked for."""
+    gone = faults.is_session_lost(fault) or faults.is_emergency(fault)
+    return gone or faults.is_slave(fault) is not None
+
+
+def generation_of(token: str) -> int:
+    """Return the database generation in a token of the server. Raises ProtocolError."""
+    digits = token.partition(",")[0]
+    if not (digits.isascii() and digits.isdigit()):
+        raise ProtocolError(f"the server's token {token!r:.60} holds no generation")
+    return int(digits)
+
+
+def is_permanent(error: XentrailError) -> bool:
+    """Tell whether only the operator of the pool, or of the recorder, can mend it."""
+    return not error.retryable or (isinstance(error, XapiFault) and faults.is_permanent(error))
+
+
 def loss_of(error: XentrailError) -> Loss:
     """Say what an error of the epoch means for it."""
     if isinstance(error, XapiFault):
         if faults.is_events_lost(error):
             detail = "the server's event queue ran over before it was read"
-            return Loss(GapCause.EVENTS_LOST, detail, same_session=True)
+            return Loss(GapCause.EVENTS_LOST, detail)
         if faults.is_session_lost(error):
             return Loss(GapCause.SESSION_LOST, f"the server ended the session: {error.code}")
     return Loss(GapCause.CONNECTION_LOST, str(error))

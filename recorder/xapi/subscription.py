@@ -92,7 +92,8 @@ class Subscription:
         """The server confirmed the registration.
 
         `id_before` and `id_after` are `event.get_current_id` before and after the call: the first
-        event comes with an id between the two, or later with exactly `id_after`.
+        event comes with an id between the two, or later with exactly `id_after`. That holds for a
+        session that was never registered before; another is owed older events, too.
         """
         assert self.phase is Phase.OFFLINE
         self.phase = Phase.BASELINE
@@ -115,7 +116,7 @@ class Subscription:
         if self._stream is Stream.REGISTER:
             events, hole = self._until_hole(events)
         if events:
-            self._last_event_id = events[-1].id
+            self._last_event_id = max(event.id for event in events)
             self._complete_until_ns = at_ns
         return self._drafts(events, at_ns), hole
 

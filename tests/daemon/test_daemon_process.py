@@ -60,16 +60,7 @@ def test_signal_lets_the_service_clean_up(number: signal.Signals) -> None:
     assert (out, errors, process.returncode) == ("stopping\nended\n", "", 0)
 
 
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGTERM,
-        pytest.param(
-            signal.SIGINT,
-            marks=pytest.mark.xfail(strict=True, reason="the second Ctrl-C prints a traceback"),
-        ),
-    ],
-)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_second_signal_ends_the_process_at_once(number: signal.Signals) -> None:
     """Whoever asks twice does not wait for the clean-up, and is not shown a traceback."""
     with running(stop_s=1) as process:

@@ -8,8 +8,7 @@ import trio
 import trio.testing
 
 from recorder.errors import AnotherPool, LoginRefused, TransportError, XentrailError
-from recorder.journal.scan import scan
-from recorder.model import GapCause, GapClosed, GapOpened, Mark, MarkName
+from recorder.model import GapCause, GapClosed, GapOpened, MarkName
 from recorder.process import first_of
 from tests.watch.scripted import ScriptedPool, Stage, at_s, check_gaps, fault, logged, stage
 
@@ -25,11 +24,6 @@ async def failure(one: Stage, *names: str) -> XentrailError:
     assert bugs is None
     assert foreseen is not None
     return first_of(foreseen)
-
-
-def recorder_marks(data: Path) -> list[MarkName]:
-    entries = [entry for entry in scan(data / "journal") if entry.pool == ""]
-    return [entry.body.name for entry in entries if isinstance(entry.body, Mark)]
 
 
 async def test_refused_pool_does_not_keep_the_others_from_being_recorded(
@@ -77,7 +71,7 @@ async def test_start_that_no_pool_accepts_ends_with_the_refusal(
         assert trio.current_time() < 1
     assert isinstance(error, LoginRefused)
     assert error.exit_code == 30
-    assert recorder_marks(tmp_path) == [MarkName.STARTED, MarkName.STOPPED]
+    assert one.recorder_marks() == [MarkName.STARTED, MarkName.STOPPED]
 
 
 async def test_start_that_reaches_no_pool_ends_after_its_timeout(

@@ -21,7 +21,17 @@ from recorder.errors import XapiFault
 from recorder.journal.files import Disk
 from recorder.journal.scan import scan
 from recorder.journal.store import Journal
-from recorder.model import Body, Entry, Event, GapClosed, GapOpened, Mark, MarkName, Stream
+from recorder.model import (
+    RECORDER,
+    Body,
+    Entry,
+    Event,
+    GapClosed,
+    GapOpened,
+    Mark,
+    MarkName,
+    Stream,
+)
 from recorder.threads import RunSync, inline
 from tests.fakes import PASSWORD, FakeHost, FakeNetwork, Method, login
 
@@ -145,7 +155,7 @@ class ScriptedPool:
 
 
 class FaultyDisk(Disk):
-    """Full, or refusing to sync, for as long as a test says so."""
+    """Full, or refusing to sync, for as long as a test says so; never waits for the platter."""
 
     def __init__(self) -> None:
         self.write_error: int | None = None
@@ -158,8 +168,10 @@ class FaultyDisk(Disk):
 
     def sync(self, fd: int) -> None:
         if self.sync_error is not None:
-            raise OSError(self.sync_error, "refused")
-        super().sync(fd)
+            raise OSError(self.sync_error, f"sync of file {fd} refused")
+
+    def sync_folder(self, folder: Path) -> None:
+        pass
 
 
 @dataclass
@@ -221,6 +233,10 @@ class Stage:
 
     def marks(self, mark: MarkName, name: str = "lab") -> list[Mark]:
         return [body for body in self.bodies(Mark, name) if body.name is mark]
+
+    def recorder_marks(self) -> list[MarkName]:
+        """Return the marks of the recorder itself."""
+        return [mark.name for mark in self.bodies(Mark, RECORDER)]
 
     def ids(self, name: str = "lab") -> list[int]:
         return [event.id for event in self.bodies(Event, name)]

@@ -67,14 +67,11 @@ async def test_chunk_follows_every_event_below_its_high_mark(
         assert one.ids() == sorted(set(one.ids()))
 
 
-@pytest.mark.xfail(strict=True, reason="events that the session is still owed count as received")
-async def test_chunk_order_holds_in_the_second_epoch_of_a_session(
-    tmp_path: Path, autojump_clock: Clock
-) -> None:
-    """After EVENTS_LOST the session is owed events from before the new registration.
+async def test_chunk_order_holds_after_lost_events(tmp_path: Path, autojump_clock: Clock) -> None:
+    """What happened between EVENTS_LOST and the new registration never follows a newer chunk.
 
-    Its position moved to the head when the call failed, and registering again does not move it.
-    A chunk read meanwhile holds those changes, so it may not be journaled before them.
+    The position of the old session moved to the head when the call failed, so it is owed events
+    that a chunk holds already: the epoch that follows must not read them.
     """
     pool = ScriptedPool(reply_s=0.5)
     async with stage(tmp_path, {"lab": pool}) as one:
@@ -104,7 +101,6 @@ async def test_unreadable_class_is_skipped_and_said(tmp_path: Path, autojump_clo
         assert len(one.marks(MarkName.BASELINE_DONE)) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="any other fault of one class ends the epoch, for ever")
 async def test_class_that_fails_does_not_keep_the_others_from_a_baseline(
     tmp_path: Path, autojump_clock: Clock
 ) -> None:

@@ -56,7 +56,6 @@ async def test_session_offers_what_the_recorder_needs(
     host = FakeHost(
         {
             "event.register": lambda _session, _classes: "",
-            "event.unregister": lambda _session, _classes: "",
             "event.get_current_id": lambda _session: 41,
             "event.inject": lambda _session, _cls, _ref: "00000000000000000082,0",
             "event.next": lambda _session: [EVENT],
@@ -67,7 +66,6 @@ async def test_session_offers_what_the_recorder_needs(
         speaks_json=speaks_json,
     )
     async with Pool(nursery, xen1=host).open("xen1") as session:
-        await session.unregister(["*"])
         await session.register(["*"])
         assert await session.current_id() == 41
         assert await session.inject("pool", "OpaqueRef:p") == "00000000000000000082,0"
