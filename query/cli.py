@@ -250,15 +250,11 @@ def sql(
 
 
 @app.command()
-def demo(
-    data: Annotated[
-        Path, typer.Option("--data", metavar="DIR", help="Where the demo leaves its data.")
-    ] = Path("xentrail-demo"),
-) -> None:
+def demo(data: DataOption = None) -> None:
     """Watch two simulated pools being recorded, and what the history makes of it."""
     from . import demo as show
 
-    failed = show.run(data)
+    failed = show.run(service.data_folder(data))
     for expectation in failed:
         _say(f"the demo expected that {expectation}; it did not hold")
     raise typer.Exit(1 if failed else 0)

@@ -1,5 +1,6 @@
 """The demo: two simulated pools are recorded, things happen, and the history tells them."""
 
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ from rich.rule import Rule
 from rich.text import Text
 
 from recorder import cli as service
+from recorder.cli import DEFAULT_DATA, DEMO_MARKER
 from recorder.errors import ConfigError
 from recorder.journal.verify import Report, verify
 
@@ -23,9 +25,6 @@ from .instant import Instant
 from .known import Origin
 from .timeline import Life
 from .values import value_text
-
-MARKER = ".xentrail-demo"
-"""Only a folder that a demo left behind is swept away by the next one."""
 
 TOLD = frozenset({"power_state", "resident_on", "name_description"})
 SHOWN_AT = ("power_state", "resident_on", "domid", "name_description")
@@ -65,20 +64,21 @@ def run(data: Path) -> list[str]:
     with loaded.open() as history:
         _tell(history, out, played, report, expected)
     _headline(out, "try next")
-    for command in _next_commands(data, f"{played.vm_pool}/{played.vm}"):
+    for command in _next_commands(data, played):
         out.print(Text(f"  {command}", style="bold"), soft_wrap=True)
     return expected.failed
 
 
 def _make_room(data: Path) -> None:
+    """Sweep away what the demo before left here, and nothing else."""
     if data.exists() and any(data.iterdir()):
-        if not (data / MARKER).exists():
+        if not (data / DEMO_MARKER).exists():
             raise ConfigError(
                 f"{data} is not empty and not from a demo; choose another folder with --data DIR"
             )
         shutil.rmtree(data)
     data.mkdir(parents=True, exist_ok=True)
-    (data / MARKER).touch()
+    (data / DEMO_MARKER).touch()
 
 
 @contextmanager
@@ -227,13 +227,15 @@ def _tasks(history: History, expected: Expectations) -> None:
     expected.expect(len(good) >= 4, "the other tasks succeeded")
 
 
-def _next_commands(data: Path, vm: str) -> Sequence[str]:
-    program = Path(sys.argv[0]).name
-    if Path(sys.argv[0]).parent.name == "bin" and shutil.which("xentrail") != sys.argv[0]:
-        program = sys.argv[0]
+def _next_commands(data: Path, played: "service.Played") -> Sequence[str]:
+    """Return commands that work as they stand, in the folder and shell of the demo."""
+    found = shutil.which("xentrail")
+    program = "xentrail" if found and Path(found).samefile(sys.argv[0]) else sys.argv[0]
+    where = "" if data == DEFAULT_DATA else f" --data {shlex.quote(str(data))}"
+    moment = Instant(at_us=played.running_at_ns // 1000)
     query = "SELECT class, count(*) AS events FROM events GROUP BY class ORDER BY events DESC"
     return [
-        f"{program} history {vm} --data {data}",
-        f"{program} at -10s --class vm --data {data}",
-        f'{program} sql "{query}" --data {data}',
+        f"{program} history {played.vm_pool}/{played.vm}{where}",
+        f"{program} at {moment} --class vm{where}",
+        f'{program} sql "{query}"{where}',
     ]

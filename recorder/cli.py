@@ -12,12 +12,25 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from .config import DEFAULT_DATA, Config, load
+from .errors import ConfigError
 from .journal.verify import Report
 
 if TYPE_CHECKING:
     from .demo import Narrate, Played
 
-__all__ = ["DataOption", "Narrate", "Played", "data_folder", "play_demo", "register"]
+__all__ = [
+    "DEFAULT_DATA",
+    "DEMO_MARKER",
+    "DataOption",
+    "Narrate",
+    "Played",
+    "data_folder",
+    "play_demo",
+    "register",
+]
+
+DEMO_MARKER = ".xentrail-demo"
+"""Marks a folder that a demo left behind: the next demo sweeps it away, a recorder refuses it."""
 
 DataOption = Annotated[
     Path | None,
@@ -62,8 +75,14 @@ def record(
     from . import daemon, logs, process
 
     loaded = load(config)
+    folder = data_folder(data, loaded)
+    if (folder / DEMO_MARKER).exists():
+        raise ConfigError(
+            f"{folder} holds what a demo left behind;"
+            " delete it, or choose another folder with --data"
+        )
     logs.to_stderr()
-    process.run(partial(daemon.serve, loaded, data_folder(data, loaded)))
+    process.run(partial(daemon.serve, loaded, folder))
 
 
 def data_folder(option: Path | None, config: Config | None = None) -> Path:

@@ -143,6 +143,17 @@ def test_unknown_key_is_told_with_the_nearest(tmp_path: Path) -> None:
     assert refused(config, 2) == f"xentrail: {config}: unknown key pols; did you mean 'pools'?"
 
 
+def test_data_of_a_demo_is_refused(tmp_path: Path) -> None:
+    """What a demo left behind is swept away by the next one: no place for a real record."""
+    config = write_config(tmp_path, pool_table("https://xen1.example.com"))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / ".xentrail-demo").touch()
+    assert refused(config, 2) == (
+        f"xentrail: {tmp_path / 'data'} holds what a demo left behind;"
+        " delete it, or choose another folder with --data"
+    )
+
+
 def test_missing_configuration_is_told(tmp_path: Path) -> None:
     """A file that is not there is named."""
     line = refused(tmp_path / "none.toml", 2)

@@ -1,5 +1,7 @@
 """What each entry of a journal adds to the history."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -29,8 +31,18 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "history.duckdb"
 
 
+_OPENED = ExitStack()
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    """Close what a test has opened, however it ended."""
+    yield
+    _OPENED.close()
+
+
 def history_of(path: Path, told: Told) -> History:
-    return loaded(path, told.entries)
+    return _OPENED.enter_context(loaded(path, told.entries))
 
 
 def test_first_baseline_is_told_as_baseline(path: Path, told: Told, lab: Pool) -> None:
