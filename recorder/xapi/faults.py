@@ -25,10 +25,6 @@ EMERGENCY = frozenset(
 )
 """A host in emergency mode answers every call with one of these, the login included."""
 
-CLASS_UNREADABLE = frozenset(
-    {"MESSAGE_DEPRECATED", "MESSAGE_METHOD_UNKNOWN", "MESSAGE_REMOVED", "RBAC_PERMISSION_DENIED"}
-)
-
 PERMANENT = LOGIN_REFUSED | {"ANOTHER_POOL", "RBAC_PERMISSION_DENIED"}
 
 
@@ -73,11 +69,6 @@ def is_login_refused(fault: XapiFault) -> bool:
 def is_emergency(fault: XapiFault) -> bool:
     """Tell whether the host is starting, or cut off from its pool: it may come back by itself."""
     return fault.code in EMERGENCY
-
-
-def is_class_unreadable(fault: XapiFault) -> bool:
-    """Tell whether this server, or this user, cannot read a class at all."""
-    return fault.code in CLASS_UNREADABLE
 
 
 def is_permanent(fault: XapiFault) -> bool:

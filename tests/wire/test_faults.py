@@ -19,15 +19,6 @@ from recorder.xapi import faults
         ),
         (faults.is_emergency, {"HOST_STILL_BOOTING", "HOST_BROKEN", "HOST_HAS_NO_MANAGEMENT_IP"}),
         (
-            faults.is_class_unreadable,
-            {
-                "MESSAGE_DEPRECATED",
-                "MESSAGE_METHOD_UNKNOWN",
-                "MESSAGE_REMOVED",
-                "RBAC_PERMISSION_DENIED",
-            },
-        ),
-        (
             faults.is_permanent,
             {
                 "ANOTHER_POOL",
