@@ -125,8 +125,8 @@ class Fold:
 
     def _gap_opened(self, pool: PoolState, stamp: Stamp, body: GapOpened) -> None:
         since = stamp
-        if body.last_event_at_ns is not None:
-            since = Stamp(pool.certain_seq, body.last_event_at_ns // 1000)
+        if body.complete_until_ns is not None:
+            since = Stamp(pool.certain_seq, body.complete_until_ns // 1000)
         self._open_gap(pool, stamp, since, body.cause.value, body.detail, body.last_event_id)
 
     def _open_gap(

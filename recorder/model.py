@@ -99,16 +99,16 @@ class BaselineRecord:
 class GapOpened:
     """From here on events of this pool may have been missed.
 
-    `last_event_id` is that of the last event recorded before, None if the epoch had none.
-    `last_event_at_ns` is the receipt of that event or, if there was none, of the registration: what
-    happened later may be missing, and so may what happened while that answer was on its way.
+    `last_event_id` is that of the last event recorded before, None if the epoch had none. Nothing
+    was missed until `complete_until_ns`, which is a little before the receipt of that event: what
+    happened while the last answer was on its way was left to the next one, which never came.
     `detail` is for people.
     """
 
     cause: GapCause
     detail: str
     last_event_id: int | None
-    last_event_at_ns: int | None
+    complete_until_ns: int | None
 
 
 @dataclass(frozen=True, slots=True)

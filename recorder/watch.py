@@ -174,10 +174,15 @@ class Watch:
         Raises what the registration raises.
         """
         before = await session.current_id()
+        asked_at_ns = self._now_ns()
         await session.register(["*"])
         after = await session.current_id()
         drafts = self._subscription.registered(
-            Stream.REGISTER, id_before=before, id_after=after, at_ns=self._now_ns()
+            Stream.REGISTER,
+            id_before=before,
+            id_after=after,
+            asked_at_ns=asked_at_ns,
+            at_ns=self._now_ns(),
         )
         await self._registered(session, drafts)
         return await self._first_loss(lambda: self._drain(session), lambda: self._baseline(session))
@@ -212,12 +217,15 @@ class Watch:
                     return loss
 
     async def _drain_once(self, line: Line) -> Loss | None:
+        asked_at_ns = self._now_ns()
         with trio.move_on_after(self._limits.silence_s) as silence:
             events = await line.next_events()
         if silence.cancelled_caught:
             silent = f"no event and no heartbeat for {self._limits.silence_s:g} s"
             return Loss(GapCause.SERVER_SILENT, silent)
-        drafts, hole = self._subscription.batch(events, at_ns=self._now_ns())
+        drafts, hole = self._subscription.batch(
+            events, asked_at_ns=asked_at_ns, at_ns=self._now_ns()
+        )
         await self._put(drafts)
         self._progress.set()
         self._progress = trio.Event()
@@ -232,10 +240,15 @@ class Watch:
         between the two, only told twice."""
         pools = await session.get_all_records("pool")
         uuid_of_pool(pools)  # there is exactly one
+        asked_at_ns = self._now_ns()
         token = await session.inject("pool", next(iter(pools)))
         generation = generation_of(token)
         drafts = self._subscription.registered(
-            Stream.FROM, id_before=generation, id_after=generation, at_ns=self._now_ns()
+            Stream.FROM,
+            id_before=generation,
+            id_after=generation,
+            asked_at_ns=asked_at_ns,
+            at_ns=self._now_ns(),
         )
         await self._registered(session, drafts)
         try:
@@ -246,8 +259,11 @@ class Watch:
             return loss_of(error)
 
     async def _poll_once(self, session: Session, token: str) -> str:
+        asked_at_ns = self._now_ns()
         reply = await session.events_from(["*"], token, FROM_TIMEOUT_S)
-        drafts, _ = self._subscription.batch(reply.events, at_ns=self._now_ns())
+        drafts, _ = self._subscription.batch(
+            reply.events, asked_at_ns=asked_at_ns, at_ns=self._now_ns()
+        )
         await self._put(drafts)
         if not reply.events:
             await trio.sleep(EMPTY_PAUSE_S)

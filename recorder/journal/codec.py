@@ -84,8 +84,8 @@ def _fields(pool: str, body: Body) -> tuple[object, ...]:
             fields = (RECORD, pool, cls, ref, snapshot)
         case BaselineChunk(cls, low, high, count):
             fields = (CHUNK, pool, cls, low, high, count)
-        case GapOpened(cause, detail, last_event_id, last_event_at_ns):
-            fields = (GAP_OPENED, pool, cause.value, detail, last_event_id, last_event_at_ns)
+        case GapOpened(cause, detail, last_event_id, complete_until_ns):
+            fields = (GAP_OPENED, pool, cause.value, detail, last_event_id, complete_until_ns)
         case GapClosed(opened_seq, blind_until_ns):
             fields = (GAP_CLOSED, pool, opened_seq, blind_until_ns)
         case Mark(name, facts):

@@ -38,6 +38,10 @@ from ..model import (
     Stream,
 )
 
+TRANSIT_MAX_NS = 5 * 10**9
+"""An answer is received at most this long after the server made it: 10 MB of XML-RPC, the largest
+there is, take 3 s to decode. What happened in between is in no answer that was received."""
+
 
 class Phase(Enum):
     """Where the subscription of a pool stands."""
@@ -71,7 +75,8 @@ class Subscription:
         self._stream = Stream.REGISTER
         self._expected_id_max = 0
         self._last_event_id: int | None = tail.last_event_id
-        self._complete_until_ns: int | None = tail.last_event_at_ns or tail.last_received_at_ns
+        last_at_ns = tail.last_event_at_ns or tail.last_received_at_ns
+        self._complete_until_ns: int | None = last_at_ns - TRANSIT_MAX_NS
         self._registered_at_ns = 0
         self._was_recorded = tail.epoch is not None
         self._gap: int | None = tail.open_gap
@@ -87,9 +92,9 @@ class Subscription:
         return self._drafts([Mark(MarkName.CONNECTED, detail)], at_ns)
 
     def registered(
-        self, stream: Stream, *, id_before: int, id_after: int, at_ns: int
+        self, stream: Stream, *, id_before: int, id_after: int, asked_at_ns: int, at_ns: int
     ) -> list[Draft]:
-        """The server confirmed the registration.
+        """The server confirmed the registration that it was asked for at `asked_at_ns`.
 
         `id_before` and `id_after` are `event.get_current_id` before and after the call: the first
         event comes with an id between the two, or later with exactly `id_after`. That holds for a
@@ -101,12 +106,17 @@ class Subscription:
         self.drained_to = id_before - 1
         self._expected_id_max = id_after
         self._last_event_id = None
-        self._complete_until_ns = self._registered_at_ns = at_ns
+        self._complete_until_ns = asked_at_ns
+        self._registered_at_ns = at_ns
         detail = {"stream": stream.value, "next_event_id": id_after}
         return self._drafts([Mark(MarkName.REGISTERED, detail)], at_ns)
 
-    def batch(self, events: Sequence[Event], *, at_ns: int) -> tuple[list[Draft], str | None]:
+    def batch(
+        self, events: Sequence[Event], *, asked_at_ns: int, at_ns: int
+    ) -> tuple[list[Draft], str | None]:
         """One reply of the event call: return its drafts and, if ids are missing, which.
+
+        The call was sent at `asked_at_ns` and answered by `at_ns`: the answer was made in between.
 
         With a hole in the ids only the events before it are journaled. The caller declares the
         epoch lost, and the baseline that follows tells what came of the others.
@@ -117,7 +127,7 @@ class Subscription:
             events, hole = self._until_hole(events)
         if events:
             self._last_event_id = max(event.id for event in events)
-            self._complete_until_ns = at_ns
+            self._complete_until_ns = max(asked_at_ns, at_ns - TRANSIT_MAX_NS)
         return self._drafts(events, at_ns), hole
 
     def _until_hole(self, events: Sequence[Event]) -> tuple[Sequence[Event], str | None]:

@@ -10,10 +10,13 @@ import trio.testing
 from recorder.errors import AnotherPool, LoginRefused, TransportError, XentrailError
 from recorder.model import GapCause, GapClosed, GapOpened, MarkName
 from recorder.process import first_of
+from recorder.xapi.subscription import TRANSIT_MAX_NS
 from tests.watch.scripted import ScriptedPool, Stage, at_s, check_gaps, fault, logged, stage
 
 Clock = trio.testing.MockClock
 REFUSE = fault("SESSION_AUTHENTICATION_FAILED", "root", "no")
+
+TRANSIT_S = TRANSIT_MAX_NS / 1e9
 
 
 async def failure(one: Stage, *names: str) -> XentrailError:
@@ -119,8 +122,8 @@ async def test_restart_after_a_clean_stop_closes_the_gap_of_the_stop(
         assert [type(entry.body) for entry in entries] == [GapOpened, GapClosed] * 2 + [GapOpened]
         opened, closed = one.gap_at(entries[0].seq)
         assert opened.cause is GapCause.RECORDER_STOPPED
-        assert opened.last_event_at_ns is not None
-        assert at_s(opened.last_event_at_ns) == pytest.approx(10, abs=0.1)
+        assert opened.complete_until_ns is not None
+        assert at_s(opened.complete_until_ns) == pytest.approx(10 - TRANSIT_S, abs=0.1)
         assert closed is not None
         assert at_s(closed.blind_until_ns) == pytest.approx(100, abs=0.1)
         check_gaps(one)
@@ -147,8 +150,8 @@ async def test_restart_after_a_crash_opens_a_gap(tmp_path: Path, autojump_clock:
         opened, closed = one.only_gap()
         assert opened.cause is GapCause.RECORDER_DIED
         assert opened.last_event_id == 7
-        assert opened.last_event_at_ns is not None
-        assert at_s(opened.last_event_at_ns) == pytest.approx(10, abs=0.1)
+        assert opened.complete_until_ns is not None
+        assert at_s(opened.complete_until_ns) == pytest.approx(10 - TRANSIT_S, abs=0.1)
         assert closed is not None
         assert at_s(closed.blind_until_ns) == pytest.approx(115, abs=0.5)
         check_gaps(one)

@@ -40,8 +40,8 @@ def blindness(entries: list[Entry]) -> list[Blind]:
 
 def since(gap: Entry) -> int:
     assert isinstance(gap.body, GapOpened)
-    assert gap.body.last_event_at_ns is not None
-    return gap.body.last_event_at_ns
+    assert gap.body.complete_until_ns is not None
+    return gap.body.complete_until_ns
 
 
 def recorded_events(entries: list[Entry]) -> list[Event]:

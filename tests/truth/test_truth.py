@@ -16,11 +16,19 @@ from tests.truth.world import deterministic_scheduling, world
 SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(3, 60))]
 
 
-def simulate(seed: int, data: Path, *, times: int, stream: Stream = Stream.REGISTER) -> Truth:
+def simulate(
+    seed: int,
+    data: Path,
+    *,
+    times: int,
+    stream: Stream = Stream.REGISTER,
+    latency_s: float = 0.0,
+) -> Truth:
     """Record a pool through some faults in virtual time; return what really happened."""
 
     async def run() -> Truth:
         async with world(seed, data) as one:
+            one.latency_s = latency_s
             pool = await one.add_pool("lab")
             async with one.recording(stream):
                 await disturb(one, "lab", times=times)
@@ -42,6 +50,15 @@ def test_recorded_events_are_the_changes_that_happened(seed: int, tmp_path: Path
     assert opened[-1] is GapCause.RECORDER_STOPPED
     assert len(opened) > 3
     assert verify(tmp_path / "journal").findings == ()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_answers_on_their_way_are_inside_the_gap(seed: int, tmp_path: Path) -> None:
+    """Over a long line, what happened after the server made its last answer is declared missed."""
+    truth = simulate(seed, tmp_path, times=8, latency_s=0.8)
+    entries = entries_of(tmp_path, "lab")
+    assert check_events(truth, entries) > 300
+    assert check_gaps(truth, entries) > 0
 
 
 def test_same_seed_is_the_same_journal(tmp_path: Path) -> None:

@@ -49,6 +49,28 @@ def deterministic_scheduling(seed: int) -> Iterator[None]:
         _run._r = before
 
 
+class FarStream(trio.abc.Stream):
+    """A stream whose bytes arrive late, as over a long line; a cut loses what is on its way."""
+
+    def __init__(self, near: trio.abc.Stream, latency_s: float) -> None:
+        self._near = near
+        self._latency_s = latency_s
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._near.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._near.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data = await self._near.receive_some(max_bytes)
+        await trio.sleep(self._latency_s)
+        return data
+
+    async def aclose(self) -> None:
+        await self._near.aclose()
+
+
 class World:
     """Pools by name, each under an address of its own; `record` runs a recorder against them."""
 
@@ -59,6 +81,7 @@ class World:
         self.pools: dict[str, SimulatedPool] = {}
         self.fronts: dict[str, Front] = {}
         self.unreachable: set[str] = set()
+        self.latency_s = 0.0
 
     async def add_pool(self, name: str, *, vms: int = 5, per_minute: float = 20.0) -> SimulatedPool:
         spec = PoolSpec(
@@ -87,7 +110,7 @@ class World:
             raise OSError("no route to host")
         client, server = trio.testing.memory_stream_pair()
         self.nursery.start_soon(self.fronts[name].serve_stream, server)
-        return client
+        return FarStream(client, self.latency_s) if self.latency_s else client
 
     def config(self, stream: Stream = Stream.REGISTER) -> Config:
         pools = [

@@ -19,7 +19,7 @@ from recorder.model import (
     PoolTail,
     Stream,
 )
-from recorder.xapi.subscription import Chunk, Phase, Subscription
+from recorder.xapi.subscription import TRANSIT_MAX_NS, Chunk, Phase, Subscription
 
 
 def event(number: int, cls: str = "vm") -> Event:
@@ -32,7 +32,9 @@ def bodies(drafts: list[Draft]) -> list[Body]:
 
 def registered(tail: PoolTail | None = None, *, before: int = 5, after: int = 5) -> Subscription:
     subscription = Subscription("lab", tail or PoolTail())
-    subscription.registered(Stream.REGISTER, id_before=before, id_after=after, at_ns=100)
+    subscription.registered(
+        Stream.REGISTER, id_before=before, id_after=after, asked_at_ns=100, at_ns=100
+    )
     return subscription
 
 
@@ -45,7 +47,9 @@ def live() -> Subscription:
 def test_registration_opens_an_epoch() -> None:
     """The mark tells the stream and the id that the next event will get."""
     subscription = Subscription("lab", PoolTail())
-    drafts = subscription.registered(Stream.REGISTER, id_before=4, id_after=6, at_ns=9)
+    drafts = subscription.registered(
+        Stream.REGISTER, id_before=4, id_after=6, asked_at_ns=9, at_ns=9
+    )
     mark = Mark(MarkName.REGISTERED, {"stream": "register", "next_event_id": 6})
     assert drafts == [Draft(9, "lab", mark)]
     assert subscription.phase is Phase.BASELINE
@@ -53,7 +57,7 @@ def test_registration_opens_an_epoch() -> None:
 
 def test_batch_becomes_one_entry_an_event() -> None:
     """Every event of a reply is an entry with the time of receipt."""
-    drafts, hole = registered().batch([event(5), event(6)], at_ns=200)
+    drafts, hole = registered().batch([event(5), event(6)], asked_at_ns=0, at_ns=200)
     assert drafts == [Draft(200, "lab", event(5)), Draft(200, "lab", event(6))]
     assert hole is None
 
@@ -61,27 +65,27 @@ def test_batch_becomes_one_entry_an_event() -> None:
 @pytest.mark.parametrize("first", [3, 4, 5, 6])
 def test_first_event_may_come_from_between_the_two_readings(first: int) -> None:
     """The registration took effect somewhere between the id before and the id after it."""
-    _, hole = registered(before=3, after=6).batch([event(first)], at_ns=200)
+    _, hole = registered(before=3, after=6).batch([event(first)], asked_at_ns=0, at_ns=200)
     assert hole is None
 
 
 def test_hole_before_the_first_event_is_found() -> None:
     """The first id may not be greater than the id read after the registration."""
-    drafts, hole = registered(before=3, after=6).batch([event(8)], at_ns=200)
+    drafts, hole = registered(before=3, after=6).batch([event(8)], asked_at_ns=0, at_ns=200)
     assert drafts == []
     assert hole == "events 6 to 7 never came"
 
 
 def test_events_before_a_hole_are_kept() -> None:
     """What came before the hole is journaled; what came behind it is left to the baseline."""
-    drafts, hole = registered().batch([event(5), event(6), event(9)], at_ns=200)
+    drafts, hole = registered().batch([event(5), event(6), event(9)], asked_at_ns=0, at_ns=200)
     assert [body.id for body in bodies(drafts) if isinstance(body, Event)] == [5, 6]
     assert hole == "events 7 to 8 never came"
 
 
 def test_repeated_id_is_no_hole() -> None:
     """The server may give one id to two events."""
-    drafts, hole = registered().batch([event(5), event(5), event(6)], at_ns=200)
+    drafts, hole = registered().batch([event(5), event(5), event(6)], asked_at_ns=0, at_ns=200)
     assert len(drafts) == 3
     assert hole is None
 
@@ -92,17 +96,19 @@ def test_hole_is_found_wherever_it_is(sizes: list[int], start: int) -> None:
     subscription = registered(before=start, after=start)
     number = start
     for size in sizes:
-        _, hole = subscription.batch([event(number + n) for n in range(size)], at_ns=1)
+        _, hole = subscription.batch(
+            [event(number + n) for n in range(size)], asked_at_ns=0, at_ns=1
+        )
         assert hole is None
         number += size
-    assert subscription.batch([event(number + 1)], at_ns=1)[1] is not None
+    assert subscription.batch([event(number + 1)], asked_at_ns=0, at_ns=1)[1] is not None
 
 
 def test_from_stream_has_no_holes() -> None:
     """Generations are not dense, and messages have the id 0."""
     subscription = Subscription("lab", PoolTail())
-    subscription.registered(Stream.FROM, id_before=7, id_after=7, at_ns=1)
-    _, hole = subscription.batch([event(90), event(0), event(50)], at_ns=2)
+    subscription.registered(Stream.FROM, id_before=7, id_after=7, asked_at_ns=1, at_ns=1)
+    _, hole = subscription.batch([event(90), event(0), event(50)], asked_at_ns=0, at_ns=2)
     assert hole is None
 
 
@@ -111,9 +117,9 @@ def test_chunk_waits_for_every_event_below_its_high_mark() -> None:
     subscription = registered()
     chunk = Chunk("vm", 5, 8, {"OpaqueRef:1": b"{}"})
     assert not subscription.may_write(chunk)
-    subscription.batch([event(5), event(6)], at_ns=1)
+    subscription.batch([event(5), event(6)], asked_at_ns=0, at_ns=1)
     assert not subscription.may_write(chunk)
-    subscription.batch([event(7)], at_ns=1)
+    subscription.batch([event(7)], asked_at_ns=0, at_ns=1)
     assert subscription.may_write(chunk)
     assert bodies(subscription.chunk(chunk, at_ns=2)) == [
         BaselineChunk("vm", 5, 8, 1),
@@ -127,12 +133,22 @@ def test_chunk_of_a_quiet_pool_is_written_at_once() -> None:
 
 
 def test_loss_opens_a_gap_with_the_last_good_event() -> None:
-    """A gap begins at the last event that was received, not at the moment of the loss."""
+    """A gap begins with the answer that was received last, not at the moment of the loss."""
     subscription = live()
-    subscription.batch([event(5)], at_ns=300)
+    subscription.batch([event(5)], asked_at_ns=200, at_ns=300)
     drafts = subscription.lost(GapCause.EVENTS_LOST, "why", at_ns=900)
-    assert bodies(drafts) == [GapOpened(GapCause.EVENTS_LOST, "why", 5, 300)]
+    assert bodies(drafts) == [GapOpened(GapCause.EVENTS_LOST, "why", 5, 200)]
     assert subscription.phase is Phase.OFFLINE
+
+
+def test_gap_after_a_long_wait_begins_a_transit_before_the_last_answer() -> None:
+    """A call that waited for minutes was answered shortly before its answer was received."""
+    subscription = live()
+    at_ns = 60 * 10**9
+    subscription.batch([event(5)], asked_at_ns=200, at_ns=at_ns)
+    drafts = subscription.lost(GapCause.EVENTS_LOST, "why", at_ns=2 * at_ns)
+    opened = GapOpened(GapCause.EVENTS_LOST, "why", 5, at_ns - TRANSIT_MAX_NS)
+    assert bodies(drafts) == [opened]
 
 
 def test_loss_without_an_event_dates_from_the_registration() -> None:
@@ -147,9 +163,9 @@ def test_second_loss_opens_no_second_gap() -> None:
     subscription.lost(GapCause.SESSION_LOST, "", at_ns=900)
     subscription.gap_opened(77)
     assert subscription.lost(GapCause.CONNECTION_LOST, "", at_ns=901) == []
-    subscription.registered(Stream.REGISTER, id_before=0, id_after=0, at_ns=1000)
+    subscription.registered(Stream.REGISTER, id_before=0, id_after=0, asked_at_ns=1000, at_ns=1000)
     assert subscription.lost(GapCause.EVENTS_LOST, "", at_ns=1001) == []
-    subscription.registered(Stream.REGISTER, id_before=0, id_after=0, at_ns=1100)
+    subscription.registered(Stream.REGISTER, id_before=0, id_after=0, asked_at_ns=1100, at_ns=1100)
     closed = bodies(subscription.baselined(classes=2, objects=3, at_ns=1200))
     assert closed == [
         Mark(MarkName.BASELINE_DONE, {"classes": 2, "objects": 3}),
@@ -171,17 +187,19 @@ def test_loss_while_offline_writes_nothing() -> None:
 
 def test_death_of_the_recorder_before_is_a_gap_at_start() -> None:
     """What the journal shows as recording, without a recorder, ended at its last entry."""
-    tail = PoolTail(epoch=3, last_event_id=8, last_event_at_ns=55, last_received_at_ns=60)
-    drafts = Subscription("lab", tail).died(at_ns=900)
+    at_ns = 60 * 10**9
+    tail = PoolTail(epoch=3, last_event_id=8, last_event_at_ns=at_ns, last_received_at_ns=at_ns)
+    drafts = Subscription("lab", tail).died(at_ns=2 * at_ns)
     detail = "the recorder ended without a clean stop"
-    assert bodies(drafts) == [GapOpened(GapCause.RECORDER_DIED, detail, 8, 55)]
+    opened = GapOpened(GapCause.RECORDER_DIED, detail, 8, at_ns - TRANSIT_MAX_NS)
+    assert bodies(drafts) == [opened]
 
 
 def test_clean_stop_before_is_no_second_gap_at_start() -> None:
     """The gap that a clean stop left open is continued."""
     subscription = Subscription("lab", PoolTail(epoch=3, open_gap=12))
     assert subscription.died(at_ns=900) == []
-    subscription.registered(Stream.REGISTER, id_before=0, id_after=0, at_ns=1000)
+    subscription.registered(Stream.REGISTER, id_before=0, id_after=0, asked_at_ns=1000, at_ns=1000)
     closed = bodies(subscription.baselined(classes=1, objects=1, at_ns=1100))
     assert GapClosed(12, 1000) in closed
 

@@ -7,6 +7,7 @@ import trio
 import trio.testing
 
 from recorder.model import Event, GapCause, GapClosed, MarkName, Stream
+from recorder.xapi.subscription import TRANSIT_MAX_NS
 from tests.fakes import Method, slave_of
 from tests.watch.scripted import POOL, ScriptedPool, Stage, at_s, drop, fault, never, stage
 
@@ -14,6 +15,8 @@ Clock = trio.testing.MockClock
 
 BEFORE_S = 10.0
 """When the last event before the trouble is told."""
+
+TRANSIT_S = TRANSIT_MAX_NS / 1e9
 
 
 EVENTS_LOST = fault("EVENTS_LOST")
@@ -57,8 +60,8 @@ async def test_loss_is_a_gap_from_the_last_event_to_the_new_registration(
         opened, closed = one.only_gap()
         assert (opened.cause, opened.detail) == (cause, detail)
         assert opened.last_event_id == 5
-        assert opened.last_event_at_ns is not None
-        assert at_s(opened.last_event_at_ns) == pytest.approx(BEFORE_S, abs=0.01)
+        assert opened.complete_until_ns is not None
+        assert at_s(opened.complete_until_ns) == pytest.approx(BEFORE_S - TRANSIT_S, abs=0.01)
         assert closed is not None
         assert at_s(closed.blind_until_ns) == pytest.approx(BEFORE_S + 10, abs=1)
         assert len(one.bodies(GapClosed)) == 1
@@ -93,8 +96,8 @@ async def test_silence_of_three_heartbeats_is_a_gap(tmp_path: Path, autojump_clo
         opened, closed = one.only_gap()
         assert opened.cause is GapCause.SERVER_SILENT
         assert opened.detail == "no event and no heartbeat for 95 s"
-        assert opened.last_event_at_ns is not None
-        assert at_s(opened.last_event_at_ns) == pytest.approx(BEFORE_S, abs=0.01)
+        assert opened.complete_until_ns is not None
+        assert at_s(opened.complete_until_ns) == pytest.approx(BEFORE_S - TRANSIT_S, abs=0.01)
         assert closed is not None
         assert at_s(closed.blind_until_ns) == pytest.approx(BEFORE_S + 95, abs=2)
 
