@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,11 +22,15 @@ from recorder.model import Operation
 
 from .choices import Format
 from .errors import BadSql
-from .instant import AGO, Instant, parse_instant
+from .instant import AGO, Instant, parse_instant, time_text, us_of
 from .known import Origin
+from .questions import TaskStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .database import History
+    from .questions import EventRow, GapRow
     from .states import State
 
 app = typer.Typer(
@@ -34,11 +39,13 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 service.register(app)
 
 TRACEBACK_VARIABLE = "XENTRAIL_TRACEBACK"
 BUG_EXIT_CODE = 70
+BLIND_LINES_MAX = 3
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How the answer is written.")]
 PoolOption = Annotated[str | None, typer.Option("--pool", help="Only this pool.")]
@@ -55,6 +62,12 @@ OBJECT_HELP = "Reference, uuid, beginning of a uuid, or name; also vm:NAME, POOL
 ObjectArgument = Annotated[str, typer.Argument(metavar="OBJECT", help=OBJECT_HELP)]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"xentrail {version('xentrail')}")
+        raise typer.Exit
+
+
 def main() -> None:
     """Run the command line; every foreseen error is one message and the exit code of its family."""
     # `-2h` means what `now-2h` does, but would be read as an option.
@@ -64,6 +77,10 @@ def main() -> None:
     except XentrailError as error:
         _say(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:
+        # Files of ours are mapped where they are used; what is left is the answer itself.
+        _say(f"the answer cannot be written: {error.strerror or error}")
+        sys.exit(1)
     except Exception as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
@@ -106,7 +123,13 @@ def events(
             limit=limit,
         )
         rows = questions.events(history, wanted)
+        blind = questions.gaps_between(
+            history, begin or _first_shown(rows), end, pool=found.pool if found else pool
+        )
     render.events(rows, form)
+    _say_blind(blind)
+    if not rows:
+        _say("no event fits")
     if len(rows) == limit:
         _say(f"the newest {limit} events; --limit shows more, --until earlier ones")
 
@@ -209,7 +232,7 @@ def tasks(
         bool, typer.Option("--failed", help="Only those that failed, were cancelled or vanished.")
     ] = False,
     status: Annotated[
-        str | None, typer.Option("--status", help="pending, success, failure, cancelled, vanished.")
+        TaskStatus | None, typer.Option("--status", help="Only those that stand like this.")
     ] = None,
     pool: PoolOption = None,
     since: SinceOption = None,
@@ -222,7 +245,11 @@ def tasks(
     begin = _instant(since)
     with _history(data) as opened:
         rows = questions.tasks(opened, pool=pool, failed=failed, status=status, since=begin)
+        blind = questions.gaps_between(opened, begin, None, pool=pool)
     render.tasks(rows, form)
+    _say_blind(blind)
+    if not rows:
+        _say("no task fits")
 
 
 @app.command()
@@ -258,6 +285,31 @@ def demo(data: DataOption = None) -> None:
     for expectation in failed:
         _say(f"the demo expected that {expectation}; it did not hold")
     raise typer.Exit(1 if failed else 0)
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """The flight recorder of XenServer and XCP-ng pools."""
+
+
+def _first_shown(rows: "Sequence[EventRow]") -> Instant | None:
+    return Instant(seq=rows[0].seq) if rows else None
+
+
+def _say_blind(gaps: "Sequence[GapRow]") -> None:
+    """Say where an answer may lack something, the newest gaps first."""
+    for gap in gaps[::-1][:BLIND_LINES_MAX]:
+        until = "now" if gap.blind_until is None else time_text(us_of(gap.blind_until))
+        _say(
+            f"gap @{gap.seq} of pool {gap.pool} ({gap.cause}): events may be missing"
+            f" from {time_text(us_of(gap.since))} to {until}"
+        )
+    if len(gaps) > BLIND_LINES_MAX:
+        _say(f"and {len(gaps) - BLIND_LINES_MAX} more gaps: see xentrail gaps")
 
 
 def _instant(text: str | None) -> Instant | None:

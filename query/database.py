@@ -41,8 +41,18 @@ class History:
             if relation is None:  # The stubs do not know statements without an answer.
                 return pa.table({})  # type: ignore[unreachable]
             return relation.to_arrow_table()
+        except (duckdb.IOException, duckdb.SerializationException) as error:
+            raise HistoryUnreadable(
+                f"the history cannot be read: {_one_line(error)};"
+                " it can be deleted, and is then built anew from the journal"
+            ) from error
         except duckdb.Error as error:
             raise BadSql(_one_line(error)) from error
+        except RuntimeError as error:
+            # DuckDB notices Ctrl-C by itself, and tells it in its own way.
+            if "interrupt" not in str(error).lower():
+                raise
+            raise KeyboardInterrupt from error
 
     def all(self, row: type[T], sql: str, params: Params | None = None) -> list[T]:
         """Return the rows of an answer, each as a `row`."""
@@ -92,6 +102,14 @@ def _connect(path: Path, *, read_only: bool, config: dict[str, str]) -> History:
         ) from error
     connection.execute("SET TimeZone = 'UTC'")
     return History(connection)
+
+
+def statement_count(sql: str) -> int:
+    """Return how many statements a text holds. Raises BadSql if it is no SQL."""
+    try:
+        return len(duckdb.extract_statements(sql))
+    except duckdb.Error as error:
+        raise BadSql(_one_line(error)) from error
 
 
 def _one_line(error: duckdb.Error) -> str:

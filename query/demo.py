@@ -77,8 +77,13 @@ def _make_room(data: Path) -> None:
                 f"{data} is not empty and not from a demo; choose another folder with --data DIR"
             )
         shutil.rmtree(data)
-    data.mkdir(parents=True, exist_ok=True)
-    (data / DEMO_MARKER).touch()
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        (data / DEMO_MARKER).touch()
+    except OSError as error:
+        raise ConfigError(
+            f"{data} cannot be written ({error.strerror}); choose another folder with --data DIR"
+        ) from error
 
 
 @contextmanager

@@ -61,5 +61,11 @@ def us_of(at: datetime) -> int:
 
 
 def time_text(at_us: int) -> str:
-    """Return a time as text, to the second."""
-    return f"{datetime.fromtimestamp(at_us // 1_000_000, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    """Return a time as text, to the millisecond or, if it is whole, to the second.
+
+    It is rounded up, so that asking for the time on the screen includes what happened then.
+    """
+    at_ms = -(-at_us // 1000)
+    at = datetime.fromtimestamp(at_ms // 1000, UTC)
+    part = f".{at_ms % 1000:03}" if at_ms % 1000 else ""
+    return f"{at:%Y-%m-%dT%H:%M:%S}{part}Z"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from enum import Enum, auto
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,7 @@ from .fold import Fold, keys_of, pools_baselined
 from .known import Memory
 from .rows import table_of
 from .schema import MARKS, SCHEMA_VERSION
-from .store import Position, position, recall, recall_pools, write
+from .store import Position, position, recall, recall_pools, witness, write
 from .turns import lock, to_load, to_read
 
 BATCH_ENTRIES_MAX = 40_000
@@ -76,9 +77,13 @@ def _load_journal(
 ) -> Loaded:
     total = _entries_in(folder)
     where, memory, refusal = _where_it_stands(path)
-    if where is not None and not _is_of_journal(folder, where):
-        refusal = "is of another journal"
     warnings: tuple[str, ...] = ()
+    if where is not None:
+        standing = _standing(folder, path, where)
+        if standing is Standing.OTHER:
+            refusal = "is of another journal, or of this one before its end was cut off"
+        if standing is Standing.CUT:
+            return _cut_off(folder, path, where)
     if refusal is not None:
         warnings = (_set_aside(path, refusal),)
         where, memory = None, Memory()
@@ -223,18 +228,46 @@ def _mark_damages(history: History, damages: list[tuple[Entry | None, JournalDam
         insert(history, "marks", table_of([row], MARKS))
 
 
-def _is_of_journal(folder: Path, where: Position) -> bool:
-    """True if the last loaded entry is still where it was; another journal has another there."""
+class Standing(Enum):
+    """How a history and a journal belong together."""
+
+    SAME = auto()
+    CUT = auto()  # the journal has lost its end, which the history still has
+    OTHER = auto()
+
+
+def _standing(folder: Path, path: Path, where: Position) -> Standing:
+    """Compare what was loaded last with what the journal has there now."""
     try:
         entry = next(scan(folder, after_seq=where.last_seq - 1), None)
+        if entry is not None:
+            return Standing.SAME if _is_at(entry, where) else Standing.OTHER
+        end = head(folder).last_seq
     except JournalDamaged:
-        return True  # The history holds what can no longer be read: the better part of the two.
-    if entry is None:
-        return False
-    if entry.seq > where.last_seq:
-        return True  # The journal dropped old segments; only the history still has what was there.
+        return Standing.SAME  # The history holds what can no longer be read: the better part.
+    with to_read(path) as history:
+        seen = witness(history, up_to_seq=end)
+    entry = None if seen is None else next(scan(folder, after_seq=seen.seq - 1), None)
+    if seen is None or entry is None:
+        return Standing.OTHER
+    found = (entry.seq, entry.pool, entry.received_at_ns // 1000)
+    return Standing.CUT if found == (seen.seq, seen.pool, seen.at_us) else Standing.OTHER
+
+
+def _is_at(entry: Entry, where: Position) -> bool:
+    """True if an entry is the one that was loaded there, or if older segments were dropped."""
     found = (entry.seq, entry.received_at_ns, entry.pool)
-    return found == (where.last_seq, where.last_received_ns, where.last_pool)
+    expected = (where.last_seq, where.last_received_ns, where.last_pool)
+    return entry.seq > where.last_seq or found == expected
+
+
+def _cut_off(folder: Path, path: Path, where: Position) -> Loaded:
+    warning = (
+        f"THE END OF THE JOURNAL WAS CUT OFF: it ends at @{head(folder).last_seq}, but its entries"
+        f" up to @{where.last_seq} were loaded before; {path.name} still holds them and stays as it"
+        " is: keep a copy of it, and of the journal"
+    )
+    return _loaded(path, where, 0, (warning,))
 
 
 # -- the file ----------------------------------------------------------------------------------
@@ -282,7 +315,10 @@ def _set_aside(path: Path, why: str) -> str:
 
 def _as_it_is(path: Path, reason: str) -> Loaded:
     if not path.exists():
-        raise HistoryUnreadable(f"there is no history at {path} yet, and {reason}; try again")
+        raise HistoryUnreadable(
+            f"there is no history at {path} yet, and {reason}; try again, or copy the folder to"
+            " where it can be written"
+        )
     with to_read(path) as history:
         where = position(history)
     up_to = "nothing yet"

@@ -21,11 +21,15 @@ WIDE_CHARS_MIN = 10
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table for people; `wide` ones give way when the terminal is narrow."""
+    """A column of a table for people.
+
+    When the terminal is narrow, `wide` ones give way, and then `spare` ones are left out.
+    """
 
     title: str
     wide: bool = False
     right: bool = False
+    spare: bool = False
 
 
 def write_json(value: object) -> None:
@@ -78,7 +82,7 @@ def write_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
     """Write a table that never wraps: what is too long ends in an ellipsis."""
     out = console()
     cells = [list(row) for row in rows]
-    widths = _widths(columns, cells, out.width)
+    columns, cells, widths = _fitting(list(columns), cells, out.width)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     for column, width in zip(columns, widths, strict=True):
         justify: Literal["left", "right"] = "right" if column.right else "left"
@@ -88,6 +92,19 @@ def write_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
     out.print(table)
+
+
+def _fitting(
+    columns: list[Column], cells: list[list[str]], width: int
+) -> tuple[list[Column], list[list[str]], list[int]]:
+    """Leave out spare columns, the last first, until the others fit or none is left to spare."""
+    while True:
+        widths = _widths(columns, cells, width)
+        spare = [index for index, column in enumerate(columns) if column.spare]
+        if sum(widths) + 2 * len(widths) <= width or not spare:
+            return columns, cells, widths
+        del columns[spare[-1]]
+        cells = [[*row[: spare[-1]], *row[spare[-1] + 1 :]] for row in cells]
 
 
 def _widths(columns: Sequence[Column], cells: list[list[str]], width: int) -> list[int]:

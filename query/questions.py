@@ -1,13 +1,15 @@
 """The plain questions: which events, which gaps, which tasks, and whatever SQL can ask."""
 
+from collections import Counter
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from enum import StrEnum
 
 import msgspec
 
-from .database import History
-from .errors import NoSuchObject
-from .instant import Instant
+from .database import History, statement_count
+from .errors import BadSql, NoSuchObject
+from .instant import Instant, us_of
 from .known import Origin
 from .objects import Found, check_pool
 from .records import Json
@@ -137,6 +139,33 @@ def gaps(history: History, *, pool: str | None = None) -> list[GapRow]:
     return history.all(GapRow, sql, {"pool": pool})
 
 
+def gaps_between(
+    history: History, since: Instant | None, until: Instant | None, *, pool: str | None
+) -> list[GapRow]:
+    """Return the gaps that an answer about a range has to be read with, oldest first."""
+    return [
+        gap
+        for gap in gaps(history, pool=pool)
+        if not _ends_before(gap, since) and not _begins_after(gap, until)
+    ]
+
+
+def _ends_before(gap: GapRow, since: Instant | None) -> bool:
+    if since is None or gap.closed_seq is None or gap.closed_at is None:
+        return False
+    if since.seq is not None:
+        return gap.closed_seq < since.seq
+    return us_of(gap.closed_at) < (since.at_us or 0)
+
+
+def _begins_after(gap: GapRow, until: Instant | None) -> bool:
+    if until is None:
+        return False
+    if until.seq is not None:
+        return gap.since_seq > until.seq
+    return us_of(gap.since) > (until.at_us or 0)
+
+
 class TaskRow(msgspec.Struct, frozen=True):
     """The outcome of a task. `status` is the server's, or `vanished`: gone before its end."""
 
@@ -155,6 +184,19 @@ class TaskRow(msgspec.Struct, frozen=True):
     first_seq: int
     last_seq: int
     subtask_of: str | None
+    objects: list[str]
+    """What the task worked on, as `class:name`, told by the objects' current_operations."""
+
+
+class TaskStatus(StrEnum):
+    """How a task can stand: as the server says, or `vanished`."""
+
+    PENDING = "pending"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+    VANISHED = "vanished"
 
 
 FAILED = ("failure", "cancelled", "vanished")
@@ -191,7 +233,16 @@ def tasks(
             f" WHERE o.class = 'task' AND {column} >= $since)"
         )
         params["since"] = since.at_us if since.seq is None else since.seq
-    sql = f"SELECT * FROM tasks WHERE {' AND '.join(terms)} ORDER BY first_seq, pool, ref"  # noqa: S608  # every value is a parameter
+    sql = f"""
+        SELECT t.*, coalesce(o.objects, []) AS objects
+        FROM (SELECT * FROM tasks WHERE {" AND ".join(terms)}) t
+        LEFT JOIN (
+            SELECT pool, task,
+                list(DISTINCT class || ':' || coalesce(name, ref)) AS objects
+            FROM task_targets GROUP BY pool, task
+        ) o ON o.pool = t.pool AND o.task = t.ref
+        ORDER BY t.first_seq, t.pool, t.ref
+    """  # noqa: S608  # every value is a parameter
     return history.all(TaskRow, sql, params)
 
 
@@ -200,9 +251,20 @@ def sql(history: History, statement: str) -> tuple[list[str], list[dict[str, Jso
 
     Times are ISO text, numbers stay numbers, binary data is hexadecimal text.
     """
+    check_statement(statement)
     table = history.table(statement)
+    twice = [name for name, count in Counter(table.column_names).items() if count > 1]
+    if twice:
+        raise BadSql(f"two columns are called {twice[0]!r}; give each a name with AS")
     rows = [{name: _plain(value) for name, value in row.items()} for row in table.to_pylist()]
-    return list(dict.fromkeys(table.column_names)), rows
+    return table.column_names, rows
+
+
+def check_statement(statement: str) -> None:
+    """Raise BadSql for more than one statement: only the last one's answer would be seen."""
+    count = statement_count(statement)
+    if count > 1:
+        raise BadSql(f"{count} statements were given; ask one at a time")
 
 
 def _plain(value: object) -> Json:

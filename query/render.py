@@ -48,7 +48,7 @@ Names = dict[str, str]
 
 
 def at_text(at: datetime | None) -> str:
-    """Return a time to the second, or a dash."""
+    """Return a time to the millisecond, or a dash."""
     return "-" if at is None else time_text(us_of(at))
 
 
@@ -74,7 +74,7 @@ def events(rows: Sequence[EventRow], form: Format) -> None:
         Column("object", wide=True),
         Column("what"),
         Column("changed", wide=True),
-        Column("how"),
+        Column("how", wide=True),
     ]
     write_table(
         columns,
@@ -111,10 +111,10 @@ def gaps(rows: Sequence[GapRow], form: Format) -> None:
         Column("cause"),
         Column("blind from"),
         Column("until"),
-        Column("+add", right=True),
-        Column("~mod", right=True),
-        Column("-del", right=True),
-        Column("detail", wide=True),
+        Column("+add", right=True, spare=True),
+        Column("~mod", right=True, spare=True),
+        Column("-del", right=True, spare=True),
+        Column("detail", wide=True, spare=True),
     ]
     write_table(
         columns,
@@ -142,11 +142,12 @@ def tasks(rows: Sequence[TaskRow], form: Format) -> None:
         return
     columns = [
         Column("created"),
-        Column("pool"),
+        Column("pool", spare=True),
         Column("task", wide=True),
-        Column("uuid"),
+        Column("object", wide=True),
+        Column("uuid", spare=True),
         Column("status"),
-        Column("took", right=True),
+        Column("took", right=True, spare=True),
         Column("result or error", wide=True),
     ]
     write_table(
@@ -156,6 +157,7 @@ def tasks(rows: Sequence[TaskRow], form: Format) -> None:
                 at_text(row.created),
                 row.pool,
                 row.name_label or "-",
+                ", ".join(sorted(row.objects, key=_vms_first)) or "-",
                 (row.uuid or short_ref(row.ref))[:8],
                 row.status if row.status != "pending" else f"pending {row.progress or 0:.0%}",
                 "-" if row.duration_s is None else f"{row.duration_s:g} s",
@@ -164,6 +166,10 @@ def tasks(rows: Sequence[TaskRow], form: Format) -> None:
             for row in rows
         ),
     )
+
+
+def _vms_first(text: str) -> tuple[bool, str]:
+    return not text.startswith("vm:"), text
 
 
 def _outcome_text(row: TaskRow) -> str:
@@ -242,7 +248,7 @@ def state(told: State, form: Format, names: Names, fields: Sequence[str] = ()) -
         write_csv([_flat(told, list(told.fields))], [*_HEADER, *told.fields])
         return
     out = console()
-    out.print(Text(_headline(told), style="bold"), no_wrap=True, overflow="ellipsis")
+    out.print(Text(_headline(told), style="bold"), soft_wrap=True)
     rows = [(name, value_text(value, names)) for name, value in told.fields.items()]
     if rows:
         write_table([Column("field"), Column("value", wide=True)], rows)

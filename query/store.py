@@ -37,6 +37,26 @@ def position(history: History) -> Position | None:
     return history.first(Position, "SELECT * FROM loads ORDER BY last_seq DESC LIMIT 1")
 
 
+class Witness(msgspec.Struct):
+    """An entry that the history can tell from any other: its place, its time, its pool."""
+
+    seq: int
+    pool: str
+    at_us: int
+
+
+def witness(history: History, *, up_to_seq: int) -> Witness | None:
+    """Return the last entry up to `up_to_seq` that left a row in the history."""
+    sql = """
+        SELECT seq, pool, epoch_us(received_at) AS at_us FROM (
+            SELECT seq, pool, received_at FROM events WHERE seq <= $up_to
+            UNION ALL
+            SELECT seq, pool, received_at FROM marks WHERE seq <= $up_to
+        ) ORDER BY seq DESC LIMIT 1
+    """
+    return history.first(Witness, sql, {"up_to": up_to_seq})
+
+
 # -- reading -----------------------------------------------------------------------------------
 
 

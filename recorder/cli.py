@@ -93,9 +93,11 @@ def data_folder(option: Path | None, config: Config | None = None) -> Path:
 
 
 def simulate(
-    port: Annotated[int, typer.Option(help="Port of the first pool; 0 takes a free one.")] = 8080,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the first pool; 0 takes a free one.")
+    ] = 8080,
     tls_port: Annotated[
-        int | None, typer.Option(help="Port for HTTPS; 0 takes a free one.")
+        int | None, typer.Option(min=0, max=65535, help="Port for HTTPS; 0 takes a free one.")
     ] = None,
     pools: Annotated[int, typer.Option(min=1, max=100, help="How many pools.")] = 1,
     hosts: Annotated[int, typer.Option(min=1, max=64, help="Hosts in each pool.")] = 3,

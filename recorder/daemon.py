@@ -98,6 +98,8 @@ async def serve(
     seams = seams or Seams()
     openers = [opener_of(pool, config.limits, seams) for pool in config.pools]
     journal = await seams.run_sync(partial(_open_journal, data, config.limits, seams))
+    for repair in journal.repairs:
+        logs.warning("journal-repaired", **repair)
     keeper = Keeper(journal, now_ns=seams.now_ns, observer=seams.observer, run_sync=seams.run_sync)
     tails = dict(journal.tails)
     pen, receiver = open_channel()

@@ -10,7 +10,7 @@ from typing import Self
 
 from ..clock import WallClock
 from ..errors import JournalError, JournalLocked, JournalWriteFailed
-from ..model import RECORDER, Draft, Mark, MarkName, PoolTail
+from ..model import RECORDER, Detail, Draft, Mark, MarkName, PoolTail
 from .codec import Packer
 from .files import Disk
 from .frame import FRAME_BYTES_MAX, FRAME_EXTRA_BYTES, FRAME_ITEMS_MAX
@@ -56,6 +56,8 @@ class Journal:
         self._segment_age_max_ns = int(segment_age_max_s * 1e9)
         self._packer = Packer()
         self._dead: str | None = None
+        self.repairs: tuple[Detail, ...] = ()
+        """What had to be repaired when it was opened: the details of the REPAIRED marks."""
 
     @classmethod
     def open(
@@ -161,9 +163,10 @@ class Journal:
     def _begin(self, recovered: Recovered) -> None:
         if recovered.last_number == 0:
             self._create()  # so that a reader finds a journal, if an empty one
+        self.repairs = tuple(recovered.repairs)
         marks = [
             Draft(self._now_ns(), RECORDER, Mark(MarkName.REPAIRED, detail))
-            for detail in recovered.repairs
+            for detail in self.repairs
         ]
         if marks:
             self.append(marks)

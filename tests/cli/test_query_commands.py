@@ -164,7 +164,35 @@ def test_events_say_when_there_are_more(run: Program) -> None:
     """The result stays on stdout, what is said about it goes to stderr."""
     ran = run("events", "--limit", "1", "--format", "json")
     assert [row["seq"] for row in json.loads(ran.out)] == [16]
-    assert ran.err == ("xentrail: the newest 1 events; --limit shows more, --until earlier ones\n")
+    assert ran.err == (
+        "xentrail: gap @11 of pool lab (connection-lost): events may be missing"
+        " from 2023-11-14T22:13:30Z to 2023-11-14T22:13:33Z\n"
+        "xentrail: the newest 1 events; --limit shows more, --until earlier ones\n"
+    )
+
+
+def test_events_say_where_they_may_lack_something(run: Program) -> None:
+    """A range that touches a gap is answered with the gap; one that does not, without."""
+    said = "gap @11 of pool lab"
+    assert said in run("events", "--since", "2023-11-14T22:13:31").err
+    assert said in run("events", "--since", "@12", "--until", "@12").err
+    assert run("events", "--until", "@5").err == ""
+    assert "no event fits" in run("events", "--since", "2030-01-01").err
+
+
+def test_version_and_short_help(run: Program) -> None:
+    """As every program has them."""
+    assert run("--version").out.startswith("xentrail 0.")
+    assert "Usage" in run("-h").out
+
+
+def test_several_statements_and_equal_names_are_refused(run: Program) -> None:
+    """An answer never loses a statement or a column without a word."""
+    ran = run("sql", "SELECT 1; SELECT 2")
+    assert ran.code == 60
+    assert ran.err == "xentrail: 2 statements were given; ask one at a time\n"
+    ran = run("sql", "SELECT 1 AS a, 2 AS a")
+    assert ran.err == "xentrail: two columns are called 'a'; give each a name with AS\n"
 
 
 def test_at_shows_an_object_and_its_certainty(run: Program) -> None:
@@ -238,7 +266,7 @@ def test_gaps_and_tasks_are_listed(run: Program) -> None:
     ]
     (line,) = run("tasks", "--failed").out.splitlines()[1:]
     assert line.split() == [
-        *("2023-11-14T22:13:21Z", "lab", "VM.start", "VM.start", "failure", "3", "s"),
+        *("2023-11-14T22:13:21Z", "lab", "VM.start", "-", "VM.start", "failure", "3", "s"),
         *("VM_BAD_POWER_STATE", "11111111", "halted", "running"),
     ]
     assert json.loads(run("tasks", "--status", "success", "--format", "json").out) == []

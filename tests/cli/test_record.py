@@ -136,6 +136,25 @@ def test_second_recorder_is_refused(pool: SimulatedAt, tmp_path: Path) -> None:
     assert line.startswith("xentrail: another process is writing to the journal in")
 
 
+def test_repaired_journal_is_told(pool: SimulatedAt, tmp_path: Path) -> None:
+    """A tail that was cut off, or damage that was found, is a log line with where it is kept."""
+    config = write_config(tmp_path, pool_table(pool.url))
+    with recorder(config) as process:
+        wait_for(process, ["recording"])
+        process.kill()
+        process.wait()
+    segment = max((tmp_path / "data" / "journal").glob("*.journal"))
+    with segment.open("ab") as journal:
+        journal.write(b"torn")
+    with recorder(config) as process:
+        line = wait_for(process, ["journal-repaired"])
+        wait_for(process, ["gap-closed"])
+        stop(process)
+    assert "reason=torn-tail" in line
+    assert "bytes=4" in line
+    assert "kept_in=" in line
+
+
 def test_unknown_key_is_told_with_the_nearest(tmp_path: Path) -> None:
     """A typing error in the configuration is named with the key that was meant."""
     config = tmp_path / "r.toml"

@@ -40,7 +40,12 @@ def test_instant_that_is_none_is_refused(text: str) -> None:
     )
 
 
-def test_instant_is_shown_to_the_second() -> None:
-    """As in every table."""
-    assert str(Instant(at_us=NOW_US)) == "2023-11-14T22:13:20Z"
+def test_instant_that_is_shown_can_be_asked_for() -> None:
+    """A time on the screen includes what happened then: it is rounded up, not cut off."""
+    whole_us = NOW_US // 1_000_000 * 1_000_000
+    assert str(Instant(at_us=whole_us)) == "2023-11-14T22:13:20Z"
+    assert str(Instant(at_us=whole_us + 123_001)) == "2023-11-14T22:13:20.124Z"
+    assert str(Instant(at_us=whole_us + 999_001)) == "2023-11-14T22:13:21Z"
+    again = parse_instant("2023-11-14T22:13:20.124Z", now_ns=0)
+    assert again.at_us == whole_us + 124_000
     assert str(Instant(seq=7)) == "@7"

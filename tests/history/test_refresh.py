@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -54,12 +55,29 @@ def test_history_of_another_journal_is_replaced(tmp_path: Path) -> None:
     loaded = refresh(tmp_path)
     (warning,) = loaded.warnings
     assert warning == (
-        f"{loaded.path} is of another journal: it is kept as history.duckdb.replaced,"
-        " and the history is built anew"
+        f"{loaded.path} is of another journal, or of this one before its end was cut off:"
+        " it is kept as history.duckdb.replaced, and the history is built anew"
     )
     with loaded.open() as history:
         assert rows(history, "SELECT pool FROM pools") == [("other",)]
         assert rows(history, "SELECT count(*) FROM events") == [(0,)]
+
+
+def test_journal_that_lost_its_end_is_convicted_by_the_history(tmp_path: Path) -> None:
+    """What the history has loaded and the journal no longer holds is said, and kept."""
+    drafts = STORY.drafts()
+    write_journal(tmp_path / "journal", drafts)
+    before = refresh(tmp_path)
+    shutil.rmtree(tmp_path / "journal")
+    write_journal(tmp_path / "journal", drafts[:-3])
+    loaded = refresh(tmp_path)
+    assert loaded.last_seq == before.last_seq
+    (warning,) = loaded.warnings
+    assert warning.startswith(
+        f"THE END OF THE JOURNAL WAS CUT OFF: it ends at @{len(drafts) - 3}, but its entries up to"
+        f" @{len(drafts)} were loaded before; history.duckdb still holds them"
+    )
+    assert not (tmp_path / "history.duckdb.replaced").exists()
 
 
 def test_history_of_another_version_is_built_anew(tmp_path: Path) -> None:
@@ -160,7 +178,7 @@ def test_refresh_without_lock_or_history_is_an_error(tmp_path: Path) -> None:
             refresh(tmp_path)
     assert str(caught.value) == (
         f"there is no history at {tmp_path}/history.duckdb yet, and another process is loading"
-        " the history; try again"
+        " the history; try again, or copy the folder to where it can be written"
     )
 
 
