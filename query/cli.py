@@ -4,6 +4,7 @@ A command parses, refreshes the history, calls one function, and renders. Result
 everything said about them on stderr.
 """
 
+import difflib
 import os
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from recorder.errors import XentrailError
 from recorder.model import Operation
 
 from .choices import Format
-from .errors import BadSql
+from .errors import BadSql, NoSuchField
 from .instant import AGO, Instant, parse_instant, time_text, us_of
 from .known import Origin
 from .questions import TaskStatus
@@ -183,6 +184,7 @@ def at(
         else:
             found = objects.find(opened, object_, pool=pool, cls=class_)
             told = states.state_of(opened, found, moment)
+            _check_fields(field or [], [told])
             names = _names_in_state(opened, told)
             render.state(told, form, names, field or [])
 
@@ -198,6 +200,7 @@ def _all_at(
     from . import render, states
 
     told = states.states_of_class(opened, class_, moment, pool=pool)
+    _check_fields(fields, told.states)
     names: dict[str, str] = {}
     for one in told.states if form is Format.TABLE else ():
         names |= _names_in_state(opened, one)
@@ -206,6 +209,16 @@ def _all_at(
         if text is not None:
             _say(text)
     render.states(told, form, names, class_, fields)
+
+
+def _check_fields(fields: "Sequence[str]", told: "Sequence[State]") -> None:
+    """Raise NoSuchField for a name that no record has, unless there is no record at all."""
+    known = {name for state in told for name in state.fields}
+    for name in fields:
+        if known and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            advice = f"did you mean {near[0]!r}?" if near else "--format json shows all fields"
+            raise NoSuchField(f"no field is called {name!r}; {advice}")
 
 
 def _names_in_state(opened: "History", told: "State") -> dict[str, str]:

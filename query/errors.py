@@ -25,6 +25,10 @@ class NoSuchObject(QueryError):
     """No recorded object bears this name, reference or uuid."""
 
 
+class NoSuchField(QueryError):
+    """No record that was asked for has a field of this name."""
+
+
 class NoSuchPool(QueryError):
     """No pool of this name was ever recorded."""
 

@@ -180,6 +180,13 @@ def test_events_say_where_they_may_lack_something(run: Program) -> None:
     assert "no event fits" in run("events", "--since", "2030-01-01").err
 
 
+def test_unknown_field_is_told_with_the_nearest(run: Program) -> None:
+    """A field that no record has is a typing error, not an empty answer."""
+    ran = run("at", "@8", "web1", "--field", "power_stat")
+    assert ran.code == 60
+    assert ran.err == "xentrail: no field is called 'power_stat'; did you mean 'power_state'?\n"
+
+
 def test_version_and_short_help(run: Program) -> None:
     """As every program has them."""
     assert run("--version").out.startswith("xentrail 0.")
