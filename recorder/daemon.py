@@ -43,10 +43,12 @@ class Startup:
     reached: bool = False
     refusals: dict[str, XentrailError] = field(default_factory=dict)
     failures: dict[str, XentrailError] = field(default_factory=dict)
+    heard: trio.Event = field(default_factory=trio.Event)
     decided: trio.Event = field(default_factory=trio.Event)
 
     def report(self, pool: str, error: XentrailError | None) -> None:
         """One attempt to connect to `pool` ended: None for success."""
+        self.heard.set()
         if error is None:
             self.reached = True
         else:
@@ -184,6 +186,7 @@ def opener_of(
 async def _decide_start(startup: Startup, timeout_s: float) -> None:
     with trio.move_on_after(timeout_s):
         await startup.decided.wait()
+    await startup.heard.wait()  # whoever gives up has a reason to tell
     error = startup.error()
     if error is not None:
         raise error
