@@ -9,7 +9,7 @@ import msgspec
 import pyarrow as pa
 
 from .errors import BadSql, HistoryBusy, HistoryUnreadable
-from .schema import TABLES, statements
+from .schema import statements
 
 T = TypeVar("T")
 Params = Mapping[str, object]
@@ -141,8 +141,3 @@ def insert_keyed(history: History, name: str, rows: pa.Table, key: str) -> None:
     )
     connection.execute(f"INSERT INTO {name} SELECT * FROM arriving")  # noqa: S608  # names are ours
     connection.unregister("arriving")
-
-
-def table_names() -> list[str]:
-    """Return the names of the tables that are loaded in bulk."""
-    return list(TABLES)

@@ -76,7 +76,7 @@ class Subscription:
         self._expected_id_max = 0
         self._last_event_id: int | None = tail.last_event_id
         last_at_ns = tail.last_event_at_ns or tail.last_received_at_ns
-        self._complete_until_ns: int | None = last_at_ns - TRANSIT_MAX_NS
+        self._complete_until_ns = last_at_ns - TRANSIT_MAX_NS
         self._registered_at_ns = 0
         self._was_recorded = tail.epoch is not None
         self._gap: int | None = tail.open_gap
