@@ -90,6 +90,8 @@ class Line:
         self._ids = count(1)
         self._connection: Connection | None = None
         self._used_at_s = 0.0
+        self.answered_at_s = 0.0
+        """When the last answer began to come, on trio's clock."""
 
     async def call(
         self, method: str, *params: Param, returns: type[T], timeout_s: float | None = None
@@ -173,6 +175,7 @@ class Line:
                 self._codec.path, self._codec.content_type, call, timeout_s=limit_s
             )
             self._used_at_s = trio.current_time()
+            self.answered_at_s = connection.answered_at_s
         read = partial(_read, self._codec, method, body, decode)
         return await self._route.run_sync(read) if len(body) > INLINE_BYTES_MAX else read()
 

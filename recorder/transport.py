@@ -52,6 +52,8 @@ class Connection:
     def __init__(self, stream: trio.abc.Stream, address: Address) -> None:
         """Take over `stream`, which leads to `address`."""
         self.address = address
+        self.answered_at_s = 0.0
+        """When the last answer began to come, on trio's clock; the host made it before that."""
         self._stream = stream
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEADER_BYTES_MAX)
         self._busy = False
@@ -126,6 +128,7 @@ class Connection:
                 self._answered = self._answered or bool(data)
                 self._http.receive_data(bytes(data))
             elif isinstance(event, h11.Response):
+                self.answered_at_s = trio.current_time()
                 status = event.status_code
                 size_told = dict(event.headers).get(b"content-length", b"0")
                 self._check_size(int(size_told))

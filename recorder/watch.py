@@ -224,7 +224,10 @@ class Watch:
             silent = f"no event and no heartbeat for {self._limits.silence_s:g} s"
             return Loss(GapCause.SERVER_SILENT, silent)
         drafts, hole = self._subscription.batch(
-            events, asked_at_ns=asked_at_ns, at_ns=self._now_ns()
+            events,
+            asked_at_ns=asked_at_ns,
+            answered_at_ns=self._answered_at_ns(line),
+            at_ns=self._now_ns(),
         )
         await self._put(drafts)
         self._progress.set()
@@ -232,6 +235,11 @@ class Watch:
         if not events:
             await trio.sleep(EMPTY_PAUSE_S)
         return None if hole is None else Loss(GapCause.IDS_MISSING, hole)
+
+    def _answered_at_ns(self, line: Line) -> int:
+        """Return when the last answer began to come, on the wall clock."""
+        ago_s = trio.current_time() - line.answered_at_s
+        return self._now_ns() - int(ago_s * 1e9)
 
     # -- the stream of last states: event.from -------------------------------------------------
 
@@ -262,7 +270,10 @@ class Watch:
         asked_at_ns = self._now_ns()
         reply = await session.events_from(["*"], token, FROM_TIMEOUT_S)
         drafts, _ = self._subscription.batch(
-            reply.events, asked_at_ns=asked_at_ns, at_ns=self._now_ns()
+            reply.events,
+            asked_at_ns=asked_at_ns,
+            answered_at_ns=self._answered_at_ns(session),
+            at_ns=self._now_ns(),
         )
         await self._put(drafts)
         if not reply.events:

@@ -39,8 +39,8 @@ from ..model import (
 )
 
 TRANSIT_MAX_NS = 5 * 10**9
-"""An answer is received at most this long after the server made it: 10 MB of XML-RPC, the largest
-there is, take 3 s to decode. What happened in between is in no answer that was received."""
+"""An answer begins to come at most this long after the server made it. What happened in between
+is in no answer that was received."""
 
 
 class Phase(Enum):
@@ -112,11 +112,12 @@ class Subscription:
         return self._drafts([Mark(MarkName.REGISTERED, detail)], at_ns)
 
     def batch(
-        self, events: Sequence[Event], *, asked_at_ns: int, at_ns: int
+        self, events: Sequence[Event], *, asked_at_ns: int, answered_at_ns: int, at_ns: int
     ) -> tuple[list[Draft], str | None]:
         """One reply of the event call: return its drafts and, if ids are missing, which.
 
-        The call was sent at `asked_at_ns` and answered by `at_ns`: the answer was made in between.
+        The call was sent at `asked_at_ns`, the answer began to come at `answered_at_ns`, and it was
+        read by `at_ns`; a large one may be long on its way.
 
         With a hole in the ids only the events before it are journaled. The caller declares the
         epoch lost, and the baseline that follows tells what came of the others.
@@ -127,7 +128,7 @@ class Subscription:
             events, hole = self._until_hole(events)
         if events:
             self._last_event_id = max(event.id for event in events)
-            self._complete_until_ns = max(asked_at_ns, at_ns - TRANSIT_MAX_NS)
+            self._complete_until_ns = max(asked_at_ns, answered_at_ns - TRANSIT_MAX_NS)
         return self._drafts(events, at_ns), hole
 
     def _until_hole(self, events: Sequence[Event]) -> tuple[Sequence[Event], str | None]:

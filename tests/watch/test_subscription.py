@@ -38,6 +38,13 @@ def registered(tail: PoolTail | None = None, *, before: int = 5, after: int = 5)
     return subscription
 
 
+def receive(
+    subscription: Subscription, events: list[Event], *, at_ns: int
+) -> tuple[list[Draft], str | None]:
+    """Give the subscription an answer that came at once."""
+    return subscription.batch(events, asked_at_ns=0, answered_at_ns=at_ns, at_ns=at_ns)
+
+
 def live() -> Subscription:
     subscription = registered()
     subscription.baselined(classes=1, objects=0, at_ns=110)
@@ -57,7 +64,7 @@ def test_registration_opens_an_epoch() -> None:
 
 def test_batch_becomes_one_entry_an_event() -> None:
     """Every event of a reply is an entry with the time of receipt."""
-    drafts, hole = registered().batch([event(5), event(6)], asked_at_ns=0, at_ns=200)
+    drafts, hole = receive(registered(), [event(5), event(6)], at_ns=200)
     assert drafts == [Draft(200, "lab", event(5)), Draft(200, "lab", event(6))]
     assert hole is None
 
@@ -65,27 +72,27 @@ def test_batch_becomes_one_entry_an_event() -> None:
 @pytest.mark.parametrize("first", [3, 4, 5, 6])
 def test_first_event_may_come_from_between_the_two_readings(first: int) -> None:
     """The registration took effect somewhere between the id before and the id after it."""
-    _, hole = registered(before=3, after=6).batch([event(first)], asked_at_ns=0, at_ns=200)
+    _, hole = receive(registered(before=3, after=6), [event(first)], at_ns=200)
     assert hole is None
 
 
 def test_hole_before_the_first_event_is_found() -> None:
     """The first id may not be greater than the id read after the registration."""
-    drafts, hole = registered(before=3, after=6).batch([event(8)], asked_at_ns=0, at_ns=200)
+    drafts, hole = receive(registered(before=3, after=6), [event(8)], at_ns=200)
     assert drafts == []
     assert hole == "events 6 to 7 never came"
 
 
 def test_events_before_a_hole_are_kept() -> None:
     """What came before the hole is journaled; what came behind it is left to the baseline."""
-    drafts, hole = registered().batch([event(5), event(6), event(9)], asked_at_ns=0, at_ns=200)
+    drafts, hole = receive(registered(), [event(5), event(6), event(9)], at_ns=200)
     assert [body.id for body in bodies(drafts) if isinstance(body, Event)] == [5, 6]
     assert hole == "events 7 to 8 never came"
 
 
 def test_repeated_id_is_no_hole() -> None:
     """The server may give one id to two events."""
-    drafts, hole = registered().batch([event(5), event(5), event(6)], asked_at_ns=0, at_ns=200)
+    drafts, hole = receive(registered(), [event(5), event(5), event(6)], at_ns=200)
     assert len(drafts) == 3
     assert hole is None
 
@@ -96,19 +103,17 @@ def test_hole_is_found_wherever_it_is(sizes: list[int], start: int) -> None:
     subscription = registered(before=start, after=start)
     number = start
     for size in sizes:
-        _, hole = subscription.batch(
-            [event(number + n) for n in range(size)], asked_at_ns=0, at_ns=1
-        )
+        _, hole = receive(subscription, [event(number + n) for n in range(size)], at_ns=1)
         assert hole is None
         number += size
-    assert subscription.batch([event(number + 1)], asked_at_ns=0, at_ns=1)[1] is not None
+    assert receive(subscription, [event(number + 1)], at_ns=1)[1] is not None
 
 
 def test_from_stream_has_no_holes() -> None:
     """Generations are not dense, and messages have the id 0."""
     subscription = Subscription("lab", PoolTail())
     subscription.registered(Stream.FROM, id_before=7, id_after=7, asked_at_ns=1, at_ns=1)
-    _, hole = subscription.batch([event(90), event(0), event(50)], asked_at_ns=0, at_ns=2)
+    _, hole = receive(subscription, [event(90), event(0), event(50)], at_ns=2)
     assert hole is None
 
 
@@ -117,9 +122,9 @@ def test_chunk_waits_for_every_event_below_its_high_mark() -> None:
     subscription = registered()
     chunk = Chunk("vm", 5, 8, {"OpaqueRef:1": b"{}"})
     assert not subscription.may_write(chunk)
-    subscription.batch([event(5), event(6)], asked_at_ns=0, at_ns=1)
+    receive(subscription, [event(5), event(6)], at_ns=1)
     assert not subscription.may_write(chunk)
-    subscription.batch([event(7)], asked_at_ns=0, at_ns=1)
+    receive(subscription, [event(7)], at_ns=1)
     assert subscription.may_write(chunk)
     assert bodies(subscription.chunk(chunk, at_ns=2)) == [
         BaselineChunk("vm", 5, 8, 1),
@@ -135,7 +140,7 @@ def test_chunk_of_a_quiet_pool_is_written_at_once() -> None:
 def test_loss_opens_a_gap_with_the_last_good_event() -> None:
     """A gap begins with the answer that was received last, not at the moment of the loss."""
     subscription = live()
-    subscription.batch([event(5)], asked_at_ns=200, at_ns=300)
+    subscription.batch([event(5)], asked_at_ns=200, answered_at_ns=300, at_ns=300)
     drafts = subscription.lost(GapCause.EVENTS_LOST, "why", at_ns=900)
     assert bodies(drafts) == [GapOpened(GapCause.EVENTS_LOST, "why", 5, 200)]
     assert subscription.phase is Phase.OFFLINE
@@ -145,7 +150,7 @@ def test_gap_after_a_long_wait_begins_a_transit_before_the_last_answer() -> None
     """A call that waited for minutes was answered shortly before its answer was received."""
     subscription = live()
     at_ns = 60 * 10**9
-    subscription.batch([event(5)], asked_at_ns=200, at_ns=at_ns)
+    subscription.batch([event(5)], asked_at_ns=200, answered_at_ns=at_ns, at_ns=at_ns)
     drafts = subscription.lost(GapCause.EVENTS_LOST, "why", at_ns=2 * at_ns)
     opened = GapOpened(GapCause.EVENTS_LOST, "why", 5, at_ns - TRANSIT_MAX_NS)
     assert bodies(drafts) == [opened]
@@ -183,6 +188,16 @@ def test_loss_before_the_first_baseline_is_a_gap_too() -> None:
 def test_loss_while_offline_writes_nothing() -> None:
     """A pool that cannot be reached is not lost again with every attempt."""
     assert Subscription("lab", PoolTail()).lost(GapCause.CONNECTION_LOST, "", at_ns=1) == []
+
+
+def test_gap_after_a_large_answer_begins_where_that_answer_began() -> None:
+    """What happened while a large answer was on its way is missing too, however long that took."""
+    subscription = live()
+    answered_ns, at_ns = 60 * 10**9, 90 * 10**9
+    subscription.batch([event(5)], asked_at_ns=200, answered_at_ns=answered_ns, at_ns=at_ns)
+    drafts = subscription.lost(GapCause.EVENTS_LOST, "why", at_ns=2 * at_ns)
+    opened = GapOpened(GapCause.EVENTS_LOST, "why", 5, answered_ns - TRANSIT_MAX_NS)
+    assert bodies(drafts) == [opened]
 
 
 def test_death_of_the_recorder_before_is_a_gap_at_start() -> None:
