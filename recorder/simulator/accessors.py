@@ -1,6 +1,7 @@
 """What the generated methods of a class do: read rows, and write single fields."""
 
 from .calls import Result, RowReply, TableReply
+from .conditions import matching
 from .database import Database
 from .values import Fault, Value
 
@@ -33,6 +34,16 @@ def get_all(database: Database, cls: str, _args: list[Value]) -> Result:
 def get_all_records(database: Database, cls: str, _args: list[Value]) -> Result:
     """`CLASS.get_all_records()`."""
     return TableReply(database, cls, database.refs(cls))
+
+
+def get_all_where(database: Database, cls: str, args: list[Value]) -> Result:
+    """`CLASS.get_all_where(expr)`: references of the objects that the condition holds for."""
+    return [*matching(database, cls, _text(args[0]))]
+
+
+def get_all_records_where(database: Database, cls: str, args: list[Value]) -> Result:
+    """`CLASS.get_all_records_where(expr)`: their records."""
+    return TableReply(database, cls, matching(database, cls, _text(args[0])))
 
 
 def get_field(database: Database, cls: str, field: str, args: list[Value]) -> Value:

@@ -1,5 +1,8 @@
 """The small operations: tasks and messages made by clients, networks, devices and hosts."""
 
+from collections.abc import Mapping
+
+from .catalogue import Handler
 from .copies import destroy_vif
 from .toolstack import Call
 from .values import Fault, Value, datetime_of, texts_of
@@ -128,7 +131,7 @@ async def host_enable(call: Call, host: str) -> Value:
     return ""
 
 
-async def host_disable(call: Call, host: str) -> Value:
+async def host_disable(call: Call, host: str, _auto_enable: bool) -> Value:
     """host.disable: no VM is started on it or moved to it any more."""
     call.set("host", host, "enabled", False)
     return ""
@@ -158,3 +161,26 @@ async def vm_update_allowed_operations(call: Call, vm: str) -> Value:
 def _check_detached(call: Call, cls: str, device: str) -> None:
     if call.database.record(cls, device)["currently_attached"] is True:
         raise Fault("OPERATION_NOT_ALLOWED", f"{cls} '{device}' still attached")
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "VM.assert_operation_valid": vm_assert_operation_valid,
+    "VM.update_allowed_operations": vm_update_allowed_operations,
+    "VBD.destroy": vbd_destroy,
+    "VIF.destroy": vif_destroy,
+    "VDI.destroy": vdi_destroy,
+    "network.create": network_create,
+    "network.destroy": network_destroy,
+    "host.enable": host_enable,
+    "host.disable": host_disable,
+    "host.compute_free_memory": host_compute_free_memory,
+    "task.create": task_create,
+    "task.cancel": task_cancel,
+    "task.destroy": task_destroy,
+    "task.set_status": task_set_status,
+    "task.set_progress": task_set_progress,
+    "task.set_result": task_set_result,
+    "task.set_error_info": task_set_error_info,
+    "message.create": message_create,
+    "message.destroy": message_destroy,
+}

@@ -7,6 +7,7 @@ of xapi: messages, then all add, all mod, all del; it says nothing about time.
 import re
 from dataclasses import dataclass
 
+from .datamodel import SILENT
 from .eventrows import EventRow, event_row
 from .rows import MESSAGE, Rows
 from .subscriptions import Interest
@@ -44,7 +45,7 @@ def compare(rows: Rows, interest: Interest, since: Token) -> tuple[list[EventRow
     newest = since.generation
     for cls in rows.tables:
         name = cls.lower()
-        if cls == MESSAGE or not interest.wants_class(name):
+        if cls == MESSAGE or cls in SILENT or not interest.wants_class(name):
             continue
         changed = [
             item

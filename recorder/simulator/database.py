@@ -1,25 +1,17 @@
 """The rows of a pool, kept consistent on both ends of every relation. Every change is an event."""
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 from uuid import UUID
 
-import msgspec
-
 from .datamodel import blank
 from .events import EventHub
+from .relations import Relation, relations, relations_of
 from .rows import MESSAGE, Row
 from .truth import Change
 from .values import NULL_REF, Record, Value, text_of, texts_of
-
-
-class _Relation(NamedTuple):
-    """A reference field, and the set on the other side that mirrors it."""
-
-    field: str
-    other_cls: str
-    other_field: str
 
 
 class _End(NamedTuple):
@@ -29,34 +21,11 @@ class _End(NamedTuple):
     ref: str
 
 
-_RELATIONS: Mapping[str, tuple[_Relation, ...]] = {
-    "VM": (
-        _Relation("resident_on", "host", "resident_VMs"),
-        _Relation("snapshot_of", "VM", "snapshots"),
-        _Relation("parent", "VM", "children"),
-    ),
-    "VBD": (_Relation("VM", "VM", "VBDs"), _Relation("VDI", "VDI", "VBDs")),
-    "VIF": (_Relation("network", "network", "VIFs"), _Relation("VM", "VM", "VIFs")),
-    "VDI": (_Relation("SR", "SR", "VDIs"), _Relation("snapshot_of", "VDI", "snapshots")),
-    "PBD": (_Relation("host", "host", "PBDs"), _Relation("SR", "SR", "PBDs")),
-    "PIF": (_Relation("network", "network", "PIFs"), _Relation("host", "host", "PIFs")),
-    "console": (_Relation("VM", "VM", "consoles"),),
-    "task": (_Relation("subtask_of", "task", "subtasks"),),
-}
-"""By class, in the order in which xapi tells of them: that of the fields in the record."""
-
-_RELATION_OF_FIELD = {
-    (cls, relation.field): relation for cls, found in _RELATIONS.items() for relation in found
-}
-# A DateTime is its text; msgspec asks, for it does not know subclasses of str.
-_ENCODER = msgspec.json.Encoder(enc_hook=str)
-
-
 class Database:
     """All objects of one pool, by class and reference.
 
     `other_counts` holds live counts of tables without rows here (lower-case name, for
-    `valid_ref_counts`): whoever keeps the sessions sets other_counts['session'].
+    `valid_ref_counts`).
     """
 
     def __init__(self, *, now_s: Callable[[], float], rng: random.Random, hub: EventHub) -> None:
@@ -66,20 +35,49 @@ class Database:
         self.other_counts = hub.rows.other_counts
         self._rows = hub.rows
         self._rng = rng
+        self._building = False
 
-    def create(self, cls: str, fields: Mapping[str, Value], ref: str | None = None) -> str:
-        """Add a row and return its reference; fields that are not given get their default."""
+    @contextmanager
+    def building(self) -> Iterator[None]:
+        """Fill the database without an event: sets on other sides are made in the end, at once.
+
+        Until then they are as they were given, which is empty for new objects.
+        """
+        self._building = True
+        try:
+            yield
+        finally:
+            self._building = False
+        self._mirror_all()
+
+    def create(
+        self,
+        cls: str,
+        fields: Mapping[str, Value],
+        ref: str | None = None,
+        *,
+        extra: bool = False,
+    ) -> str:
+        """Add a row and return its reference; fields that are not given get their default.
+
+        `extra` lets in fields that the class does not have: they follow the others.
+        """
         record = blank(cls)
-        record["uuid"] = self.new_uuid()
+        if "uuid" not in fields:
+            record["uuid"] = self.new_uuid()
         for name, value in fields.items():
-            assert name in record, f"{cls} has no field {name}"
+            assert extra or name in record, f"{cls} has no field {name}"
             record[name] = value
         own_ref = f"OpaqueRef:{self.new_uuid()}" if ref is None else ref
         stamp = self._rows.stamp()
-        row = Row(record, _ENCODER.encode(record), stamp, stamp)
+        row = Row(record, stamp)
         self._rows.add(cls, own_ref, row)
+        if self._building:
+            return own_ref
         joined = [
-            self._join(relation, own_ref, record, stamp) for relation in _RELATIONS.get(cls, ())
+            end
+            for relation in relations_of(cls).values()
+            for end in self._join(relation, own_ref, _targets(relation, record), stamp)
         ]
         self.hub.publish(cls, "add", own_ref, row)
         self._publish_others(joined)
@@ -93,20 +91,29 @@ class Database:
         if old == value and type(old) is type(value):
             return
         stamp = self._rows.stamp()
-        relation = _RELATION_OF_FIELD.get((cls, field))
-        left = self._leave(relation, ref, row.record, stamp) if relation else None
+        relation = None if self._building else relations_of(cls).get(field)
+        before = _targets(relation, row.record) if relation else []
         self._set(cls, ref, field, value, stamp)
-        joined = self._join(relation, ref, row.record, stamp) if relation else None
-        self._publish_others([left])
+        if self._building:
+            return
+        left: list[_End] = []
+        joined: list[_End] = []
+        if relation:
+            after = _targets(relation, row.record)
+            left = self._leave(relation, ref, _without(before, after), stamp)
+            joined = self._join(relation, ref, _without(after, before), stamp)
+        self._publish_others(left)
         self.hub.publish(cls, "mod", ref, row)
-        self._publish_others([joined])
+        self._publish_others(joined)
 
     def delete(self, cls: str, ref: str) -> None:
         """Remove a row. Fault HANDLE_INVALID [cls, ref]."""
         stamp = self._rows.stamp()
         row = self._rows.remove(cls, ref, stamp)
         left = [
-            self._leave(relation, ref, row.record, stamp) for relation in _RELATIONS.get(cls, ())
+            end
+            for relation in relations_of(cls).values()
+            for end in self._leave(relation, ref, _targets(relation, row.record), stamp)
         ]
         self.hub.publish(cls, "del", ref, row)
         self._publish_others(left)
@@ -114,6 +121,14 @@ class Database:
     def record(self, cls: str, ref: str) -> Record:
         """Return a row as get_record sends it (a copy). Fault HANDLE_INVALID [cls, ref]."""
         return dict(self._rows.row(cls, ref).record)
+
+    def field(self, cls: str, ref: str, field: str) -> Value:
+        """Return one field, not to be changed in place. Fault HANDLE_INVALID [cls, ref]."""
+        return self._rows.row(cls, ref).record[field]
+
+    def row(self, cls: str, ref: str) -> Row:
+        """Return a row itself, for encoders. Fault HANDLE_INVALID [cls, ref]."""
+        return self._rows.row(cls, ref)
 
     def json(self, cls: str, ref: str) -> bytes:
         """Return a row as JSON text, as get_record sends it. Fault HANDLE_INVALID [cls, ref]."""
@@ -152,28 +167,57 @@ class Database:
     def _set(self, cls: str, ref: str, field: str, value: Value, stamp: int) -> None:
         row = self._rows.touch(cls, ref, stamp)
         row.record = {**row.record, field: value}
-        row.json = _ENCODER.encode(row.record)
 
-    def _join(self, relation: _Relation, ref: str, record: Record, stamp: int) -> _End | None:
-        """Put the newcomer first into the set on the other side, as xapi does."""
-        other = _End(relation.other_cls, text_of(record, relation.field))
-        if other.ref == NULL_REF or not self.exists(*other):
-            return None
-        members = texts_of(self._rows.row(*other).record, relation.other_field)
-        self._set(*other, relation.other_field, [ref, *members], stamp)
-        return other
-
-    def _leave(self, relation: _Relation, ref: str, record: Record, stamp: int) -> _End | None:
-        other = _End(relation.other_cls, text_of(record, relation.field))
-        if other.ref == NULL_REF or not self.exists(*other):
-            return None
-        members = texts_of(self._rows.row(*other).record, relation.other_field)
-        self._set(
-            *other, relation.other_field, [member for member in members if member != ref], stamp
-        )
-        return other
-
-    def _publish_others(self, ends: Iterable[_End | None]) -> None:
+    def _join(self, relation: Relation, ref: str, targets: Iterable[str], stamp: int) -> list[_End]:
+        """Put the newcomer first into the sets on the other side, as xapi does."""
+        ends = self._ends(relation, targets)
         for end in ends:
-            if end is not None:
-                self.hub.publish(end.cls, "mod", end.ref, self._rows.row(*end))
+            members = self._members(end, relation)
+            if ref not in members:
+                self._set(*end, relation.other_field, [ref, *members], stamp)
+        return ends
+
+    def _leave(
+        self, relation: Relation, ref: str, targets: Iterable[str], stamp: int
+    ) -> list[_End]:
+        ends = self._ends(relation, targets)
+        for end in ends:
+            left = [member for member in self._members(end, relation) if member != ref]
+            self._set(*end, relation.other_field, [*left], stamp)
+        return ends
+
+    def _ends(self, relation: Relation, targets: Iterable[str]) -> list[_End]:
+        cls = relation.other_cls
+        return [_End(cls, target) for target in targets if self.exists(cls, target)]
+
+    def _members(self, end: _End, relation: Relation) -> list[str]:
+        return texts_of(self._rows.row(*end).record, relation.other_field)
+
+    def _mirror_all(self) -> None:
+        """Make every set on the other side anew: the youngest first, as if they had just come."""
+        for relation in relations():
+            members: dict[str, list[Value]] = {ref: [] for ref in self.refs(relation.other_cls)}
+            for ref in reversed(self.refs(relation.cls)):
+                for target in _targets(relation, self._rows.row(relation.cls, ref).record):
+                    if target in members:
+                        members[target].append(ref)
+            for ref, refs in members.items():
+                row = self._rows.row(relation.other_cls, ref)
+                if row.record[relation.other_field] != refs:
+                    row.record = {**row.record, relation.other_field: refs}
+
+    def _publish_others(self, ends: Iterable[_End]) -> None:
+        for end in ends:
+            self.hub.publish(end.cls, "mod", end.ref, self._rows.row(*end))
+
+
+def _targets(relation: Relation, record: Record) -> list[str]:
+    """Return the references that a record holds in the field of a relation."""
+    if relation.many:
+        return texts_of(record, relation.field)
+    ref = text_of(record, relation.field)
+    return [] if ref == NULL_REF else [ref]
+
+
+def _without(refs: list[str], others: list[str]) -> list[str]:
+    return [ref for ref in refs if ref not in others]

@@ -1,7 +1,8 @@
 """The classes that a simulated pool has: fields in wire order, their types and defaults.
 
 The table beside this file (datamodel.txt) holds a line a field: name, type, ro or rw, default.
-Types are written as in `Kind`; a default that is not given is the empty value of the type.
+Types are written as in `Field`; a default that is not given is the empty value of the type. It is
+the data model of xapi 25.32.
 """
 
 import json
@@ -25,6 +26,8 @@ _TABLES = (
 )
 TABLES = tuple(_TABLES.split())
 """The keys of `valid_ref_counts`, in the order in which xapi sends them."""
+SILENT = frozenset({"session", "user", "secret"})
+"""Classes whose objects come and go without an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,12 @@ class Field:
     writable: bool
     default: Value
 
+    @classmethod
+    def parse(cls, line: str) -> "Field":
+        """Read a line of the table."""
+        name, kind, access, *default = line.split(" ", 3)
+        return cls(name, kind, access == "rw", _default(kind, default[0] if default else None))
+
 
 @cache
 def model() -> Mapping[str, Mapping[str, Field]]:
@@ -51,7 +60,7 @@ def model() -> Mapping[str, Mapping[str, Field]]:
         if line.startswith("["):
             fields = table[line[1:-1]] = {}
         elif line:
-            field = _field(line)
+            field = Field.parse(line)
             fields[field.name] = field
     return table
 
@@ -88,11 +97,6 @@ def _defaults() -> Mapping[str, Record]:
         cls: {name: field.default for name, field in fields.items()}
         for cls, fields in model().items()
     }
-
-
-def _field(line: str) -> Field:
-    name, kind, access, *default = line.split(" ", 3)
-    return Field(name, kind, access == "rw", _default(kind, default[0] if default else None))
 
 
 def _default(kind: str, text: str | None) -> Value:

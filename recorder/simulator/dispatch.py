@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .calls import Call, Result, Sent
+from .catalogue import signatures
 from .coerce import coerce, coerce_all
-from .methods import Method, method_table, no_async
+from .methods import LOGIN, Method, method_table, no_async
 from .pool import Param, SimulatedPool
 from .sessions import Sessions
 from .values import Fault
 
 LIST_METHODS = "system.listMethods"
-LOGIN = "session.login_with_password"
 _ALIVE = "system.isAlive:"
 _ASYNC = ("Async.", "InternalAsync.")
 _LOGIN_PARAMS = (
@@ -58,7 +58,7 @@ class Dispatcher:
 
     def method_names(self) -> list[str]:
         """Return what `system.listMethods` answers: every synchronous method, dotted."""
-        return [LOGIN, *self._methods]
+        return list(signatures())
 
     async def answer(self, call: Call, door: Door) -> Result:
         """Return the result of a call. Raises Fault, the answer of a call that failed."""

@@ -15,6 +15,7 @@ from itertools import islice
 import trio
 
 from .comparison import Token, compare, parse_token
+from .datamodel import SILENT
 from .eventrows import EventRow, FromReply, event_row
 from .rows import MESSAGE, Row, Rows
 from .subscriptions import Interest, interest_in
@@ -152,6 +153,8 @@ class EventHub:
 
     def publish(self, cls: str, operation: str, ref: str, row: Row) -> None:
         """Tell everybody of one change; `row` is the state to show. Used by the database only."""
+        if cls in SILENT:
+            return
         name, now_s = cls.lower(), self._now_s()
         wanted = any(
             registration.interest.matches(name, ref)
@@ -163,7 +166,8 @@ class EventHub:
             self._enqueue(
                 event_row(self._next_id, timestamp, name, operation, ref, row.record, row.json)
             )
-        self.truth.append(Change(now_s, event_id, name, operation, ref, row.json))
+        if self.truth.kept:
+            self.truth.append(Change(now_s, event_id, name, operation, ref, row.json))
         self._waiting.unpark_all()
 
     def _enqueue(self, event: EventRow) -> None:

@@ -4,7 +4,7 @@ Only the table is made here. `accessors` holds what the generated methods do, `d
 order a call is checked.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -12,18 +12,16 @@ import trio
 
 from . import accessors
 from .calls import Batch, Result
+from .catalogue import Signature, signatures, split_verb
 from .coerce import seconds
 from .database import Database
-from .datamodel import Field, classes, fields
+from .datamodel import class_named
 from .pool import Operation, Param, SimulatedPool
 from .sessions import Sessions
 from .values import DateTime, Fault, Value, datetime_of
 
-_REMOVED = ("VMPP",)
-"""Classes that `system.listMethods` still names, although every call fails."""
-_WITHOUT_NAMES = {"pool"}
-_WITHOUT_FIELDS = {"message"}
-"""Classes for which xapi leaves out some of the generated methods."""
+LOGIN = "session.login_with_password"
+"""The one method that is called without a session; the dispatcher knows it."""
 
 Body = Callable[[str, list[Value]], Awaitable[Result]]
 """What a method does: takes the session's reference and the arguments."""
@@ -45,20 +43,68 @@ def method_table(
     pool: SimulatedPool, sessions: Sessions, now_s: Callable[[], float]
 ) -> dict[str, Method]:
     """Return every method by its dotted name, in the order of `system.listMethods`."""
-    table = {method.name: method for method in _session_methods(sessions)}
-    table |= {method.name: method for method in _event_methods(pool)}
-    for cls in classes():
-        table |= {method.name: method for method in _class_methods(pool.database, cls)}
-    table |= {method.name: method for cls in _REMOVED for method in _removed_methods(cls)}
-    for name in ("host.get_servertime", "host.get_server_localtime"):
-        clock = partial(_server_time, pool.database, now_s)
-        table[name] = Method(name, (_param("host", "@host"),), _plain(clock))
-    table |= {name: _operation(pool, item) for name, item in pool.operations.items()}
-    return table
+    own = {
+        method.name: method
+        for methods in (
+            _session_methods(sessions),
+            _event_methods(pool),
+            _clock_methods(pool.database, now_s),
+            (_operation(pool, item) for item in pool.operations.values()),
+        )
+        for method in methods
+    }
+    return {
+        name: own.get(name) or _common(pool.database, signature)
+        for name, signature in signatures().items()
+        if name != LOGIN
+    }
 
 
-def _param(name: str, kind: str) -> Param:
-    return Param(name, kind)
+def _common(database: Database, signature: Signature) -> Method:
+    """Return a method that is generated for its class, or one that nobody does here."""
+    if signature.removed:
+        return _failing(signature, Fault("MESSAGE_REMOVED"))
+    if signature.generated and class_named(signature.cls):
+        return Method(signature.name, signature.params, _plain(_accessor(database, signature)))
+    return _failing(signature, Fault("NOT_IMPLEMENTED", signature.name))
+
+
+def _failing(signature: Signature, fault: Fault) -> Method:
+    def fail(_args: list[Value]) -> Result:
+        raise fault
+
+    def start(_session: str, _args: list[Value]) -> str:
+        raise fault
+
+    has_async = start if signature.has_async else None
+    return Method(signature.name, signature.params, _plain(fail), has_async)
+
+
+def _accessor(database: Database, signature: Signature) -> Plain:
+    cls, verb = signature.cls, signature.verb
+    if verb in _ON_CLASS:
+        return partial(_ON_CLASS[verb], database, cls)
+    action, field = split_verb(verb)
+    return partial(_ON_FIELD[action], database, cls, field)
+
+
+_ON_CLASS: Mapping[str, Callable[[Database, str, list[Value]], Result]] = {
+    "get_record": accessors.get_record,
+    "get_by_uuid": accessors.get_by_uuid,
+    "get_by_name_label": accessors.get_by_name_label,
+    "get_all": accessors.get_all,
+    "get_all_records": accessors.get_all_records,
+    "get_all_where": accessors.get_all_where,
+    "get_all_records_where": accessors.get_all_records_where,
+}
+_ON_FIELD: Mapping[str, OnField] = {
+    "get": accessors.get_field,
+    "set": accessors.set_field,
+    "add_to": accessors.add_to_map,
+    "remove_from": accessors.remove_from_map,
+    "add": accessors.add_to_set,
+    "remove": accessors.remove_from_set,
+}
 
 
 def _plain(function: Plain) -> Body:
@@ -78,16 +124,8 @@ def _operation(pool: SimulatedPool, operation: Operation) -> Method:
     def start(session: str, args: list[Value]) -> str:
         return pool.start_operation(session, operation.name, args)
 
-    params = tuple(_constructed(operation.name, param) for param in operation.params)
-    return Method(operation.name, params, body, start if operation.has_async else None)
-
-
-def _constructed(name: str, param: Param) -> Param:
-    """Give the record that a constructor takes the types of its class."""
-    cls, _, verb = name.partition(".")
-    if verb == "create" and param.name == "args":
-        return Param(param.name, f"record:{cls}")
-    return param
+    has_async = start if operation.has_async else None
+    return Method(operation.name, operation.params, body, has_async)
 
 
 def _session_methods(sessions: Sessions) -> Iterator[Method]:
@@ -101,7 +139,7 @@ def _session_methods(sessions: Sessions) -> Iterator[Method]:
 
 def _event_methods(pool: SimulatedPool) -> Iterator[Method]:
     hub = pool.hub
-    strings = _param("classes", "set:string")
+    strings = Param("classes", "set:string")
 
     async def register(session: str, args: list[Value]) -> Result:
         await trio.lowlevel.checkpoint()
@@ -124,77 +162,17 @@ def _event_methods(pool: SimulatedPool) -> Iterator[Method]:
     yield Method("event.register", (strings,), register)
     yield Method("event.unregister", (strings,), unregister)
     yield Method("event.next", (), next_)
-    token, timeout = _param("token", "string"), _param("timeout", "float")
+    token, timeout = Param("token", "string"), Param("timeout", "float")
     yield Method("event.from", (strings, token, timeout), from_)
     yield Method("event.get_current_id", (), _plain(lambda _args: hub.current_id()))
-    touched = (_param("class", "string"), _param("ref", "string"))
+    touched = (Param("class", "string"), Param("ref", "string"))
     yield Method("event.inject", touched, _plain(lambda args: hub.inject(*map(_text, args))))
 
 
-def _class_methods(database: Database, cls: str) -> Iterator[Method]:
-    """Yield what xapi generates for a class, getters first."""
-    of_row = (_param("self", f"@{cls}"),)
-    uuid, label = (_param("uuid", "string"),), (_param("label", "string"),)
-    yield _generated(database, cls, "get_record", of_row, accessors.get_record)
-    yield _generated(database, cls, "get_by_uuid", uuid, accessors.get_by_uuid)
-    if "name_label" in fields(cls) and cls not in _WITHOUT_NAMES:
-        yield _generated(database, cls, "get_by_name_label", label, accessors.get_by_name_label)
-    columns = [_Column(database, cls, field) for field in fields(cls).values()]
-    for column in columns:
-        if cls not in _WITHOUT_FIELDS:
-            yield column.method("get", accessors.get_field)
-    for column in columns:
-        if column.field.writable:
-            yield from _setters(column)
-    yield _generated(database, cls, "get_all", (), accessors.get_all)
-    yield _generated(database, cls, "get_all_records", (), accessors.get_all_records)
-
-
-def _removed_methods(cls: str) -> Iterator[Method]:
-    def fail(_args: list[Value]) -> Result:
-        raise Fault("MESSAGE_REMOVED")
-
-    yield Method(f"{cls}.get_record", (_param("self", f"@{cls}"),), _plain(fail))
-    yield Method(f"{cls}.get_all", (), _plain(fail))
-    yield Method(f"{cls}.get_all_records", (), _plain(fail))
-
-
-def _generated(
-    database: Database,
-    cls: str,
-    verb: str,
-    params: tuple[Param, ...],
-    function: Callable[[Database, str, list[Value]], Result],
-) -> Method:
-    return Method(f"{cls}.{verb}", params, _plain(partial(function, database, cls)))
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """A field of a class in one database."""
-
-    database: Database
-    cls: str
-    field: Field
-
-    def method(self, verb: str, function: OnField, *params: Param) -> Method:
-        """Return the method `CLASS.VERB_FIELD(self, ...)`."""
-        body = _plain(partial(function, self.database, self.cls, self.field.name))
-        row = _param("self", f"@{self.cls}")
-        return Method(f"{self.cls}.{verb}_{self.field.name}", (row, *params), body)
-
-
-def _setters(column: _Column) -> Iterator[Method]:
-    kind, _, inner = column.field.type.partition(":")
-    yield column.method("set", accessors.set_field, _param("value", column.field.type))
-    if kind == "map":
-        key_kind, _, value_kind = inner.partition(":")
-        key, item = _param("key", key_kind), _param("value", value_kind)
-        yield column.method("add_to", accessors.add_to_map, key, item)
-        yield column.method("remove_from", accessors.remove_from_map, key)
-    if kind == "set":
-        yield column.method("add", accessors.add_to_set, _param("value", inner))
-        yield column.method("remove", accessors.remove_from_set, _param("value", inner))
+def _clock_methods(database: Database, now_s: Callable[[], float]) -> Iterator[Method]:
+    host = (Param("host", "@host"),)
+    for name in ("host.get_servertime", "host.get_server_localtime"):
+        yield Method(name, host, _plain(partial(_server_time, database, now_s)))
 
 
 def _server_time(database: Database, now_s: Callable[[], float], args: list[Value]) -> DateTime:

@@ -1,20 +1,13 @@
-"""The table of operations: names, parameters and who does them."""
+"""Who does which operation: the methods that do more than read or write a field."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
-from . import administration as admin
-from . import copies, lifecycle
-from .values import Value
+from . import administration, copies, lifecycle
+from .catalogue import Handler, Param, signatures
 
-
-@dataclass(frozen=True, slots=True)
-class Param:
-    """A parameter of an operation; `default` None means that it must be given."""
-
-    name: str
-    type: str
-    default: Value | None = None
+__all__ = ["Operation", "Param", "operations"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,78 +21,37 @@ class Operation:
     name: str
     params: tuple[Param, ...]
     has_async: bool
-    handler: Callable[..., Awaitable[Value]]
+    handler: Handler
 
 
-_VM = Param("vm", "@VM")
-_HOST = Param("host", "@host")
-_NEW_NAME = Param("new_name", "string")
-_PAUSED = Param("start_paused", "bool")
-_FORCE = Param("force", "bool")
-_TASK = Param("self", "@task")
-
-_WITH_TASK: tuple[tuple[str, Callable[..., Awaitable[Value]], tuple[Param, ...]], ...] = (
-    ("VM.start", lifecycle.start, (_VM, _PAUSED, _FORCE)),
-    ("VM.start_on", lifecycle.start_on, (_VM, _HOST, _PAUSED, _FORCE)),
-    ("VM.pause", lifecycle.pause, (_VM,)),
-    ("VM.unpause", lifecycle.unpause, (_VM,)),
-    ("VM.clean_shutdown", lifecycle.clean_shutdown, (_VM,)),
-    ("VM.hard_shutdown", lifecycle.hard_shutdown, (_VM,)),
-    ("VM.shutdown", lifecycle.shutdown, (_VM,)),
-    ("VM.clean_reboot", lifecycle.clean_reboot, (_VM,)),
-    ("VM.hard_reboot", lifecycle.hard_reboot, (_VM,)),
-    ("VM.suspend", lifecycle.suspend, (_VM,)),
-    ("VM.resume", lifecycle.resume, (_VM, _PAUSED, _FORCE)),
-    ("VM.resume_on", lifecycle.resume_on, (_VM, _HOST, _PAUSED, _FORCE)),
-    (
-        "VM.pool_migrate",
-        lifecycle.pool_migrate,
-        (_VM, _HOST, Param("options", "map:string:string")),
-    ),
-    ("VM.clone", copies.clone, (_VM, _NEW_NAME)),
-    ("VM.copy", copies.copy, (_VM, _NEW_NAME, Param("sr", "@SR"))),
-    ("VM.snapshot", copies.snapshot, (_VM, _NEW_NAME, Param("ignore_vdis", "set:@VDI", []))),
-    ("VM.destroy", copies.destroy, (Param("self", "@VM"),)),
-    (
-        "VM.assert_operation_valid",
-        admin.vm_assert_operation_valid,
-        (Param("self", "@VM"), Param("op", "enum")),
-    ),
-    ("VM.update_allowed_operations", admin.vm_update_allowed_operations, (Param("self", "@VM"),)),
-    ("VBD.destroy", admin.vbd_destroy, (Param("self", "@VBD"),)),
-    ("VIF.destroy", admin.vif_destroy, (Param("self", "@VIF"),)),
-    ("VDI.destroy", admin.vdi_destroy, (Param("self", "@VDI"),)),
-    ("network.create", admin.network_create, (Param("args", "map:string:string"),)),
-    ("network.destroy", admin.network_destroy, (Param("self", "@network"),)),
-    ("host.enable", admin.host_enable, (_HOST,)),
-    ("host.disable", admin.host_disable, (_HOST,)),
-)
-_PLAIN: tuple[tuple[str, Callable[..., Awaitable[Value]], tuple[Param, ...]], ...] = (
-    ("host.compute_free_memory", admin.host_compute_free_memory, (_HOST,)),
-    ("task.create", admin.task_create, (Param("label", "string"), Param("description", "string"))),
-    ("task.cancel", admin.task_cancel, (Param("task", "@task"),)),
-    ("task.destroy", admin.task_destroy, (_TASK,)),
-    ("task.set_status", admin.task_set_status, (_TASK, Param("value", "enum"))),
-    ("task.set_progress", admin.task_set_progress, (_TASK, Param("value", "float"))),
-    ("task.set_result", admin.task_set_result, (_TASK, Param("value", "string"))),
-    ("task.set_error_info", admin.task_set_error_info, (_TASK, Param("value", "set:string"))),
-    (
-        "message.create",
-        admin.message_create,
-        (
-            Param("name", "string"),
-            Param("priority", "int"),
-            Param("cls", "enum"),
-            Param("obj_uuid", "string"),
-            Param("body", "string"),
-        ),
-    ),
-    ("message.destroy", admin.message_destroy, (Param("self", "@message"),)),
-)
-
-OPERATIONS: Mapping[str, Operation] = {
-    name: Operation(name, params, has_async, handler)
-    for table, has_async in ((_WITH_TASK, True), (_PLAIN, False))
-    for name, handler, params in table
+_HANDLERS: Mapping[str, Handler] = {
+    "VM.start": lifecycle.start,
+    "VM.start_on": lifecycle.start_on,
+    "VM.pause": lifecycle.pause,
+    "VM.unpause": lifecycle.unpause,
+    "VM.clean_shutdown": lifecycle.clean_shutdown,
+    "VM.hard_shutdown": lifecycle.hard_shutdown,
+    "VM.shutdown": lifecycle.shutdown,
+    "VM.clean_reboot": lifecycle.clean_reboot,
+    "VM.hard_reboot": lifecycle.hard_reboot,
+    "VM.suspend": lifecycle.suspend,
+    "VM.resume": lifecycle.resume,
+    "VM.resume_on": lifecycle.resume_on,
+    "VM.pool_migrate": lifecycle.pool_migrate,
+    "VM.clone": copies.clone,
+    "VM.copy": copies.copy,
+    "VM.snapshot": copies.snapshot,
+    "VM.destroy": copies.destroy,
+    **administration.HANDLERS,
 }
-"""Every operation by its name."""
+"""A coroutine for each, which takes the call and the parameters."""
+
+
+@cache
+def operations() -> Mapping[str, Operation]:
+    """Return every operation by its name."""
+    known = signatures()
+    return {
+        name: Operation(name, known[name].params, known[name].has_async, handler)
+        for name, handler in _HANDLERS.items()
+    }

@@ -13,7 +13,7 @@ from .database import Database
 from .events import EventHub
 from .guests import report
 from .inventory import PoolSpec, SimulatedHost, furnish
-from .operations import OPERATIONS, Operation, Param
+from .operations import Operation, Param, operations
 from .placement import read_memory
 from .tasks import Tasks
 from .toolstack import Call, Toolstack
@@ -46,7 +46,7 @@ class SimulatedPool:
         self.truth = Truth(kept=spec.keeps_truth)
         self.hub = EventHub(now_s=now_s, queue_bytes_max=spec.queue_bytes_max, truth=self.truth)
         self.database = Database(now_s=now_s, rng=rng, hub=self.hub)
-        self.operations: Mapping[str, Operation] = OPERATIONS
+        self.operations: Mapping[str, Operation] = operations()
         self.tasks = Tasks(self.database, lambda: self.master)
         self._agenda = Agenda()
         self._nursery: trio.Nursery | None = None

@@ -7,6 +7,8 @@ rows that it changes; two ends of a relation share one. What was deleted is reme
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import msgspec
+
 from .datamodel import TABLES, classes
 from .values import Fault, Record
 
@@ -20,14 +22,41 @@ MESSAGE = "message"
 """Messages are files in xapi, not rows: they have add and del, and a count that is always 0."""
 
 
-@dataclass(slots=True)
-class Row:
-    """One object. `record` is replaced, never changed; `json` is its text."""
+# A DateTime is its text; msgspec asks, for it does not know subclasses of str.
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
 
-    record: Record
-    json: bytes
-    created: int
-    modified: int
+
+class Row:
+    """One object. Its record is replaced, never changed; texts of it are made when first asked for.
+
+    `xml` is for the encoder of XML-RPC to keep its text in; a new record empties it.
+    """
+
+    __slots__ = ("_json", "_record", "created", "modified", "xml")
+
+    def __init__(self, record: Record, stamp: int) -> None:
+        self._record = record
+        self._json: bytes | None = None
+        self.xml: bytes | None = None
+        self.created = stamp
+        self.modified = stamp
+
+    @property
+    def record(self) -> Record:
+        """The fields in wire order; setting it drops the texts of the one before."""
+        return self._record
+
+    @record.setter
+    def record(self, record: Record) -> None:
+        self._record = record
+        self._json = self.xml = None
+
+    @property
+    def json(self) -> bytes:
+        """The record as JSON text, as get_record sends it."""
+        if self._json is None:
+            self._json = _ENCODER.encode(self._record)
+        return self._json
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,11 +30,11 @@ class Truth:
     def __init__(self, *, kept: bool = True) -> None:
         """Keep the changes, or none at all if `kept` is false (for pools that run for weeks)."""
         self.changes: list[Change] = []
-        self._kept = kept
+        self.kept = kept
 
     def append(self, change: Change) -> None:
         """Write one change down."""
-        if self._kept:
+        if self.kept:
             self.changes.append(change)
 
     def state_at(self, index: int) -> State:

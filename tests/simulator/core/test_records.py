@@ -11,6 +11,7 @@ from recorder.simulator.values import DateTime, Value
 from tests.simulator.core.support import a_database
 
 RECORDED = Path(__file__).parents[2] / "golden" / "wire" / "simulator"
+SEEN = sorted(path.stem for path in RECORDED.glob("*.json"))
 SHAPES = {
     "string": str,
     "enum": str,
@@ -23,12 +24,13 @@ SHAPES = {
 }
 
 
-def test_every_class_has_a_recorded_record() -> None:
-    """There are recorded bytes for every class of the simulator."""
-    assert {path.stem for path in RECORDED.glob("*.json")} == set(classes())
+def test_the_recorded_records_are_there() -> None:
+    """There are recorded bytes for the classes that a recorded pool had objects of."""
+    assert len(SEEN) == 22
+    assert set(SEEN) <= set(classes())
 
 
-@pytest.mark.parametrize("cls", classes())
+@pytest.mark.parametrize("cls", SEEN)
 def test_record_has_the_bytes_of_the_real_one(cls: str) -> None:
     """A row with the values of a recorded object has its exact JSON text."""
     recorded = (RECORDED / f"{cls}.json").read_bytes()
@@ -37,7 +39,7 @@ def test_record_has_the_bytes_of_the_real_one(cls: str) -> None:
     assert database.json(cls, ref) == recorded
 
 
-@pytest.mark.parametrize("cls", classes())
+@pytest.mark.parametrize("cls", SEEN)
 def test_field_types_are_those_of_the_real_record(cls: str) -> None:
     """Every field has the JSON type of the recorded one, references and times their form."""
     recorded: dict[str, Value] = json.loads((RECORDED / f"{cls}.json").read_bytes())
@@ -64,4 +66,5 @@ def test_blank_records_are_independent() -> None:
 def test_class_names_are_found_in_any_case() -> None:
     """The lower-case class of an event leads back to the class of the methods."""
     assert class_named("vm_guest_metrics") == "VM_guest_metrics"
-    assert class_named("cluster") is None
+    assert class_named("cluster") == "Cluster"
+    assert class_named("no_such_class") is None
