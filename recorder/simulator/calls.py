@@ -1,7 +1,7 @@
 """A call as a client sent it and the result that answers it, before and after the two encodings."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from .database import Database
 from .events import EventRow, FromReply
@@ -16,10 +16,14 @@ DEPTH_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A method name and its parameters, in the order sent."""
+    """A method name and its parameters, in the order sent.
+
+    `headers` are those of the HTTP request, by names in lower case.
+    """
 
     method: str
     params: list[Sent]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

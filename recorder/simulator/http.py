@@ -5,26 +5,41 @@ page with the text of the OCaml exception where other servers would answer 4xx.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import unquote, unquote_plus
+
+from .ocaml import failure, int64, quoted
 
 BODY_BYTES_MAX = 300 * 1024
 """The size of a request body that xapi accepts (http_limit_max_rpc_size)."""
-HEAD_BYTES_MAX = 1024
-"""The size of the request head that xapi accepts (its buffer, and max_header_length_tcp)."""
 FIRST_READ_BYTES = len("GET / HTTP/1.0\r\n\r\n")
 """xapi waits for this much before it looks at a request: shorter garbage is never answered."""
+HEAD_BYTES_MAX = 1024 - FIRST_READ_BYTES
+"""The longest request head that xapi accepts with its empty line.
+
+Its buffer has max_header_length_tcp = 1024 bytes, from which it takes the first read once more.
+"""
 
 _APOLOGY = (
     "An unexpected error occurred; please wait a while and try again. If the problem persists, "
     "please contact your support representative."
 )
+_KEPT = frozenset({"close", "keep-alive"})
+"""The values of `connection` that mean something; any other is as good as none."""
+_WHITE = " \t\n\v\f\r"
+_TARGET = re.compile(r"(?:[^:/?#]+:)?(?://[^/?#]*)?([^?#]*)(?:\?([^#]*))?(?:#.*)?", re.DOTALL)
+"""The parts of a URI (RFC 3986, appendix B): xapi takes whole ones too, and looks at the path."""
 _MARKS = {"<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;", "&": "&amp;"}
 _KNOWN = frozenset({"GET", "POST", "PUT", "CONNECT", "OPTIONS"})
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The request line and the headers that matter here; `headers` has lower-case names."""
+    """The request line and the headers that matter here; `headers` has lower-case names.
+
+    `path`, `query` and `cookies` are decoded; of a name that comes twice, the first counts.
+    """
 
     method: str
     path: str
@@ -32,32 +47,41 @@ class Head:
     close: bool
     content_length: int | None
     headers: dict[str, str] = field(default_factory=dict)
+    query: dict[str, str] = field(default_factory=dict)
+    cookies: dict[str, str] = field(default_factory=dict)
 
     @property
     def reply_version(self) -> str:
-        return "1.0" if self.version == "1.0" else "1.1"
+        """1.0 for a request whose version begins like that, 1.1 for anything else."""
+        return "1.0" if re.match(r"\+?0*1\.0+(?![0-9])", self.version) else "1.1"
 
 
 class HttpError(Exception):
-    """A request that is answered by an HTML page and the end of the connection."""
+    """A request that is answered by an HTML page and the end of the connection.
 
-    def __init__(self, status: str, page: str, *, version: str = "1.1") -> None:
+    `headers` come after those that every page has.
+    """
+
+    def __init__(
+        self, status: str, page: str, *, version: str = "1.1", headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(status)
         self.status = status
         self.page = page
         self.version = version
+        self.headers = headers or {}
 
     def encode(self) -> bytes:
         """Return the whole reply."""
-        body = f"<html><body>{self.page}</body></html>".encode()
+        body = f"<html><body>{self.page}</body></html>".encode("utf-8", "surrogateescape")
         headers = {"content-type": "text/html", "connection": "close"}
         headers["cache-control"] = "no-cache, no-store"
-        return _reply(self.version, self.status, headers, body)
+        return reply_head(self.version, self.status, headers | self.headers, len(body)) + body
 
 
-def internal_error(extra: str, *, head: Head | None = None, escaped: bool = False) -> HttpError:
+def internal_error(extra: str, *, head: Head | None = None) -> HttpError:
     """Return the answer to an exception in xapi: status 500 and its text."""
-    text = extra if escaped else "".join(_MARKS.get(char, char) for char in extra)
+    text = "".join(_MARKS.get(char, char) for char in extra)
     page = f"<h1>HTTP 500 internal server error</h1>{_APOLOGY}"
     page += f"<h1> Additional information </h1>{text}"
     version = head.reply_version if head else "1.1"
@@ -86,7 +110,8 @@ def refusal(head: Head) -> HttpError | None:
     if head.method in {"POST", "OPTIONS", "PUT", "CONNECT"}:
         page = "<h1>HTTP 403 forbidden</h1>Access to the requested resource is forbidden."
         return HttpError("403 Forbidden", page)
-    name = head.method if head.method in _KNOWN else f"Unknown {head.method}"
+    method = head.method.encode("latin-1").decode("utf-8", "surrogateescape")
+    name = method if method in _KNOWN else f"Unknown {method}"
     page = f"<h1>HTTP 501 Method Not Implemented</h1><p>{name} not supported.<br /></p>"
     return HttpError("501 Method not implemented", page, version=head.reply_version)
 
@@ -97,46 +122,78 @@ def parse_head(raw: bytes) -> Head:
     Raises HttpError as xapi answers: a line without three words, or a length that is no number.
     """
     first, *lines = raw.decode("latin-1").split("\n")
-    words = first.split()
-    if len(words) != 3 or not words[2].startswith("HTTP/"):
+    words = [word for word in re.split(f"[{_WHITE}]+", first) if word]
+    if len(words) != 3:
         raise internal_error("The HTTP headers could not be parsed.")
     method, target, protocol = words
-    version = protocol.removeprefix("HTTP/")
-    headers = dict(_header(line) for line in lines if ":" in line)
+    version = _version(protocol)
+    path, query = _target(target)
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if colon and not (
+            name.lower() == "connection" and value.strip(_WHITE).lower() not in _KEPT
+        ):
+            headers[name.lower()] = value.strip(_WHITE)
     return Head(
         method=method,
-        path=target.split("?", 1)[0],
+        path=path,
         version=version,
         close=_closes(version, headers.get("connection", "").lower()),
         content_length=_length(headers),
         headers=headers,
+        query=query,
+        cookies=_pairs(headers.get("cookie", ""), "[&;]"),
     )
 
 
-def _header(line: str) -> tuple[str, str]:
-    name, _, value = line.partition(":")
-    return name.lower(), value.strip()
+def _version(protocol: str) -> str:
+    """Return what follows the first five letters: xapi does not look whether they are HTTP/."""
+    if len(protocol) < len("HTTP/"):
+        raise internal_error(f"Invalid_argument({quoted('String.sub / Bytes.sub')})")
+    return protocol[len("HTTP/") :]
+
+
+def _target(target: str) -> tuple[str, dict[str, str]]:
+    found = _TARGET.fullmatch(target)
+    assert found is not None, "the parts of a URI match any text"
+    path, query = found.groups(default="")
+    return unquote(path, "latin-1"), _pairs(query, "&")
+
+
+def _pairs(text: str, separator: str) -> dict[str, str]:
+    """Return the decoded names and values of a query or of cookies."""
+    pairs: dict[str, str] = {}
+    for pair in re.split(separator, text):
+        name, _, value = pair.strip(_WHITE).partition("=")
+        if name:
+            pairs.setdefault(_decoded(name), _decoded(value))
+    return pairs
+
+
+def _decoded(text: str) -> str:
+    # Both sides of a percent sign are bytes, which the head has as latin-1.
+    return unquote_plus(text, "latin-1").encode("latin-1").decode("utf-8", "surrogateescape")
 
 
 def _closes(version: str, connection: str) -> bool:
-    if connection in {"close", "keep-alive"}:
-        return connection == "close"
-    return version == "1.0"
+    return connection == "close" if connection else version == "1.0"
 
 
 def _length(headers: dict[str, str]) -> int | None:
     text = headers.get("content-length")
     if text is None:
         return None
-    if not re.fullmatch(r"-?[0-9]{1,18}", text):
-        raise internal_error('Failure("Int64.of_string")')
-    return int(text)
+    length = int64(text)
+    if length is None:
+        raise internal_error(failure("Int64.of_string"))
+    return length
 
 
 def body_length(head: Head) -> int:
     """Return how many bytes of body follow. Raises HttpError: xapi knows no chunked bodies."""
     if head.content_length is None:
-        raise internal_error('Failure("We require a content-length: HTTP header")', head=head)
+        raise internal_error(failure("We require a content-length: HTTP header"), head=head)
     if head.content_length > BODY_BYTES_MAX:
         raise internal_error("Http_svr.Client_requested_size_over_limit", head=head)
     if head.content_length < 0:
@@ -144,19 +201,17 @@ def body_length(head: Head) -> int:
     return head.content_length
 
 
-def encode_reply(head: Head, content_type: str, body: bytes) -> bytes:
-    """Return a reply of the RPC endpoints, whether the call worked or not."""
-    headers = _alive(head)
-    headers["content-type"] = content_type
+def rpc_headers(head: Head, content_type: str) -> dict[str, str]:
+    """Return the headers of a reply of the RPC endpoints, whether the call worked or not."""
+    headers = raised_headers(head, content_type)
     headers["Access-Control-Allow-Origin"] = "*"
     headers["Access-Control-Allow-Headers"] = "X-Requested-With"
-    return _reply(head.reply_version, "200 OK", headers, body)
+    return headers
 
 
-def encode_raised(head: Head, content_type: str, body: bytes) -> bytes:
-    """Return the reply to an error before the dispatch, which lacks two headers."""
-    headers = {**_alive(head), "content-type": content_type}
-    return _reply(head.reply_version, "200 OK", headers, body)
+def raised_headers(head: Head, content_type: str) -> dict[str, str]:
+    """Return the headers of the reply to an error before the dispatch, which are two less."""
+    return {**_alive(head), "content-type": content_type}
 
 
 def encode_options(head: Head) -> bytes:
@@ -168,7 +223,7 @@ def encode_options(head: Head) -> bytes:
         f"{asked}, X-Requested-With" if asked else "X-Requested-With"
     )
     headers["Access-Control-Allow-Methods"] = "PUT"
-    return _reply(head.reply_version, "200 OK", headers, b"")
+    return reply_head(head.reply_version, "200 OK", headers, 0)
 
 
 def _alive(head: Head) -> dict[str, str]:
@@ -178,7 +233,8 @@ def _alive(head: Head) -> dict[str, str]:
     }
 
 
-def _reply(version: str, status: str, headers: dict[str, str], body: bytes) -> bytes:
-    lines = [f"HTTP/{version} {status}", f"content-length: {len(body)}"]
+def reply_head(version: str, status: str, headers: Mapping[str, str], length: int) -> bytes:
+    """Return everything before the body, which has `length` bytes."""
+    lines = [f"HTTP/{version} {status}", f"content-length: {length}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
