@@ -19,11 +19,11 @@ from recorder import cli as service
 from recorder.cli import DataOption
 from recorder.clock import wall_ns
 from recorder.errors import XentrailError
+from recorder.instant import AGO, Instant, parse_instant, time_text, us_of
 from recorder.model import Operation
 
 from .choices import Format
 from .errors import BadSql, NoSuchField
-from .instant import AGO, Instant, parse_instant, time_text, us_of
 from .known import Origin
 from .questions import TaskStatus
 

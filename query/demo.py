@@ -16,12 +16,12 @@ from rich.text import Text
 from recorder import cli as service
 from recorder.cli import DEFAULT_DATA, DEMO_MARKER
 from recorder.errors import ConfigError
+from recorder.instant import Instant
 from recorder.journal.verify import Report, verify
 
 from . import loader, objects, questions, render, states, timeline
 from .choices import Format
 from .database import History
-from .instant import Instant
 from .known import Origin
 from .timeline import Life
 from .values import value_text

@@ -13,10 +13,6 @@ class HistoryBusy(QueryError):
     """Another process keeps the history file to itself."""
 
 
-class BadInstant(QueryError):
-    """A text does not say a point in time."""
-
-
 class BadSql(QueryError):
     """DuckDB refused a statement."""
 

@@ -7,9 +7,10 @@ from enum import StrEnum
 
 import msgspec
 
+from recorder.instant import Instant, us_of
+
 from .database import History, statement_count
 from .errors import BadSql, NoSuchObject
-from .instant import Instant, us_of
 from .known import Origin
 from .objects import Found, check_pool
 from .records import Json

@@ -6,8 +6,9 @@ from datetime import datetime
 import msgspec
 from rich.text import Text
 
+from recorder.instant import time_text, us_of
+
 from .choices import Format
-from .instant import time_text, us_of
 from .known import Origin
 from .output import (
     Column,

@@ -5,9 +5,9 @@ from enum import StrEnum
 
 import msgspec
 
+from recorder.instant import BadInstant, Instant, time_text, us_of
+
 from .database import History
-from .errors import BadInstant
-from .instant import Instant, time_text, us_of
 from .known import Origin
 from .objects import Found, check_pool, pools
 from .questions import GapSpan, check_class, gap_spans

@@ -4,8 +4,9 @@ from datetime import datetime
 
 import msgspec
 
+from recorder.instant import Instant
+
 from .database import History
-from .instant import Instant
 from .known import Origin
 from .objects import Found
 from .questions import EventRow, GapRow, bound, gaps

@@ -14,13 +14,13 @@ from pathlib import Path
 import msgspec
 
 from query.database import History, open_for_reading
-from query.instant import Instant
 from query.known import Memory
 from query.loader import load
 from query.objects import find
 from query.questions import gaps, tasks
 from query.states import state_of, states_of_class
 from query.timeline import life_of
+from recorder.instant import Instant
 from recorder.model import (
     BaselineChunk,
     BaselineRecord,

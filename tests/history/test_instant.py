@@ -2,8 +2,7 @@
 
 import pytest
 
-from query.errors import BadInstant
-from query.instant import Instant, parse_instant
+from recorder.instant import BadInstant, Instant, parse_instant
 
 NOW_NS = 1_700_000_000_123_456_789
 NOW_US = NOW_NS // 1000

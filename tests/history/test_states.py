@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from query.database import History
-from query.errors import BadInstant, NoSuchObject, NoSuchPool
-from query.instant import Instant
+from query.errors import NoSuchObject, NoSuchPool
 from query.known import Origin
 from query.objects import find
 from query.states import Certainty, State, state_of, states_of_class
+from recorder.instant import BadInstant, Instant
 from recorder.model import Mark, MarkName
 from tests.history.journals import START_NS, Pool, Told, loaded, record
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from query.errors import BadSql, NoSuchObject, NoSuchPool
-from query.instant import Instant
 from query.objects import find
 from query.questions import Filter, events, gaps, sql, tables
 from query.records import FieldChange
 from query.timeline import life_of
+from recorder.instant import Instant
 from tests.history.journals import Pool, Told, loaded, record, rows
 
 

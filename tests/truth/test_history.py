@@ -10,8 +10,8 @@ import pytest
 
 from query import loader
 from query.database import History
-from query.instant import Instant
 from query.states import Certainty, states_of_class
+from recorder.instant import Instant
 from recorder.model import Event, Stream
 from recorder.simulator.truth import Truth
 from tests.truth.oracle import entries_of
