@@ -14,6 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from .config import DEFAULT_DATA, Config, load
 from .errors import ConfigError
 from .journal.verify import Report
+from .simulate_cli import control, simulate
 
 if TYPE_CHECKING:
     from .demo import Narrate, Played
@@ -50,17 +51,11 @@ class ReportFormat(StrEnum):
     JSON = "json"
 
 
-class AnnounceFormat(StrEnum):
-    """How a simulated pool is announced."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands of the service to the root command."""
     app.command()(record)
     app.command()(simulate)
+    app.command()(control)
     app.command()(verify)
 
 
@@ -90,45 +85,6 @@ def data_folder(option: Path | None, config: Config | None = None) -> Path:
     if option is not None:
         return option
     return config.data if config is not None and config.data is not None else DEFAULT_DATA
-
-
-def simulate(
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of the first pool; 0 takes a free one.")
-    ] = 8080,
-    tls_port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Port for HTTPS; 0 takes a free one.")
-    ] = None,
-    pools: Annotated[int, typer.Option(min=1, max=100, help="How many pools.")] = 1,
-    hosts: Annotated[int, typer.Option(min=1, max=64, help="Hosts in each pool.")] = 3,
-    vms: Annotated[int, typer.Option(min=0, max=10_000, help="VMs in each pool.")] = 10,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same pool.")] = 1,
-    password: Annotated[str, typer.Option(help="What root logs in with.")] = "xentrail",  # noqa: S107 - of a simulated pool on loopback
-    speed: Annotated[
-        float, typer.Option(min=0, help="How long operations take: 1 as in life, 0 no time at all.")
-    ] = 1.0,
-    activity: Annotated[
-        float, typer.Option(min=0, help="Operations a minute that each pool does by itself.")
-    ] = 6.0,
-    form: Annotated[AnnounceFormat, typer.Option("--format")] = AnnounceFormat.TEXT,
-) -> None:
-    """Serve simulated pools on loopback until SIGTERM or SIGINT."""
-    from . import process
-    from .simulator import serve
-
-    options = serve.SimulateOptions(
-        port=port,
-        tls_port=tls_port,
-        pools=pools,
-        hosts=hosts,
-        vms=vms,
-        seed=seed,
-        password=password,
-        speed=speed,
-        activity=activity,
-        format=serve.Format(form.value),
-    )
-    process.run(partial(serve.simulate, options, announce=partial(print, flush=True)))
 
 
 def play_demo(data: Path, narrate: "Narrate") -> "Played":

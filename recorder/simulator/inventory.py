@@ -5,8 +5,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .database import Database
-from .inventory_hosts import Hardware, add_host, add_network
-from .inventory_vms import VmPlan, add_control_domain, add_template, add_vm, plan_vms
+from .image import PoolImage, readdress, restore
+from .inventory_hosts import Hardware, add_host, add_network, add_vlans
+from .inventory_storage import add_storage
+from .inventory_vms import (
+    DISK_BYTES_MAX,
+    Room,
+    VmPlan,
+    add_control_domain,
+    add_template,
+    add_vm,
+    plan_vms,
+)
+from .presets import Counts
+from .users import UserSpec
 from .values import Value
 
 GIB = 1024**3
@@ -17,14 +29,23 @@ TEMPLATES = ("Debian Bookworm 12", "Rocky Linux 9", "Windows Server 2022", "Othe
 class PoolSpec:
     """What to build. The same spec always gives the same pool, byte for byte.
 
-    `speed` scales how long operations take: 1.0 is about as long as in a real pool, 0.0 is at
-    once. `addresses` are those of the hosts, the master's first; missing ones are made up.
+    The counts are those of `presets.Counts`. `speed` scales how long operations take: 1.0 is about
+    as long as in a real pool, 0.0 is at once. `addresses` are those of the hosts, the master's
+    first; missing ones are made up.
     `keeps_truth` keeps every change in memory; a pool that is to run for weeks does without.
+    `image` is a pool to serve as it is: then `hosts` and `vms` do not count, and the addresses are
+    only where the hosts answer, unless `rewrites_addresses` puts them into its records.
+    `users` may log in besides `user`, who may do anything.
     """
 
     name: str = "pool-1"
     hosts: int = 3
     vms: int = 10
+    storage: int = 1
+    networks: int = 1
+    disks: int = 1
+    interfaces: int = 1
+    snapshots: int = 0
     seed: int = 1
     user: str = "root"
     password: str = "xentrail"  # noqa: S105 - the password of a simulated pool on loopback
@@ -32,6 +53,27 @@ class PoolSpec:
     addresses: Sequence[str] = ()
     queue_bytes_max: int = 10_000_000
     keeps_truth: bool = True
+    image: PoolImage | None = None
+    rewrites_addresses: bool = False
+    users: Sequence[UserSpec] = ()
+
+    @property
+    def counts(self) -> Counts:
+        """How much the new pool has of everything."""
+        return Counts(
+            hosts=self.hosts,
+            vms=self.vms,
+            storage=self.storage,
+            networks=self.networks,
+            disks=self.disks,
+            interfaces=self.interfaces,
+            snapshots=self.snapshots,
+        )
+
+    @property
+    def host_count(self) -> int:
+        """The number of hosts: those of the image if there is one."""
+        return self.hosts if self.image is None else len(self.image.hosts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +94,10 @@ class Furnished:
 
 def furnish(database: Database, spec: PoolSpec, rng: random.Random) -> Furnished:
     """Fill an empty database: pool, hosts with storage and networks, templates, VMs."""
-    plans = plan_vms(spec.vms, spec.hosts, rng)
+    if spec.image is not None:
+        return _restored(database, spec, spec.image)
+    counts = spec.counts
+    plans = plan_vms(counts, rng)
     pool = database.create("pool", {"name_label": spec.name, "other_config": _POOL_CONFIG})
     network = add_network(database, "Pool-wide network associated with eth0", bridge="xenbr0")
     hardware = Hardware(network, _host_memory_bytes(plans))
@@ -60,24 +105,42 @@ def furnish(database: Database, spec: PoolSpec, rng: random.Random) -> Furnished
         SimulatedHost(add_host(database, f"host-{number}", address, hardware), address)
         for number, address in enumerate(_addresses(spec), start=1)
     ]
-    database.write("pool", pool, "master", hosts[0].ref)
-    shared = _add_storage(database, pool, hosts)
+    refs = [host.ref for host in hosts]
+    database.write("pool", pool, "master", refs[0])
+    networks = [network, *add_vlans(database, refs, counts.networks - 1)]
+    storage = add_storage(
+        database, pool, refs, shared=counts.storage, bytes_each=_storage_bytes(counts)
+    )
     for host in hosts:
         add_control_domain(database, host.ref, host.address)
     for name in TEMPLATES:
         add_template(database, name)
+    rooms = [
+        Room(host.ref, host.address, networks, srs)
+        for host, srs in zip(hosts, storage, strict=True)
+    ]
+    domids = [0] * len(hosts)
     for plan in plans:
-        host = hosts[plan.host]
-        add_vm(database, plan, network=network, sr=shared, host=host.ref, address=host.address)
+        domids[plan.host] += plan.running
+        add_vm(database, plan, rooms[plan.host], domid=domids[plan.host])
     return Furnished(pool, tuple(hosts))
 
 
 _POOL_CONFIG: dict[str, Value] = {"memory-ratio-hvm": "0.25", "memory-ratio-pv": "0.25"}
 
 
+def _restored(database: Database, spec: PoolSpec, image: PoolImage) -> Furnished:
+    restore(database, image)
+    addresses = dict(zip(image.hosts, _addresses(spec), strict=True))
+    if spec.rewrites_addresses:
+        readdress(database, addresses)
+    hosts = tuple(SimulatedHost(host, address) for host, address in addresses.items())
+    return Furnished(image.pool_ref, hosts)
+
+
 def _addresses(spec: PoolSpec) -> list[str]:
-    made_up = [f"192.0.2.{number}" for number in range(11, 11 + spec.hosts)]
-    return [*spec.addresses[: spec.hosts], *made_up[len(spec.addresses) :]]
+    made_up = [f"192.0.2.{number}" for number in range(11, 11 + spec.host_count)]
+    return [*spec.addresses[: spec.host_count], *made_up[len(spec.addresses) :]]
 
 
 def _host_memory_bytes(plans: Sequence[VmPlan]) -> int:
@@ -87,39 +150,7 @@ def _host_memory_bytes(plans: Sequence[VmPlan]) -> int:
     return max(1, -(-total // (64 * GIB))) * 64 * GIB
 
 
-def _add_storage(database: Database, pool: str, hosts: Sequence[SimulatedHost]) -> str:
-    """Add a local SR per host and one SR for all; returns the shared one, now the default."""
-    for host in hosts:
-        local = _add_sr(database, "Local storage", "ext", shared=False, bytes_total=400 * GIB)
-        _plug(database, host.ref, local, {"device": "/dev/disk/by-id/scsi-part3"})
-    shared = _add_sr(
-        database, "NFS virtual disk storage", "nfs", shared=True, bytes_total=4096 * GIB
-    )
-    for host in hosts:
-        _plug(database, host.ref, shared, {"server": "192.0.2.5", "serverpath": "/export/vms"})
-        for field in ("suspend_image_sr", "crash_dump_sr"):
-            database.write("host", host.ref, field, shared)
-    for field in ("default_SR", "suspend_image_SR", "crash_dump_SR"):
-        database.write("pool", pool, field, shared)
-    return shared
-
-
-def _add_sr(database: Database, name: str, kind: str, *, shared: bool, bytes_total: int) -> str:
-    return database.create(
-        "SR",
-        {
-            "name_label": name,
-            "allowed_operations": ["vdi_create", "vdi_destroy", "scan", "plug", "unplug"],
-            "physical_size": bytes_total,
-            "physical_utilisation": bytes_total // 4,
-            "virtual_allocation": bytes_total // 2,
-            "type": kind,
-            "content_type": "user",
-            "shared": shared,
-        },
-    )
-
-
-def _plug(database: Database, host: str, sr: str, config: dict[str, Value]) -> None:
-    fields: dict[str, Value] = {"host": host, "SR": sr, "device_config": config}
-    database.create("PBD", {**fields, "currently_attached": True})
+def _storage_bytes(counts: Counts) -> int:
+    # Half full at most, however many disks there are, and a real size: a multiple of 4 TiB.
+    per_sr = counts.vms * counts.disks * DISK_BYTES_MAX // max(1, counts.storage)
+    return max(1, -(-2 * per_sr // (4096 * GIB))) * 4096 * GIB

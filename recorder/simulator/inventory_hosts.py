@@ -1,5 +1,6 @@
 """Hosts of a new pool with their network interfaces, and networks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .copies import new_mac
@@ -87,6 +88,29 @@ def add_host(database: Database, name: str, address: str, hardware: Hardware) ->
 def add_network(database: Database, name: str, *, bridge: str) -> str:
     """Add a network; returns its reference."""
     return database.create("network", {"name_label": name, "bridge": bridge})
+
+
+def add_vlans(database: Database, hosts: Sequence[str], count: int) -> list[str]:
+    """Add networks that are VLANs on the first interface of every host; returns the networks."""
+    physical = {str(database.field("PIF", pif, "host")): pif for pif in database.refs("PIF")}
+    below = [physical[host] for host in hosts]
+    return [_add_vlan(database, below, number) for number in range(2, 2 + count)]
+
+
+def _add_vlan(database: Database, physical: Sequence[str], number: int) -> str:
+    network = add_network(database, f"network-{number}", bridge=f"xapi{number - 2}")
+    for below in physical:
+        lower = database.record("PIF", below)
+        fields = {name: lower[name] for name in ("device", "MAC", "MTU", "host", "properties")}
+        tagged: dict[str, Value] = {"network": network, "VLAN": 100 + number}
+        metrics = database.create("PIF_metrics", {"carrier": True, "speed": 10000, "duplex": True})
+        above = database.create(
+            "PIF", {**fields, **tagged, "metrics": metrics, "currently_attached": True}
+        )
+        ends: dict[str, Value] = {"tagged_PIF": below, "untagged_PIF": above, "tag": 100 + number}
+        vlan = database.create("VLAN", ends)
+        database.write("PIF", above, "VLAN_master_of", vlan)
+    return network
 
 
 def _add_interface(database: Database, host: str, address: str, network: str) -> None:

@@ -1,11 +1,12 @@
 """VMs of a new pool: control domains, templates, and guests that run or are halted."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .copies import new_mac
 from .database import Database
+from .presets import Counts
 from .values import Value, datetime_of
 
 GIB = 1024**3
@@ -21,43 +22,71 @@ _PLATFORM: dict[str, Value] = {
 _METRICS: dict[str, Value] = {"hvm": True, "current_domain_type": "hvm"}
 
 
+_DISKS_BYTES = (10 * GIB, 20 * GIB, 40 * GIB)
+DISK_BYTES_MAX = max(_DISKS_BYTES)
+
+
 @dataclass(frozen=True, slots=True)
 class VmPlan:
     """A guest to be made: `host` is the index of the host where it runs if it is `running`."""
 
     name: str
+    number: int
     memory_bytes: int
     vcpus: int
-    disk_bytes: int
+    disks_bytes: tuple[int, ...]
+    interfaces: int
+    snapshots: int
     host: int
     running: bool
 
 
-def plan_vms(count: int, hosts: int, rng: random.Random) -> list[VmPlan]:
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Where a guest may live: a host, the pool's networks, and the storage that the host sees."""
+
+    host: str
+    address: str
+    networks: Sequence[str]
+    storage: Sequence[str]
+
+
+def plan_vms(counts: Counts, rng: random.Random) -> list[VmPlan]:
     """Return plans for vm-001 and so on; every third one is halted."""
     return [
         VmPlan(
             name=f"vm-{number:03}",
+            number=number,
             memory_bytes=rng.choice((1, 2, 2, 4, 8)) * GIB,
             vcpus=rng.choice((1, 2, 4)),
-            disk_bytes=rng.choice((10, 20, 40)) * GIB,
-            host=(number - 1) % hosts,
+            disks_bytes=tuple(rng.choice(_DISKS_BYTES) for _ in range(counts.disks)),
+            interfaces=counts.interfaces,
+            snapshots=counts.snapshots,
+            host=(number - 1) % counts.hosts,
             running=number % 3 != 0,
         )
-        for number in range(1, count + 1)
+        for number in range(1, counts.vms + 1)
     ]
 
 
-def add_vm(
-    database: Database, plan: VmPlan, *, network: str, sr: str, host: str, address: str
-) -> str:
-    """Add a guest with a disk, a network interface and what runs of it; returns its reference."""
+def add_vm(database: Database, plan: VmPlan, room: Room, *, domid: int) -> str:
+    """Add a guest with disks, network interfaces and what runs of it; returns its reference.
+
+    `domid` is the domain it runs in, if it does.
+    """
     metrics = database.create("VM_metrics", _METRICS)
     vm = database.create("VM", {**_guest_fields(database, plan), "metrics": metrics})
-    _add_disk(database, vm, plan, sr)
-    vif = _add_interface(database, vm, network)
+    sr = room.storage[plan.number % len(room.storage)]
+    devices = [
+        ("VBD", _add_disk(database, vm, plan, index, sr)) for index in range(len(plan.disks_bytes))
+    ]
+    for index in range(plan.interfaces):
+        network = room.networks[(plan.number + index) % len(room.networks)]
+        devices.append(("VIF", _add_interface(database, vm, index, network)))
     if plan.running:
-        _run(database, vm, vif, plan, host=host, address=address)
+        _run(database, vm, metrics, devices, plan=plan, room=room, domid=domid)
+    for number in range(1, plan.snapshots + 1):
+        _add_snapshot(database, vm, number)
     return vm
 
 
@@ -117,9 +146,17 @@ def add_console(database: Database, vm: str, address: str) -> str:
     return database.create("console", {"protocol": "rfb", "location": location, "VM": vm}, ref)
 
 
-def _run(database: Database, vm: str, vif: str, plan: VmPlan, *, host: str, address: str) -> None:
+def _run(
+    database: Database,
+    vm: str,
+    metrics: str,
+    devices: Sequence[tuple[str, str]],
+    *,
+    plan: VmPlan,
+    room: Room,
+    domid: int,
+) -> None:
     now = datetime_of(database.now_s())
-    metrics = str(database.record("VM", vm)["metrics"])
     shown: Mapping[str, Value] = {
         "memory_actual": plan.memory_bytes,
         "VCPUs_number": plan.vcpus,
@@ -127,20 +164,37 @@ def _run(database: Database, vm: str, vif: str, plan: VmPlan, *, host: str, addr
     }
     for field, value in shown.items():
         database.write("VM_metrics", metrics, field, value)
-    living = len(database.find("VM", "resident_on", host))
     running: Mapping[str, Value] = {
-        "resident_on": host,
+        "resident_on": room.host,
         "power_state": "Running",
-        "domid": living,
+        "domid": domid,
         "last_boot_CPU_flags": {"vendor": "GenuineIntel", "features": ""},
         "guest_metrics": database.create("VM_guest_metrics", {"last_updated": now, "live": True}),
     }
     for field, value in running.items():
         database.write("VM", vm, field, value)
-    for cls, ref in (("VBD", str(database.find("VBD", "VM", vm)[0])), ("VIF", vif)):
+    for cls, ref in devices:
         database.write(cls, ref, "currently_attached", True)
         database.write(cls, ref, "allowed_operations", ["unplug"])
-    add_console(database, vm, address)
+    add_console(database, vm, room.address)
+
+
+def _add_snapshot(database: Database, vm: str, number: int) -> None:
+    """Add a snapshot that was taken before the pool came to be: a record without disks."""
+    record = database.record("VM", vm)
+    for field in ("uuid", "metrics", "guest_metrics", "resident_on", "domid", "power_state"):
+        del record[field]
+    own: Mapping[str, Value] = {
+        "name_label": f"{record['name_label']} snapshot {number}",
+        "metrics": database.create("VM_metrics", _METRICS),
+        "domid": -1,
+        "is_a_template": True,
+        "is_a_snapshot": True,
+        "snapshot_of": vm,
+        "snapshot_time": datetime_of(database.now_s() - 86_400.0 * number),
+        "snapshot_info": {"power-state-at-snapshot": "Running", "disk-snapshot-type": "quiesced"},
+    }
+    database.create("VM", {**record, **own})
 
 
 def _guest_fields(database: Database, plan: VmPlan) -> dict[str, Value]:
@@ -170,39 +224,40 @@ def _memory(bytes_: int) -> dict[str, Value]:
     return {**fields, "memory_static_min": bytes_ // 2, "memory_overhead": 11 * 1024**2}
 
 
-def _add_disk(database: Database, vm: str, plan: VmPlan, sr: str) -> None:
+def _add_disk(database: Database, vm: str, plan: VmPlan, index: int, sr: str) -> str:
     disk = database.create(
         "VDI",
         {
-            "name_label": f"{plan.name} disk 0",
+            "name_label": f"{plan.name} disk {index}",
             "name_description": "Created by template provisioner",
             "allowed_operations": ["snapshot", "clone", "copy", "destroy"],
             "SR": sr,
-            "virtual_size": plan.disk_bytes,
-            "physical_utilisation": plan.disk_bytes // 3,
+            "virtual_size": plan.disks_bytes[index],
+            "physical_utilisation": plan.disks_bytes[index] // 3,
             "location": database.new_uuid(),
+            "managed": True,
         },
     )
-    database.create(
+    return database.create(
         "VBD",
         {
             "allowed_operations": ["attach"],
             "VM": vm,
             "VDI": disk,
-            "device": "xvda",
-            "userdevice": "0",
-            "bootable": True,
+            "device": f"xvd{'abcdefghijklmnop'[index]}",
+            "userdevice": str(index),
+            "bootable": index == 0,
             "other_config": {"owner": ""},
         },
     )
 
 
-def _add_interface(database: Database, vm: str, network: str) -> str:
+def _add_interface(database: Database, vm: str, index: int, network: str) -> str:
     return database.create(
         "VIF",
         {
             "allowed_operations": ["attach"],
-            "device": "0",
+            "device": str(index),
             "network": network,
             "VM": vm,
             "MAC": new_mac(database.new_uuid()),

@@ -6,14 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 
 import trio
 
 from .. import clock
 from ..errors import ConfigError
-from .activity import stir
+from . import control
+from .activity import drive
+from .faults.injector import install
+from .faults.rule import Plan
+from .image import PoolImage
 from .inventory import PoolSpec
-from .server import Served, Sockets, answer, listen
+from .load import Load
+from .presets import Counts
+from .server import Listening, Served, Sockets, answer, listen
 
 
 class Format(StrEnum):
@@ -25,38 +32,65 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SimulateOptions:
-    """The options of the command. `activity` is in operations per minute and pool, 0 for none."""
+    """The options of the command.
+
+    With an image that pool is served, and neither `pools` nor `counts` matter; `rewrite_addresses`
+    makes its hosts tell where they answer instead of where they did in life. `speed` scales how
+    long operations take. `control` is where the socket for commands is to be.
+    """
 
     port: int
     tls_port: int | None = None
     pools: int = 1
-    hosts: int = 3
-    vms: int = 10
+    counts: Counts = field(default_factory=Counts)
     seed: int = 1
     password: str = field(default_factory=lambda: PoolSpec().password)
     speed: float = 1.0
-    activity: float = 6.0
+    load: Load = field(default_factory=Load)
+    faults: Plan | None = None
+    control: Path | None = None
     format: Format = Format.TEXT
+    image: PoolImage | None = None
+    rewrite_addresses: bool = False
+
+    @property
+    def pool_count(self) -> int:
+        """The number of pools that are served."""
+        return self.pools if self.image is None else 1
 
 
 async def simulate(options: SimulateOptions, *, announce: Callable[[str], None]) -> None:
     """Serve pools until cancelled; `announce` gets a line a pool once they accept connections.
 
-    The nursery holds the server with the pools, and an actor for each pool that changes something
-    now and then; all end when cancelled. Raises ConfigError for options that contradict each other,
-    TransportError if a port can't be had.
+    The nursery holds the server with the pools, the socket for commands, and an actor for each pool
+    that changes something now and then; all end when cancelled. Raises ConfigError for options that
+    contradict each other, TransportError if a port can't be had.
     """
     _check_ports(options)
     sockets = Sockets(port=options.port, tls_port=options.tls_port)
     listening = await listen(specs(options), sockets, now_s=_now_s)
+    await _install_faults(options.faults, listening)
     async with trio.open_nursery() as nursery:
         served = await nursery.start(partial(answer, listening))
+        if options.control is not None:
+            fronts = {pool.name: pool.front for pool in served}
+            await nursery.start(control.attend, options.control, fronts)
         for pool in served:
             announce(announcement(pool, options.format))
-        if options.activity > 0:
-            for number, pool in enumerate(served):
-                rng = random.Random(f"activity of {options.seed + number}")
-                nursery.start_soon(partial(stir, pool.pool, rng, per_minute=options.activity))
+        for number, pool in enumerate(served):
+            rng = random.Random(f"activity of {options.seed + number}")
+            nursery.start_soon(drive, pool.pool, options.load, rng)
+
+
+async def _install_faults(plan: Plan | None, listening: list[Listening]) -> None:
+    """Put the rules in force before the first call. Raises ConfigError; no socket stays open."""
+    try:
+        if plan is not None:
+            install(plan, {pool.served.name: pool.served.front.faults for pool in listening})
+    except ConfigError:
+        for pool in listening:
+            await pool.close()
+        raise
 
 
 def _now_s() -> float:
@@ -64,16 +98,33 @@ def _now_s() -> float:
 
 
 def specs(options: SimulateOptions) -> list[PoolSpec]:
-    """Return what each pool consists of; they differ in name and seed."""
+    """Return what each pool consists of; made-up ones differ in name and seed."""
+    if options.image is not None:
+        return [
+            PoolSpec(
+                name=options.image.name,
+                seed=options.seed,
+                password=options.password,
+                speed=options.speed,
+                keeps_truth=False,
+                image=options.image,
+                rewrites_addresses=options.rewrite_addresses,
+            )
+        ]
     return [
         PoolSpec(
             name=f"pool-{number + 1}",
-            hosts=options.hosts,
-            vms=options.vms,
             seed=options.seed + number,
             password=options.password,
             speed=options.speed,
             keeps_truth=False,
+            hosts=options.counts.hosts,
+            vms=options.counts.vms,
+            storage=options.counts.storage,
+            networks=options.counts.networks,
+            disks=options.counts.disks,
+            interfaces=options.counts.interfaces,
+            snapshots=options.counts.snapshots,
         )
         for number in range(options.pools)
     ]
@@ -106,8 +157,8 @@ def _check_ports(options: SimulateOptions) -> None:
     """Raise ConfigError where plain and TLS ports of several pools would meet."""
     if not options.port or not options.tls_port:
         return
-    if abs(options.port - options.tls_port) < options.pools:
+    if abs(options.port - options.tls_port) < options.pool_count:
         raise ConfigError(
             f"--port {options.port} and --tls-port {options.tls_port} are too close for "
-            f"{options.pools} pools, which take as many ports in a row: move one of them"
+            f"{options.pool_count} pools, which take as many ports in a row: move one of them"
         )

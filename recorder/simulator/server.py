@@ -12,6 +12,7 @@ from pathlib import Path
 import trio
 
 from ..errors import TransportError
+from .capacity import TCP_CONNECTIONS_MAX, UNIX_CONNECTIONS_MAX, attend
 from .front import Front
 from .inventory import PoolSpec
 from .pool import SimulatedPool
@@ -146,7 +147,8 @@ async def answer(
 
 async def _attend(front: Front, opening: _Opening) -> None:
     handler = functools.partial(front.serve_stream, address=opening.address, local=opening.local)
-    await trio.serve_listeners(handler, [opening.listener])
+    most = UNIX_CONNECTIONS_MAX if opening.local else TCP_CONNECTIONS_MAX
+    await attend(handler, opening.listener, connections_max=most)
 
 
 def _shifted(sockets: Sockets, by: int) -> Sockets:
@@ -158,7 +160,7 @@ def _shifted(sockets: Sockets, by: int) -> Sockets:
 
 
 async def _open(spec: PoolSpec, sockets: Sockets, now_s: Callable[[], float]) -> Listening:
-    addresses = tuple(str(_FIRST_ADDRESS + number) for number in range(spec.hosts))
+    addresses = tuple(str(_FIRST_ADDRESS + number) for number in range(spec.host_count))
     pool = SimulatedPool.build(replace(spec, addresses=addresses), now_s=now_s)
     certificate = self_signed(spec.name, seed=spec.seed, addresses=addresses)
     unix_socket = sockets.folder / f"{spec.name}.sock" if sockets.folder else None

@@ -18,7 +18,7 @@ def test_killed_recorder_loses_nothing_it_acknowledged(kills: int, tmp_path: Pat
     """What could be read before the kill can be read after it; every kill is one closed gap."""
     rng = random.Random(kills)
     journal = tmp_path / "data" / "journal"
-    with simulator("--vms", "20", "--activity", "3000", "--speed", "0") as pool:
+    with simulator("--vms", "20", "--activity", "3000", "--realtime", "0") as pool:
         config = write_config(tmp_path, pool_table(pool.url))
         before = [0]
         for _ in range(kills):

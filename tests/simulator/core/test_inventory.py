@@ -1,11 +1,15 @@
 """New pools: counts, names, and references that lead somewhere."""
 
+from dataclasses import asdict
+
+import pytest
 import trio
 
 from recorder.simulator.datamodel import fields
 from recorder.simulator.inventory import PoolSpec
 from recorder.simulator.pool import SimulatedPool
-from recorder.simulator.values import NULL_REF
+from recorder.simulator.presets import PRESETS, Counts
+from recorder.simulator.values import NULL_REF, texts_of
 from tests.simulator.core.support import a_pool
 
 
@@ -26,8 +30,34 @@ def test_pool_has_what_the_spec_says() -> None:
     found = [str(database.record("VM", vm)["name_label"]) for vm in database.refs("VM")]
     assert [name for name in found if name.startswith("vm-")] == guests
     assert len(database.find("VM", "is_control_domain", True)) == 2
-    assert len(database.refs("SR")) == 3
-    assert len(database.refs("PBD")) == 4
+    kinds = sorted(str(database.field("SR", sr, "type")) for sr in database.refs("SR"))
+    assert kinds == ["ext", "ext", "iso", "nfs"]
+    assert len(database.refs("PBD")) == 6
+
+
+def test_counts_of_everything_hold() -> None:
+    """Storage, networks, disks, interfaces and snapshots are as many as the spec says."""
+    counts = Counts(hosts=2, vms=4, storage=3, networks=4, disks=2, interfaces=3, snapshots=1)
+    database = _pool(PoolSpec(**asdict(counts))).database
+    found = {cls: len(database.refs(cls)) for cls in ("network", "VLAN", "PIF", "VDI", "VIF")}
+    assert found == {"network": 4, "VLAN": 6, "PIF": 8, "VDI": 8, "VIF": 12}
+    assert len(database.find("SR", "type", "nfs")) == 3
+    snapshots = database.find("VM", "is_a_snapshot", True)
+    sources = {str(database.field("VM", snapshot, "snapshot_of")) for snapshot in snapshots}
+    assert len(snapshots) == len(sources) == 4
+    assert all(len(texts_of(database.record("VM", vm), "VIFs")) == 3 for vm in sources)
+
+
+@pytest.mark.parametrize("name", ["default", "edge", "office"])
+def test_presets_can_be_built(name: str) -> None:
+    """A preset is a pool whose VMs have all their storage in sight of their host."""
+    database = _pool(PoolSpec(**asdict(PRESETS[name]))).database
+    for vm in database.find("VM", "power_state", "Running"):
+        record = database.record("VM", vm)
+        for vbd in texts_of(record, "VBDs"):
+            sr = database.field("VDI", str(database.field("VBD", vbd, "VDI")), "SR")
+            pbds = texts_of(database.record("SR", str(sr)), "PBDs")
+            assert record["resident_on"] in [database.field("PBD", pbd, "host") for pbd in pbds]
 
 
 def test_two_thirds_of_the_vms_run_and_have_guests() -> None:

@@ -11,6 +11,7 @@ from recorder.errors import ConfigError, TransportError
 from recorder.simulator.activity import stir
 from recorder.simulator.inventory import PoolSpec
 from recorder.simulator.pool import SimulatedPool
+from recorder.simulator.presets import Counts
 from recorder.simulator.serve import Format, SimulateOptions, simulate
 from recorder.simulator.server import Served
 from tests.simulator.network.support import NOW_S, PASSWORD, dial, free_ports
@@ -27,7 +28,12 @@ async def test_each_pool_is_announced_in_json(nursery: trio.Nursery) -> None:
     """One line a pool with exactly the promised keys; further pools have the following ports."""
     port = free_ports(4)
     options = SimulateOptions(
-        port=port, tls_port=port + 2, pools=2, hosts=2, password=PASSWORD, format=Format.JSON
+        port=port,
+        tls_port=port + 2,
+        pools=2,
+        counts=Counts(hosts=2),
+        password=PASSWORD,
+        format=Format.JSON,
     )
     first, second = map(json.loads, await _lines(nursery, options, 2))
     assert first == {
@@ -51,7 +57,7 @@ async def test_each_pool_is_announced_in_json(nursery: trio.Nursery) -> None:
 async def test_a_pool_is_announced_in_words(nursery: trio.Nursery) -> None:
     """Without TLS there is no fingerprint to tell."""
     port = free_ports(1)
-    options = SimulateOptions(port=port, hosts=2, password=PASSWORD)
+    options = SimulateOptions(port=port, counts=Counts(hosts=2), password=PASSWORD)
     (line,) = await _lines(nursery, options, 1)
     assert line == (
         f"pool-1 at http://127.0.0.1:{port}, with members http://127.0.0.2:{port}, "
