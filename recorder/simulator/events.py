@@ -56,7 +56,13 @@ class EventHub:
         queue_bytes_max: int = QUEUE_BYTES_MAX,
         truth: Truth | None = None,
     ) -> None:
-        """`now_s` stamps the events: seconds since 1970 UTC."""
+        """`now_s` stamps the events: seconds since 1970 UTC.
+
+        `beating` lets the heartbeat through; `censor` hides a change (class, operation, reference,
+        id to come) from the queue if it says so. Both are there for faults.
+        """
+        self.beating = True
+        self.censor: Callable[[str, str, str, int | None], bool] | None = None
         self.rows = Rows()
         self.truth = Truth() if truth is None else truth
         self._now_s = now_s
@@ -140,15 +146,21 @@ class EventHub:
 
     def heartbeat(self) -> None:
         """Publish the fake `mod` of the pool that wakes subscribers every 30 s."""
+        if not self.beating:
+            return
         for ref, row in self.rows.tables["pool"].rows.items():
             self.publish("pool", "mod", ref, row)
+
+    def drop_queue(self) -> None:
+        """Lose the events that are queued: whoever has not read them all gets EVENTS_LOST."""
+        self._queue.clear()
+        self._queue_bytes = 0
 
     def restart(self) -> None:
         """Forget all sessions and the queue and count from 0 again, as a restart of xapi does."""
         for session in {*self._registrations, *self._calls}:
             self.forget_session(session)
-        self._queue.clear()
-        self._queue_bytes = 0
+        self.drop_queue()
         self._next_id = 0
 
     def publish(self, cls: str, operation: str, ref: str, row: Row) -> None:
@@ -161,6 +173,8 @@ class EventHub:
             for registration in self._registrations.values()
         )
         event_id = self._next_id if wanted else None
+        if self.censor is not None and self.censor(cls, operation, ref, event_id):
+            wanted, event_id = False, None
         if wanted:
             timestamp = f"{int(now_s)}."
             self._enqueue(

@@ -1,44 +1,73 @@
 """The network side of one pool: its sessions, its open connections, and ways to disturb them."""
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 import trio
 
 from . import connection, sessions
 from .calls import Call, Result
 from .dispatch import Dispatcher, Door
+from .faults.injector import Injector
+from .faults.line import Line, LineEnded
+from .inventory import PoolSpec
 from .pool import SimulatedPool
+from .users import Directory
 from .values import Fault
+
+
+@dataclass(frozen=True, slots=True)
+class _Outage:
+    """A host that is dead; one that `answers` closes connections, others say nothing at all."""
+
+    answers: bool
+    over: trio.Event = field(default_factory=trio.Event)
 
 
 class Front:
     """Answers clients on behalf of a pool. It needs no socket: `serve_stream` takes any stream.
 
     `sessions` may be expired at any time. `emergency` maps the address of a host to the fault
-    that it gives to every call (such as HOST_STILL_BOOTING).
+    that it gives to every call (such as HOST_STILL_BOOTING), `named_master` to the address of the
+    master that it names in HOST_IS_SLAVE, true or not. `faults` are the rules in force.
     """
 
     def __init__(self, pool: SimulatedPool, *, now_s: Callable[[], float]) -> None:
         self.pool = pool
         self.emergency: dict[str, Fault] = {}
+        self.named_master: dict[str, str] = {}
+        clock = self._clock = pool.clock.beside(now_s)
         self.sessions = sessions.Sessions(
             user=pool.spec.user,
             password=pool.spec.password,
             seed=pool.spec.seed,
-            now_s=now_s,
+            now_s=clock,
             database=pool.database,
             hub=pool.hub,
+            directory=Directory(pool.spec.users),
         )
-        self._dispatcher = Dispatcher(pool, self.sessions, now_s=now_s)
-        self._connections: set[trio.CancelScope] = set()
+        self.faults = Injector(self)
+        self._dispatcher = Dispatcher(pool, self.sessions, now_s=clock)
+        self._connections: dict[trio.CancelScope, str] = {}
+        self._outages: dict[str, _Outage] = {}
+        self._strangers: dict[str, Front] = {}
+        self._nursery: trio.Nursery | None = None
         self._speaking = trio.Event()
         self._speaking.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Run the pool and collect its sessions, until cancelled; `started()` when it lives."""
+        """Run the pool and collect its sessions, until cancelled; `started()` when it lives.
+
+        The nursery holds the pool, the timed faults and the pools of ejected hosts; all end with
+        the cancellation of `run`.
+        """
         async with trio.open_nursery() as nursery:
+            self._nursery = nursery
             await nursery.start(self.pool.run)
+            nursery.start_soon(self.faults.run)
             task_status.started()
             while True:
                 await trio.sleep(sessions.COLLECT_EVERY_S)
@@ -53,22 +82,27 @@ class Front:
         master when the call comes in. `local` makes it the host's own unix socket, where any user
         and password will do.
         """
-        door = Door(self.pool.hosts[0].address if address is None else address, local)
+        address = self.pool.hosts[0].address if address is None else address
+        door = Door.of(stream, address, local=local, thread=self._dispatcher.trail.thread())
         with trio.CancelScope() as scope:
-            self._connections.add(scope)
+            self._connections[scope] = door.address
             try:
-                await connection.converse(stream, self._manners(door))
-                await stream.aclose()
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return  # The peer went away, which is its right at any moment.
+                await self._attend(Line(stream), door)
+            except (trio.BrokenResourceError, trio.ClosedResourceError, LineEnded):
+                return  # The peer went away, which is its right at any moment; or a fault did it.
             finally:
-                self._connections.discard(scope)
+                del self._connections[scope]
                 await trio.aclose_forcefully(stream)
 
-    def drop_connections(self) -> None:
-        """Cut every open connection, without a reply to the calls that are under way."""
-        for scope in self._connections:
-            scope.cancel()
+    def drop_connections(self, address: str | None = None) -> None:
+        """Cut open connections, of all hosts or one, without a reply to calls that are under way.
+
+        Those of a host that died silently stay as they are: no packet comes from it.
+        """
+        silent = {host for host, outage in self._outages.items() if not outage.answers}
+        for scope, host in self._connections.items():
+            if host not in silent and address in (None, host):
+                scope.cancel()
 
     def restart(self) -> None:
         """Restart xapi: connections break without a reply, sessions and event ids are gone."""
@@ -91,11 +125,70 @@ class Front:
         """Send the replies that were held back, and all further ones."""
         self._speaking.set()
 
-    def _manners(self, door: Door) -> connection.Manners:
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._connections)
+
+    def dead(self) -> list[str]:
+        """Return the addresses of hosts that are dead."""
+        return list(self._outages)
+
+    def kill(self, address: str, *, answers: bool) -> None:
+        """Let the host with this address be dead until `revive`.
+
+        If it `answers`, connections to it are reset at once, else nothing comes back at all.
+        """
+        if answers:
+            self.drop_connections(address)
+        outage = self._outages.get(address)
+        if outage is None or outage.answers != answers:
+            self._outages[address] = _Outage(answers)
+            if outage is not None:
+                outage.over.set()
+
+    def revive(self, address: str) -> None:
+        """End the outage of a host; its connections from before are reset."""
+        outage = self._outages.pop(address, None)
+        if outage is not None:
+            outage.over.set()
+            self.drop_connections(address)
+
+    def adopt(self, address: str, spec: PoolSpec) -> None:
+        """Let another pool answer at this address from now on; `run` must be running."""
+        assert self._nursery is not None, "a front adopts only while it runs"
+        stranger = Front(SimulatedPool.build(spec, now_s=self._clock), now_s=self._clock)
+        self._strangers[address] = stranger
+        self._nursery.start_soon(stranger.run)
+
+    async def _attend(self, line: Line, door: Door) -> None:
+        await self._survive(line, door)
+        if stranger := self._strangers.get(door.address):
+            await stranger.serve_stream(line, address=door.address, local=door.local)
+            return
+        if strike := self.faults.at_connect(door.address):
+            await line.suffer(strike)
+        await connection.converse(line, self._manners(line, door))
+        await line.aclose()
+
+    async def _survive(self, line: Line, door: Door) -> None:
+        """Go on only if the host is alive; raises LineEnded when its outage is over."""
+        if outage := self._outages.get(door.address):
+            if not outage.answers:
+                await outage.over.wait()
+            raise line.end(reset=True)
+
+    def _manners(self, line: Line, door: Door) -> connection.Manners:
         async def answer(call: Call) -> Result:
-            return await self._dispatcher.answer(call, door)
+            await self._survive(line, door)
+
+            def proceed(instead: Callable[[], Awaitable[Result]] | None) -> Awaitable[Result]:
+                return self._dispatcher.answer(call, door, instead=instead)
+
+            return await self.faults.answer(call, door.address, line, proceed)
 
         async def may_reply() -> None:
+            await self._survive(line, door)
             await self._speaking.wait()
 
         return connection.Manners(
@@ -103,4 +196,5 @@ class Front:
             emergency=lambda: self.emergency.get(door.address),
             may_reply=may_reply,
             first_head_s_max=math.inf if door.local else connection.FIRST_HEAD_S_MAX,
+            pages=self._dispatcher.pages(door),
         )
