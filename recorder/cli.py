@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from .config import DEFAULT_DATA, Config, load
 from .errors import ConfigError
 from .journal.verify import Report
-from .simulate_cli import control, simulate
+from .simulate_cli import fault, simulate
 
 if TYPE_CHECKING:
     from .demo import Narrate, Played
@@ -55,7 +55,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of the service to the root command."""
     app.command()(record)
     app.command()(simulate)
-    app.command()(control)
+    app.command()(fault)
     app.command()(verify)
 
 

@@ -1,8 +1,9 @@
-"""The commands of the simulator: `simulate`, and `control`, which speaks to one that runs.
+"""The commands of the simulator: `simulate`, and `fault`, which speaks to one that runs.
 
 Options are checked here, before anything is served: no file is found missing halfway.
 """
 
+import json
 from dataclasses import asdict, replace
 from enum import StrEnum
 from functools import partial
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from .simulator.image import PoolImage
     from .simulator.load import Load
     from .simulator.presets import Counts
+    from .simulator.users import UserSpec
 
 
 class AnnounceFormat(StrEnum):
@@ -47,6 +49,12 @@ def simulate(
         int | None, typer.Option(min=0, max=65535, help="Port for HTTPS; 0 takes a free one.")
     ] = None,
     password: Annotated[str, typer.Option(help="What root logs in with.")] = "xentrail",  # noqa: S107 - of a simulated pool on loopback
+    user: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME:PASSWORD:ROLE", help="One more user, with a role from read-only up."
+        ),
+    ] = None,
     form: Annotated[AnnounceFormat, typer.Option("--format")] = AnnounceFormat.TEXT,
     pools: Annotated[int | None, _count("How many pools (1).", 1, 100)] = None,
     preset: Annotated[
@@ -140,7 +148,7 @@ def simulate(
     control: Annotated[
         Path | None,
         typer.Option(
-            metavar="SOCKET", help="Take commands there from `control`.", rich_help_panel=_LIFE
+            metavar="SOCKET", help="Take commands there from `fault`.", rich_help_panel=_LIFE
         ),
     ] = None,
 ) -> None:
@@ -178,15 +186,19 @@ def simulate(
         format=serve.Format(form.value),
         image=_image(database, journal, at=at, pool=pool),
         rewrite_addresses=rewrite_addresses,
+        users=[_user(text) for text in user or []],
     )
     process.run(partial(serve.simulate, options, announce=partial(print, flush=True)))
 
 
-def control(
+def fault(
     socket: Annotated[Path, typer.Argument(help="What `simulate --control` was given.")],
     command: Annotated[
         str, typer.Argument(help="A rule as --fault takes it, or a command in JSON.")
-    ],
+    ] = "",
+    show: Annotated[bool, typer.Option("--list", help="Show rules and what they did.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Take all rules away.")] = False,
+    remove: Annotated[str, typer.Option(metavar="NAME", help="Take one rule away.")] = "",
     pool: Annotated[str, typer.Option(help="Only in this pool.")] = "",
 ) -> None:
     """Tell a running simulator what goes wrong from now on, or ask it what does."""
@@ -194,9 +206,28 @@ def control(
 
     from .simulator.control import ask, command_of, shown
 
-    answer = trio.run(ask, socket, command_of(command, pool=pool))
-    for line in shown(answer):
+    chosen: dict[str, bool | str] = {
+        "RULE": command,
+        "--list": show,
+        "--clear": clear,
+        "--remove": remove,
+    }
+    if sum(map(bool, chosen.values())) != 1:
+        raise ConfigError(f"give one of {', '.join(chosen)}")
+    verb = "list" if show else "clear"
+    text = command or json.dumps({"do": "remove", "name": remove} if remove else {"do": verb})
+    for line in shown(trio.run(ask, socket, command_of(text, pool=pool))):
         typer.echo(line)
+
+
+def _user(text: str) -> "UserSpec":
+    """Read a user. Raises ConfigError."""
+    from .simulator.users import UserSpec
+
+    try:
+        return UserSpec.parse(text)
+    except ValueError as error:
+        raise ConfigError(f"--user {text!r}: {error}") from error
 
 
 def _list_presets() -> None:

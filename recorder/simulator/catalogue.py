@@ -59,7 +59,7 @@ class Signature:
     """What is known of a method. `params` does not count the session.
 
     `generated` says that it only reads or writes fields, as every class has them. `role` is None
-    where nothing is checked. `internal` methods are for hosts, with a session of the pool;
+    where only root may call. `internal` methods are for hosts, with a session of the pool;
     `removed` ones are still listed, and fail.
     """
 

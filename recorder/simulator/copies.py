@@ -1,9 +1,12 @@
 """Copies of VMs: clone, copy, snapshot, and how a VM is destroyed."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
+from . import disks
 from .toolstack import Call
-from .values import EPOCH, NULL_REF, Record, Value, datetime_of, text_of, texts_of
+from .values import EPOCH, NULL_REF, Fault, Record, Value, datetime_of, text_of, texts_of
 
 CLONE_S = 1.0
 COPY_S = 20.0
@@ -23,48 +26,73 @@ _OF_A_NEW_VM: Mapping[str, Value] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class DiskMaker:
+    """The call that copies one disk: what its task is called, and what it does."""
+
+    name: str
+    make: Callable[[str, Call], Awaitable[Value]]
+
+
 async def clone(call: Call, vm: str, new_name: str) -> Value:
     """VM.clone: a new VM with disks of its own; returns its reference."""
-    return await _copy(call, vm, new_name, "clone", CLONE_S)
+
+    async def cloned(disk: str, inner: Call) -> Value:
+        return await disks.clone(inner, disk, {})
+
+    return await _copy(call, vm, new_name, "clone", CLONE_S, DiskMaker("Async.VDI.clone", cloned))
 
 
 async def copy(call: Call, vm: str, new_name: str, sr: str) -> Value:
-    """VM.copy: as clone, with disks in another SR (NULL: the same); returns its reference."""
+    """VM.copy: as clone, with all data in another SR (NULL: the same); returns its reference."""
     if sr != NULL_REF:
         call.database.record("SR", sr)
-    return await _copy(call, vm, new_name, "copy", COPY_S, sr=sr)
+
+    async def copied(disk: str, inner: Call) -> Value:
+        target = sr if sr != NULL_REF else str(inner.database.field("VDI", disk, "SR"))
+        return await disks.copy(inner, disk, target, NULL_REF, NULL_REF)
+
+    return await _copy(call, vm, new_name, "copy", COPY_S, DiskMaker("Async.VDI.copy", copied))
 
 
 async def snapshot(call: Call, vm: str, new_name: str, ignore_vdis: list[Value]) -> Value:
     """VM.snapshot: disks in `ignore_vdis` are left out; returns the reference of the snapshot."""
-    database = call.database
-    call.allow_cancel(allowed=True)
     async with call.operation_on(vm, "snapshot"):
         await call.work(SNAPSHOT_S)
         left_out = [item for item in ignore_vdis if isinstance(item, str)]
-        now = datetime_of(database.now_s())
-        source = call.vm(vm)
-        fields: dict[str, Value] = {
-            "is_a_template": True,
-            "is_a_snapshot": True,
-            "snapshot_of": vm,
-            "snapshot_time": now,
-            "transportable_snapshot_id": "",
-            "snapshot_info": {"power-state-at-snapshot": source["power_state"]},
-        }
-        new = _new_vm(call, source, new_name, fields)
-        call.set("VM", vm, "parent", new)
-        _copy_devices(call, source, new, sr=NULL_REF, snapshot_at=now, left_out=left_out)
-        _release(call, new)
+        new = await take_snapshot(call, vm, new_name, left_out=left_out)
     name = f"snapshotted, snapshot name: {new_name}"
     call.toolstack.announce("VM_SNAPSHOTTED", vm, name)
+    return new
+
+
+async def take_snapshot(call: Call, vm: str, new_name: str, *, left_out: Sequence[str] = ()) -> str:
+    """Make a snapshot of a VM that the caller has: disks first, then rows; returns it."""
+
+    async def snapshotted(disk: str, inner: Call) -> Value:
+        return await disks.snapshot(inner, disk, {})
+
+    disk_maker = DiskMaker("Async.VDI.snapshot", snapshotted)
+    made = await _copy_disks(call, vm, disk_maker, left_out)
+    source = call.vm(vm)
+    fields: dict[str, Value] = {
+        "is_a_template": True,
+        "is_a_snapshot": True,
+        "snapshot_of": vm,
+        "snapshot_time": datetime_of(call.database.now_s()),
+        "transportable_snapshot_id": "",
+        "snapshot_info": {"power-state-at-snapshot": source["power_state"]},
+    }
+    new = _new_vm(call, source, new_name, fields)
+    call.set("VM", vm, "parent", new)
+    _copy_devices(call, source, new, made, keep_mac=True)
+    _release(call, new)
     return new
 
 
 async def destroy(call: Call, vm: str) -> Value:
     """VM.destroy: the VM goes, its disks stay."""
     database = call.database
-    call.allow_cancel(allowed=True)
     async with call.operation_on(vm, "destroy"):
         await call.work(DESTROY_S)
         record = call.vm(vm)
@@ -93,11 +121,11 @@ def destroy_vif(call: Call, vif: str) -> None:
 
 
 async def _copy(
-    call: Call, vm: str, new_name: str, operation: str, duration_s: float, *, sr: str = NULL_REF
+    call: Call, vm: str, new_name: str, operation: str, duration_s: float, disk_maker: DiskMaker
 ) -> Value:
-    call.allow_cancel(allowed=True)
     async with call.operation_on(vm, operation):
         await call.work(duration_s)
+        made = await _copy_disks(call, vm, disk_maker, ())
         source = call.vm(vm)
         fields: dict[str, Value] = {
             "is_a_snapshot": False,
@@ -109,9 +137,31 @@ async def _copy(
         if source["is_a_snapshot"] is True:
             fields["is_a_template"] = False
         new = _new_vm(call, source, new_name, fields)
-        _copy_devices(call, source, new, sr=sr)
+        _copy_devices(call, source, new, made, keep_mac=False)
         _release(call, new)
     return new
+
+
+async def _copy_disks(
+    call: Call, vm: str, disk_maker: DiskMaker, left_out: Sequence[str]
+) -> Mapping[str, str]:
+    """Copy the disks of a VM, each by a call of its own; returns the copies by the VBDs.
+
+    CDs stay what they are. If one disk fails, the copies of the others are removed.
+    """
+    made: dict[str, str] = {}
+    try:
+        for vbd in texts_of(call.vm(vm), "VBDs"):
+            record = call.database.record("VBD", vbd)
+            disk = text_of(record, "VDI")
+            if record["type"] == "Disk" and disk != NULL_REF and disk not in left_out:
+                copied = await call.inner(disk_maker.name, partial(disk_maker.make, disk))
+                made[vbd] = str(copied)
+    except Fault:
+        for copied in made.values():
+            disks.remove_disk(call, copied)
+        raise
+    return made
 
 
 def _new_vm(call: Call, source: Record, name: str, fields: Mapping[str, Value]) -> str:
@@ -124,47 +174,33 @@ def _new_vm(call: Call, source: Record, name: str, fields: Mapping[str, Value]) 
 
 
 def _copy_devices(
-    call: Call,
-    source: Record,
-    new: str,
-    *,
-    sr: str,
-    snapshot_at: Value | None = None,
-    left_out: list[str] | None = None,
+    call: Call, source: Record, new: str, made: Mapping[str, str], *, keep_mac: bool
 ) -> None:
     database = call.database
     for vbd in texts_of(source, "VBDs"):
         record = database.record("VBD", vbd)
-        disk = text_of(record, "VDI")
-        if disk not in (left_out or ()):
-            if disk != NULL_REF and record["type"] == "Disk":
-                record["VDI"] = _copy_disk(call, disk, sr=sr, snapshot_at=snapshot_at)
+        if vbd in made:
+            record["VDI"] = made[vbd]
+        if vbd in made or record["type"] != "Disk" or record["VDI"] == NULL_REF:
             _add_device(call, "VBD", record, new)
     for vif in texts_of(source, "VIFs"):
         record = database.record("VIF", vif)
         record["metrics"] = database.create("VIF_metrics", {})
-        if snapshot_at is None:
+        if not keep_mac:
             record |= {"MAC": new_mac(database.new_uuid()), "MAC_autogenerated": True}
         _add_device(call, "VIF", record, new)
 
 
 def _add_device(call: Call, cls: str, record: Record, vm: str) -> None:
     del record["uuid"]
-    born: dict[str, Value] = {"VM": vm, "currently_attached": False, "allowed_operations": []}
+    born: dict[str, Value] = {
+        "VM": vm,
+        "currently_attached": False,
+        "allowed_operations": [],
+        "current_operations": {},
+    }
     device = call.database.create(cls, {**record, **born})
-    call.set(cls, device, "allowed_operations", ["attach"])
-
-
-def _copy_disk(call: Call, disk: str, *, sr: str, snapshot_at: Value | None) -> str:
-    record = call.database.record("VDI", disk)
-    for field in ("uuid", "VBDs", "snapshots", "crash_dumps"):
-        del record[field]
-    record |= {"location": call.database.new_uuid(), "is_a_snapshot": snapshot_at is not None}
-    record |= {"snapshot_of": disk if snapshot_at is not None else NULL_REF}
-    record |= {"snapshot_time": EPOCH if snapshot_at is None else snapshot_at}
-    if sr != NULL_REF:
-        record["SR"] = sr
-    return call.database.create("VDI", record)
+    call.toolstack.update_allowed(device, cls)
 
 
 def _release(call: Call, vm: str) -> None:

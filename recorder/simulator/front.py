@@ -57,6 +57,8 @@ class Front:
         self._nursery: trio.Nursery | None = None
         self._speaking = trio.Event()
         self._speaking.set()
+        pool.presence = self
+        pool.toolstack.machines.host_of_session = self._host_of_local_session
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run the pool and collect its sessions, until cancelled; `started()` when it lives.
@@ -160,6 +162,35 @@ class Front:
         stranger = Front(SimulatedPool.build(spec, now_s=self._clock), now_s=self._clock)
         self._strangers[address] = stranger
         self._nursery.start_soon(stranger.run)
+
+    def toolstack_restarted(self) -> None:
+        """Break connections and sessions, for an operation has restarted the master's xapi."""
+        self.drop_connections()
+        self.sessions.expire_all()
+
+    def master_moved(self) -> None:
+        """Name the true master from now on."""
+        self.named_master.clear()
+
+    def host_down(self, host: str) -> None:
+        """Let nobody answer at a host (a reference): it does not run."""
+        address = self._address(host)
+        self.drop_connections(address)
+        self.kill(address, answers=False)
+
+    def host_up(self, host: str) -> None:
+        """Let a host (a reference) answer again."""
+        self.revive(self._address(host))
+
+    def _address(self, host: str) -> str:
+        return next(known.address for known in self.pool.hosts if known.ref == host)
+
+    def _host_of_local_session(self, session: str) -> str:
+        """Return the host that a session of one host only is of, nothing for other sessions."""
+        locals_ = (
+            host.ref for host in self.pool.hosts if self.sessions.is_local(session, host.address)
+        )
+        return next(locals_, "")
 
     async def _attend(self, line: Line, door: Door) -> None:
         await self._survive(line, door)

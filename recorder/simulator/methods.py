@@ -10,74 +10,106 @@ from functools import partial
 
 import trio
 
-from . import accessors
+from . import accessors, toolstack
 from .calls import Batch, Result
-from .catalogue import Signature, signatures, split_verb
+from .catalogue import Param, Signature, signatures, split_verb
 from .coerce import seconds
 from .database import Database
 from .datamodel import class_named
-from .pool import Operation, Param, SimulatedPool
+from .errand import Errand
+from .pool import Operation, SimulatedPool
+from .roles import role_database
+from .sessionmethods import LOGINS, change_password, session_methods
 from .sessions import Sessions
+from .subjects import ROLE_METHODS, SUBJECT_METHODS
 from .values import DateTime, Fault, Value, datetime_of
 
-LOGIN = "session.login_with_password"
-"""The one method that is called without a session; the dispatcher knows it."""
-
-Body = Callable[[str, list[Value]], Awaitable[Result]]
-"""What a method does: takes the session's reference and the arguments."""
+Body = Callable[[Errand, list[Value]], Awaitable[Result]]
+"""What a method does: takes the call under way and the arguments."""
 Plain = Callable[[list[Value]], Result]
 OnField = Callable[[Database, str, str, list[Value]], Value]
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A method that needs a session. `start` makes the task of its `Async.` form, if it has one."""
+    """A method that needs a session, and what it does."""
 
-    name: str
-    params: tuple[Param, ...]
+    signature: Signature
     body: Body
-    start: Callable[[str, list[Value]], str] | None = None
+
+    @property
+    def name(self) -> str:
+        """The dotted name, `VM.start`."""
+        return self.signature.name
+
+    @property
+    def params(self) -> tuple[Param, ...]:
+        """The parameters, without the session."""
+        return self.signature.params
 
 
 def method_table(
     pool: SimulatedPool, sessions: Sessions, now_s: Callable[[], float]
 ) -> dict[str, Method]:
     """Return every method by its dotted name, in the order of `system.listMethods`."""
-    own = {
-        method.name: method
-        for methods in (
-            _session_methods(sessions),
-            _event_methods(pool),
-            _clock_methods(pool.database, now_s),
-            (_operation(pool, item) for item in pool.operations.values()),
-        )
-        for method in methods
-    }
+    own = dict(_own_bodies(pool, sessions, now_s))
     return {
-        name: own.get(name) or _common(pool.database, signature)
+        name: Method(signature, own.get(name) or _common(pool, sessions, signature))
         for name, signature in signatures().items()
-        if name != LOGIN
+        if name not in LOGINS
     }
 
 
-def _common(database: Database, signature: Signature) -> Method:
-    """Return a method that is generated for its class, or one that nobody does here."""
+def _own_bodies(
+    pool: SimulatedPool, sessions: Sessions, now_s: Callable[[], float]
+) -> Iterator[tuple[str, Body]]:
+    """Yield what the methods do that are neither generated nor operations; the last one counts."""
+    for operation in pool.operations.values():
+        yield operation.name, _operation(pool, operation)
+    yield from _event_bodies(pool)
+    yield from _clock_bodies(pool.database, now_s)
+    for name, act in session_methods():
+        yield name, _attentive(partial(act, sessions))
+    change = partial(change_password, pool.toolstack, sessions)
+    yield "session.change_password", _attentive(change)
+    directory = sessions.logins.directory
+    for name, on_subjects in SUBJECT_METHODS.items():
+        yield name, _plain(partial(on_subjects, pool.database, directory))
+    for name, on_roles in ROLE_METHODS.items():
+        yield name, _plain(on_roles)
+
+
+def _common(pool: SimulatedPool, sessions: Sessions, signature: Signature) -> Body:
+    """Return what a method does that is generated for its class, or that nobody does here."""
     if signature.removed:
-        return _failing(signature, Fault("MESSAGE_REMOVED"))
-    if signature.generated and class_named(signature.cls):
-        return Method(signature.name, signature.params, _plain(_accessor(database, signature)))
-    return _failing(signature, Fault("NOT_IMPLEMENTED", signature.name))
+        return _failing(Fault("MESSAGE_REMOVED"))
+    common = signature.generated or signature.verb in _ON_CLASS
+    if not common or not class_named(signature.cls):
+        return _failing(Fault("NOT_IMPLEMENTED", signature.name))
+    if signature.cls == "role":
+        return _plain(partial(_of_roles, signature))
+    accessor = _accessor(pool.database, signature)
+    if signature.cls == "session" and signature.verb in ("get_record", "get_tasks"):
+        return _plain(partial(_refreshed, sessions, accessor))
+    return _plain(accessor)
 
 
-def _failing(signature: Signature, fault: Fault) -> Method:
+def _failing(fault: Fault) -> Body:
     def fail(_args: list[Value]) -> Result:
-        raise fault
+        raise Fault(fault.code, *fault.params)
 
-    def start(_session: str, _args: list[Value]) -> str:
-        raise fault
+    return _plain(fail)
 
-    has_async = start if signature.has_async else None
-    return Method(signature.name, signature.params, _plain(fail), has_async)
+
+def _refreshed(sessions: Sessions, accessor: Plain, args: list[Value]) -> Result:
+    """Read a session whose row is brought up to date first."""
+    sessions.refresh(_text(args[0]))
+    return accessor(args)
+
+
+def _of_roles(signature: Signature, args: list[Value]) -> Result:
+    """Read roles, whose rows are not made before somebody asks for them."""
+    return _accessor(role_database(), signature)(args)
 
 
 def _accessor(database: Database, signature: Signature) -> Plain:
@@ -109,70 +141,57 @@ _ON_FIELD: Mapping[str, OnField] = {
 
 def _plain(function: Plain) -> Body:
     """Make a body of a function that answers at once and does not care for the session."""
+    return _attentive(lambda _errand, args: function(args))
 
-    async def body(_session: str, args: list[Value]) -> Result:
+
+def _attentive(function: Callable[[Errand, list[Value]], Result]) -> Body:
+    """Make a body of a function that answers at once."""
+
+    async def body(errand: Errand, args: list[Value]) -> Result:
         await trio.lowlevel.checkpoint()
-        return function(args)
+        return function(errand, args)
 
     return body
 
 
-def _operation(pool: SimulatedPool, operation: Operation) -> Method:
-    async def body(session: str, args: list[Value]) -> Result:
-        return await pool.call_operation(session, operation.name, args)
+def _operation(pool: SimulatedPool, operation: Operation) -> Body:
+    async def body(errand: Errand, args: list[Value]) -> Result:
+        call = toolstack.Call(pool.toolstack, errand.session, errand.task)
+        return await operation.handler(call, *args)
 
-    def start(session: str, args: list[Value]) -> str:
-        return pool.start_operation(session, operation.name, args)
-
-    has_async = start if operation.has_async else None
-    return Method(operation.name, operation.params, body, has_async)
+    return body
 
 
-def _session_methods(sessions: Sessions) -> Iterator[Method]:
-    async def logout(session: str, _args: list[Value]) -> Result:
-        await trio.lowlevel.checkpoint()
-        sessions.expire(session)
-        return ""
-
-    yield Method("session.logout", (), logout)
-
-
-def _event_methods(pool: SimulatedPool) -> Iterator[Method]:
+def _event_bodies(pool: SimulatedPool) -> Iterator[tuple[str, Body]]:
     hub = pool.hub
-    strings = Param("classes", "set:string")
 
-    async def register(session: str, args: list[Value]) -> Result:
-        await trio.lowlevel.checkpoint()
-        hub.register(session, _texts(args[0]))
+    def register(errand: Errand, args: list[Value]) -> Result:
+        hub.register(errand.session, _texts(args[0]))
         return ""
 
-    async def unregister(session: str, args: list[Value]) -> Result:
-        await trio.lowlevel.checkpoint()
-        hub.unregister(session, _texts(args[0]))
+    def unregister(errand: Errand, args: list[Value]) -> Result:
+        hub.unregister(errand.session, _texts(args[0]))
         return ""
 
-    async def next_(session: str, _args: list[Value]) -> Result:
-        return Batch(await hub.next(session))
+    async def next_(errand: Errand, _args: list[Value]) -> Result:
+        return Batch(await hub.next(errand.session))
 
-    async def from_(session: str, args: list[Value]) -> Result:
+    async def from_(errand: Errand, args: list[Value]) -> Result:
         wanted, token, timeout_s = args
         assert isinstance(timeout_s, float)
-        return await hub.from_(session, _texts(wanted), _text(token), seconds(timeout_s))
+        return await hub.from_(errand.session, _texts(wanted), _text(token), seconds(timeout_s))
 
-    yield Method("event.register", (strings,), register)
-    yield Method("event.unregister", (strings,), unregister)
-    yield Method("event.next", (), next_)
-    token, timeout = Param("token", "string"), Param("timeout", "float")
-    yield Method("event.from", (strings, token, timeout), from_)
-    yield Method("event.get_current_id", (), _plain(lambda _args: hub.current_id()))
-    touched = (Param("class", "string"), Param("ref", "string"))
-    yield Method("event.inject", touched, _plain(lambda args: hub.inject(*map(_text, args))))
+    yield "event.register", _attentive(register)
+    yield "event.unregister", _attentive(unregister)
+    yield "event.next", next_
+    yield "event.from", from_
+    yield "event.get_current_id", _plain(lambda _args: hub.current_id())
+    yield "event.inject", _plain(lambda args: hub.inject(*map(_text, args)))
 
 
-def _clock_methods(database: Database, now_s: Callable[[], float]) -> Iterator[Method]:
-    host = (Param("host", "@host"),)
+def _clock_bodies(database: Database, now_s: Callable[[], float]) -> Iterator[tuple[str, Body]]:
     for name in ("host.get_servertime", "host.get_server_localtime"):
-        yield Method(name, host, _plain(partial(_server_time, database, now_s)))
+        yield name, _plain(partial(_server_time, database, now_s))
 
 
 def _server_time(database: Database, now_s: Callable[[], float], args: list[Value]) -> DateTime:
@@ -188,8 +207,3 @@ def _text(value: Value) -> str:
 def _texts(value: Value) -> list[str]:
     assert isinstance(value, list)
     return [_text(item) for item in value]
-
-
-def no_async(name: str) -> Fault:
-    """Return the fault of `Async.` before a method that is only synchronous."""
-    return Fault("Fault", f"No async mode for this operation (rpc: {name})")

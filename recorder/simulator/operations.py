@@ -4,8 +4,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from . import administration, copies, lifecycle
-from .catalogue import Handler, Param, signatures
+from . import (
+    administration,
+    appliances,
+    availability,
+    belongings,
+    bonds,
+    copies,
+    devices,
+    diskfields,
+    disks,
+    evacuation,
+    hosts,
+    hostservices,
+    interfaces,
+    lifecycle,
+    messages,
+    networks,
+    nics,
+    pbds,
+    pifs,
+    placement,
+    pooling,
+    provisioning,
+    sizing,
+    snapshots,
+    storage,
+    vlans,
+)
+from .catalogue import Handler, Param, Signature, signatures
+from .settings import setter
 
 __all__ = ["Operation", "Param", "operations"]
 
@@ -42,6 +70,29 @@ _HANDLERS: Mapping[str, Handler] = {
     "VM.copy": copies.copy,
     "VM.snapshot": copies.snapshot,
     "VM.destroy": copies.destroy,
+    **hosts.HANDLERS,
+    **hostservices.HANDLERS,
+    **evacuation.HANDLERS,
+    **placement.HANDLERS,
+    **pooling.HANDLERS,
+    **availability.HANDLERS,
+    **provisioning.HANDLERS,
+    **snapshots.HANDLERS,
+    **sizing.HANDLERS,
+    **storage.HANDLERS,
+    **pbds.HANDLERS,
+    **disks.HANDLERS,
+    **diskfields.HANDLERS,
+    **devices.HANDLERS,
+    **interfaces.HANDLERS,
+    **networks.HANDLERS,
+    **pifs.HANDLERS,
+    **nics.HANDLERS,
+    **vlans.HANDLERS,
+    **bonds.HANDLERS,
+    **belongings.HANDLERS,
+    **appliances.HANDLERS,
+    **messages.HANDLERS,
     **administration.HANDLERS,
 }
 """A coroutine for each, which takes the call and the parameters."""
@@ -50,8 +101,15 @@ _HANDLERS: Mapping[str, Handler] = {
 @cache
 def operations() -> Mapping[str, Operation]:
     """Return every operation by its name."""
-    known = signatures()
+    found = ((signature, _handler(signature)) for signature in signatures().values())
     return {
-        name: Operation(name, known[name].params, known[name].has_async, handler)
-        for name, handler in _HANDLERS.items()
+        known.name: Operation(known.name, known.params, known.has_async, handler)
+        for known, handler in found
+        if handler is not None
     }
+
+
+def _handler(signature: Signature) -> Handler | None:
+    if signature.removed:
+        return None
+    return _HANDLERS.get(signature.name) or setter(signature)

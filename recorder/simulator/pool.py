@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import trio
 
+from . import failover, hostlife, rules
 from .agenda import Agenda
 from .database import Database
 from .events import EventHub
 from .guests import report
+from .image import settle
 from .inventory import PoolSpec, SimulatedHost, furnish
 from .operations import Operation, Param, operations
 from .placement import read_memory
+from .presence import Presence
+from .serverclock import ServerClock
 from .tasks import Tasks
 from .toolstack import Call, Toolstack
 from .truth import Change, Truth
+from .users import add_subjects
 from .values import NULL_REF, Fault, Value, map_of, text_of
 
 __all__ = ["Operation", "Param", "PoolSpec", "SimulatedHost", "SimulatedPool"]
@@ -40,6 +45,7 @@ class SimulatedPool:
 
     def __init__(self, spec: PoolSpec, *, now_s: Callable[[], float]) -> None:
         """Use `build`; `now_s` is the time in seconds since 1970 UTC."""
+        now_s = self.clock = ServerClock(now_s)
         rng = random.Random(spec.seed)
         self.spec = spec
         self.name = spec.name
@@ -50,15 +56,17 @@ class SimulatedPool:
         self.tasks = Tasks(self.database, lambda: self.master)
         self._agenda = Agenda()
         self._nursery: trio.Nursery | None = None
-        furnished = furnish(self.database, spec, rng)
+        with self.database.building():
+            furnished = furnish(self.database, spec, rng)
+            add_subjects(self.database, spec.users, self.database.refs("host"))
         self.pool_ref, self.hosts = furnished.pool_ref, furnished.hosts
         self.toolstack = Toolstack(
-            self.database, self.tasks, spec.speed, self.pool_ref, self._later
+            self.database, self.tasks, spec.speed, self.pool_ref, self._later, self.spawn
         )
-        for vm in self.database.refs("VM"):
-            report(self.toolstack, vm)
-            self.toolstack.update_allowed(vm)
-        read_memory(self.toolstack)
+        with self.database.building():
+            self._bring_to_life()
+        if spec.image is not None:
+            settle(self.database, spec.image)
         self._begin_truth()
 
     @classmethod
@@ -70,6 +78,15 @@ class SimulatedPool:
     def master(self) -> str:
         """The host that answers calls, by reference."""
         return text_of(self.database.record("pool", self.pool_ref), "master")
+
+    @property
+    def presence(self) -> Presence:
+        """The network side of the pool, which hears what becomes of hosts."""
+        return self.toolstack.presence
+
+    @presence.setter
+    def presence(self, presence: Presence) -> None:
+        self.toolstack.presence = presence
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run heartbeat, task collection, guest agents and operations until cancelled.
@@ -115,6 +132,11 @@ class SimulatedPool:
         self._begin(operation, session, task, args, keeps_task=True)
         return task
 
+    def spawn(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Let something go on beside the caller, until it ends or `run` does."""
+        assert self._nursery is not None, "a pool does operations only while it runs"
+        self._nursery.start_soon(work)
+
     def flood(self, events: int) -> None:
         """Make this many quick changes to VMs, for provoking EVENTS_LOST."""
         vms = self.database.refs("VM")
@@ -131,11 +153,38 @@ class SimulatedPool:
         """
         self.database.forget_tasks()
         self.hub.restart()
+        self.toolstack.occupancy.forget()
 
     def move_master(self, host: str) -> None:
         """Make another host the master, as `pool.designate_new_master` does in the end."""
         self.database.write("pool", self.pool_ref, "master", host)
         self.restart_toolstack()
+
+    def kill_host(self, host: str) -> None:
+        """Let a host (a reference) stop without a word; `run` must be running.
+
+        With HA, others notice, take over and start its VMs; without it, it is given up after 10
+        minutes.
+        """
+        failover.lose(self.toolstack, host)
+
+    def revive_host(self, host: str) -> None:
+        """Let a host that is down boot; what ran on it before does not run any more."""
+        hostlife.come_back(self.toolstack, host)
+
+    def _bring_to_life(self) -> None:
+        """Let guest agents report, and what may be done be known.
+
+        A pool that was recorded keeps what it offered, but for its VMs: they will be asked for it.
+        """
+        is_new = self.spec.image is None
+        for vm in self.database.refs("VM"):
+            if is_new:
+                report(self.toolstack, vm)
+        for cls in rules.CLASSES if is_new else ("VM",):
+            for ref in self.database.refs(cls):
+                self.toolstack.update_allowed(ref, cls)
+        read_memory(self.toolstack)
 
     def _begin_truth(self) -> None:
         # Nobody watched the pool being built: the truth begins with its objects as they are.

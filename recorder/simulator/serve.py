@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -21,6 +21,7 @@ from .inventory import PoolSpec
 from .load import Load
 from .presets import Counts
 from .server import Listening, Served, Sockets, answer, listen
+from .users import UserSpec
 
 
 class Format(StrEnum):
@@ -36,7 +37,8 @@ class SimulateOptions:
 
     With an image that pool is served, and neither `pools` nor `counts` matter; `rewrite_addresses`
     makes its hosts tell where they answer instead of where they did in life. `speed` scales how
-    long operations take. `control` is where the socket for commands is to be.
+    long operations take. `control` is where the socket for commands is to be; `users` may log in
+    besides root.
     """
 
     port: int
@@ -52,6 +54,7 @@ class SimulateOptions:
     format: Format = Format.TEXT
     image: PoolImage | None = None
     rewrite_addresses: bool = False
+    users: Sequence[UserSpec] = ()
 
     @property
     def pool_count(self) -> int:
@@ -109,6 +112,7 @@ def specs(options: SimulateOptions) -> list[PoolSpec]:
                 keeps_truth=False,
                 image=options.image,
                 rewrites_addresses=options.rewrite_addresses,
+                users=options.users,
             )
         ]
     return [
@@ -118,6 +122,7 @@ def specs(options: SimulateOptions) -> list[PoolSpec]:
             password=options.password,
             speed=options.speed,
             keeps_truth=False,
+            users=options.users,
             hosts=options.counts.hosts,
             vms=options.counts.vms,
             storage=options.counts.storage,

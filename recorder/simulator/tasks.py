@@ -1,12 +1,13 @@
 """Tasks: rows that say how an operation goes. Their fields are written in the order of xapi."""
 
 from collections.abc import Callable
-from xml.sax.saxutils import escape
+from dataclasses import dataclass, field
 
 import trio
 
 from .database import Database
 from .values import EPOCH, NULL_REF, Fault, Value, datetime_of, map_of, text_of
+from .xmlwire import encode_value
 
 COMPLETED_MAX_S = 3900.0
 """Completed tasks older than this are collected (65 minutes)."""
@@ -14,9 +15,21 @@ PENDING_MAX_S = 86400.0
 """Pending tasks older than this are collected unless their progress grew since the last pass."""
 TASKS_MAX = 200
 """Above this many tasks, completed ones are collected whatever their age, oldest first."""
+WITH_OPERATIONS = ("VM", "VBD", "VIF", "VDI", "SR", "host")
+"""The classes in whose rows tasks may be under way, in the order in which xapi looks at them."""
 
 _COMPLETE = ("success", "failure", "cancelled")
 _BACKTRACE = "(((process xapi)(filename ocaml/xapi/rbac.ml)(line 189)))"
+_CANCEL_POINTS = "debug_info:cancel_points_seen"
+
+
+@dataclass(slots=True)
+class _Life:
+    """What is known of a task besides its row."""
+
+    cancelled: trio.Event = field(default_factory=trio.Event)
+    ended: trio.Event = field(default_factory=trio.Event)
+    progress: Value | None = None
 
 
 class Tasks:
@@ -26,12 +39,18 @@ class Tasks:
         """`master` tells the host that tasks run on."""
         self._database = database
         self._master = master
-        self._cancelled: dict[str, trio.Event] = {}
-        self._progress: dict[str, Value] = {}
+        self._lives: dict[str, _Life] = {}
 
-    def begin(self, name: str, *, description: str = "", parent: str = NULL_REF) -> str:
+    def begin(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        parent: str = NULL_REF,
+        other_config: dict[str, Value] | None = None,
+    ) -> str:
         """Add a pending task and return its reference."""
-        task = self._database.create(
+        return self._database.create(
             "task",
             {
                 "name_label": name,
@@ -42,14 +61,20 @@ class Tasks:
                 "resident_on": self._master(),
                 "type": "<none/>",
                 "subtask_of": parent,
+                "other_config": other_config or {},
             },
         )
-        self._cancelled[task] = trio.Event()
-        return task
 
     def cancelled(self, task: str) -> trio.Event:
         """Return the event that is set once somebody asked the task to stop."""
-        return self._cancelled.setdefault(task, trio.Event())
+        return self._life(task).cancelled
+
+    def ended(self, task: str) -> trio.Event:
+        """Return the event that is set once the task is complete or gone."""
+        life = self._life(task)
+        if not self._database.exists("task", task) or self._is_complete(task):
+            life.ended.set()
+        return life.ended
 
     def write(self, task: str, field: str, value: Value) -> None:
         """Set a field; the row may be gone (collected or destroyed), which xapi does not mind."""
@@ -60,13 +85,21 @@ class Tasks:
         """Say whether the task may be cancelled from now on (advice only, as in xapi)."""
         self.write(task, "allowed_operations", ["cancel"] if allowed else [])
 
+    def note_cancel_points(self, task: str, seen: int) -> None:
+        """Note how often xenopsd would have stopped; a second note of a task is not taken."""
+        if self._database.exists("task", task):
+            noted = map_of(self._database.record("task", task), "other_config")
+            noted.setdefault(_CANCEL_POINTS, str(seen))
+            self.write(task, "other_config", noted)
+
     def succeed(self, task: str, result: Value) -> None:
         """End a task well; its result is kept as XML-RPC text."""
         self.write(task, "allowed_operations", [])
         self.write(task, "finished", self._now())
         self.write(task, "progress", 1.0)
-        self.write(task, "result", result_text(result))
+        self.write(task, "result", encode_value(result))
         self.write(task, "status", "success")
+        self._end(task)
 
     def fail(self, task: str, fault: Fault) -> None:
         """End a task with an error; TASK_CANCELLED of itself ends it as cancelled."""
@@ -75,55 +108,74 @@ class Tasks:
             self.write(task, "finished", self._now())
             self.write(task, "status", "cancelled")
             self.write(task, "allowed_operations", [])
-            return
-        self.write(task, "error_info", [fault.code, *fault.params])
-        self.write(task, "backtrace", _BACKTRACE)
-        self.write(task, "finished", self._now())
-        self.write(task, "allowed_operations", [])
-        self.write(task, "status", "failure")
+        else:
+            self.write(task, "error_info", [fault.code, *fault.params])
+            self.write(task, "backtrace", _BACKTRACE)
+            self.write(task, "finished", self._now())
+            self.write(task, "allowed_operations", [])
+            self.write(task, "status", "failure")
+        self._end(task)
 
     def remove(self, task: str) -> None:
         """Delete the row if it is still there."""
-        self._cancelled.pop(task, None)
-        self._progress.pop(task, None)
+        if (life := self._lives.pop(task, None)) is not None:
+            life.ended.set()
         if self._database.exists("task", task):
             self._database.delete("task", task)
 
-    def cancel(self, task: str) -> None:
-        """Ask a task to stop; xapi writes this even into a completed one. Fault HANDLE_INVALID."""
-        self._database.record("task", task)
-        asker = f"DummyRef:|{self._database.new_uuid()}|task.cancel"
-        self._database.write("task", task, "current_operations", {asker: "cancel"})
-        self.cancelled(task).set()
+    def cancel(self, task: str, asker: str = "") -> None:
+        """Ask a task to stop; xapi writes this even into a completed one. Fault HANDLE_INVALID.
 
-    def interrupt(self, task: str) -> None:
-        """Stop a task without a trace in its row: a hard shutdown came first."""
+        `asker` is the task (which may be a dummy) of the call that asks.
+        """
+        self._database.record("task", task)
+        if not asker:
+            asker = f"DummyRef:|{self._database.new_uuid()}|task.cancel"
+        self._database.write("task", task, "current_operations", {asker: "cancel"})
         self.cancelled(task).set()
 
     def destroy(self, task: str) -> None:
         """Remove a completed task; a pending one is marked and collected when it is complete."""
         record = self._database.record("task", task)
-        if text_of(record, "status") in _COMPLETE:
+        if self._is_complete(task):
             self.remove(task)
         else:
             marked = map_of(record, "current_operations") | {"task": "destroy"}
             self._database.write("task", task, "current_operations", marked)
+
+    def abandon(self, host: str) -> None:
+        """Drop what was under way on a host that has just come back, and its traces in rows.
+
+        The tasks are removed, not ended: xapi cancels them on behalf of the host by destroying
+        them. Operations that still run here are asked to stop.
+        """
+        running = [
+            task
+            for task in self._database.find("task", "resident_on", host)
+            if not self._is_complete(task)
+        ]
+        for task in running:
+            self.cancelled(task).set()
+        for cls in WITH_OPERATIONS:
+            for ref in self._database.refs(cls):
+                self._forget_in(cls, ref, running)
+        for task in running:
+            self.remove(task)
 
     def collect(self) -> None:
         """Do one pass of garbage collection."""
         now = self._database.now_s()
         for task in self._database.refs("task"):
             record = self._database.record("task", task)
-            done = text_of(record, "status") in _COMPLETE
-            marked = "destroy" in map_of(record, "current_operations").values()
-            if done and (
-                marked or text_of(record, "finished") < datetime_of(now - COMPLETED_MAX_S)
-            ):
-                self.remove(task)
-            elif not done and text_of(record, "created") < datetime_of(now - PENDING_MAX_S):
-                if self._progress.get(task) == record["progress"]:
+            if self._is_complete(task):
+                marked = "destroy" in map_of(record, "current_operations").values()
+                if marked or text_of(record, "finished") < datetime_of(now - COMPLETED_MAX_S):
                     self.remove(task)
-                self._progress[task] = record["progress"]
+            elif text_of(record, "created") < datetime_of(now - PENDING_MAX_S):
+                life = self._life(task)
+                if life.progress == record["progress"]:
+                    self.remove(task)
+                life.progress = record["progress"]
         self._trim()
 
     def _trim(self) -> None:
@@ -131,21 +183,27 @@ class Tasks:
         if len(tasks) <= TASKS_MAX:
             return
         done = [
-            (text_of(record, "finished"), task)
+            (str(self._database.field("task", task, "finished")), task)
             for task in tasks
-            if text_of(record := self._database.record("task", task), "status") in _COMPLETE
+            if self._is_complete(task)
         ]
         for _finished, task in sorted(done)[: len(tasks) - TASKS_MAX]:
             self.remove(task)
 
+    def _forget_in(self, cls: str, ref: str, tasks: list[str]) -> None:
+        current = map_of(self._database.record(cls, ref), "current_operations")
+        left = {task: name for task, name in current.items() if task not in tasks}
+        self._database.write(cls, ref, "current_operations", left)
+
+    def _end(self, task: str) -> None:
+        if (life := self._lives.get(task)) is not None:
+            life.ended.set()
+
+    def _is_complete(self, task: str) -> bool:
+        return self._database.field("task", task, "status") in _COMPLETE
+
+    def _life(self, task: str) -> _Life:
+        return self._lives.setdefault(task, _Life())
+
     def _now(self) -> Value:
         return datetime_of(self._database.now_s())
-
-
-def result_text(result: Value) -> str:
-    """Return the XML-RPC text of a task's result: text, or a set of texts."""
-    if isinstance(result, list):
-        items = "".join(result_text(item) for item in result)
-        return f"<value><array><data>{items}</data></array></value>"
-    assert isinstance(result, str), "operations return text or sets of text"
-    return f"<value>{escape(result)}</value>"

@@ -1,46 +1,75 @@
-"""What operations share: the rows, the tasks, time, and who may work on a VM now."""
+"""What operations share: the rows, the tasks, time, and who may work on an object now."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import trio
 
 from .database import Database
+from .machines import Machines
+from .occupancy import Occupancy
+from .presence import Nobody, Presence
+from .rules import rules_of
 from .tasks import Tasks
 from .values import NULL_REF, Fault, Record, Value, datetime_of, int_of, map_of, text_of
-from .vmstate import allowed_operations, refusal
 
 BUSY_MAX_S = 7200.0
-"""How long an operation waits for another one on the same VM before it gives up: xapi's 2 h."""
+"""How long an operation waits for another one on the same object before it gives up: 2 h."""
+RETRY_S = (1.0, 20.0)
+"""Between two looks at whether the other one is done: anything in between. Nobody wakes it up."""
+WAITING_MAX = 101
+"""Operations that may wait at a time; the next one is refused with TOO_MANY_PENDING_TASKS."""
+_PAUSE_S_MIN = 0.01
+"""Even a pool that takes no time looks at most 100 times a second."""
+
+
+Tell = Callable[[str, str, Mapping[str, str], Fault | None], None]
+"""Takes the task of an inner call, its name and arguments, and the Fault it ended with."""
+
+
+def _untold(_task: str, _name: str, _given: Mapping[str, str], _fault: Fault | None) -> None:
+    pass
 
 
 @dataclass(slots=True)
 class Toolstack:
-    """One pool's machinery. `speed` scales durations; `later` runs something after a while."""
+    """One pool's machinery. `speed` scales durations.
+
+    `later` runs something after a while; `spawn` begins something that may wait.
+    """
 
     database: Database
     tasks: Tasks
     speed: float
     pool_ref: str
     later: Callable[[float, Callable[[], None]], None]
+    spawn: Callable[[Callable[[], Awaitable[None]]], None]
     domids: dict[str, int] = field(default_factory=dict)
+    waiting: int = 0
     freed: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
+    """Where operations pause; whoever changes rows behind their back may make them look again."""
+    presence: Presence = field(default_factory=Nobody)
+    tell: Tell = _untold
+    """Hears of every inner call just before its task ends, whatever became of it."""
+    occupancy: Occupancy = field(default_factory=Occupancy)
+    machines: Machines = field(default_factory=Machines)
 
     def guest_of(self, vm: Record) -> Record | None:
         """Return the guest metrics of a VM, None if it has none."""
         ref = text_of(vm, "guest_metrics")
         return None if ref == NULL_REF else self.database.record("VM_guest_metrics", ref)
 
-    def update_allowed(self, vm: str) -> None:
-        """Compute `allowed_operations` of a VM anew."""
-        record = self.database.record("VM", vm)
-        allowed: list[Value] = [*allowed_operations(vm, record, self.guest_of(record))]
-        self.database.write("VM", vm, "allowed_operations", allowed)
+    def update_allowed(self, ref: str, cls: str = "VM") -> None:
+        """Compute `allowed_operations` of an object anew, if its class has rules for them."""
+        offer = rules_of(cls).offer
+        if offer is not None:
+            allowed: list[Value] = [*offer(self.database, ref)]
+            self.database.write(cls, ref, "allowed_operations", allowed)
 
-    def announce(self, name: str, vm: str, body: str) -> None:
+    def announce(self, name: str, vm: str, body: str, *, priority: int = 5) -> None:
         """Create the message that tells people what happened to a VM."""
         record = self.database.record("VM", vm)
         subject = f"VM '{text_of(record, 'name_label')}' (uuid: {text_of(record, 'uuid')})"
@@ -48,7 +77,7 @@ class Toolstack:
             "message",
             {
                 "name": name,
-                "priority": 5,
+                "priority": priority,
                 "cls": "VM",
                 "obj_uuid": record["uuid"],
                 "timestamp": datetime_of(self.database.now_s()),
@@ -60,18 +89,19 @@ class Toolstack:
         """Return what a host has left for VMs, counting those that are about to come."""
         record = self.database.record("host", host)
         metrics = self.database.record("host_metrics", text_of(record, "metrics"))
-        taken = {
-            vm
-            for where in ("resident_on", "scheduled_to_be_resident_on")
-            for vm in self.database.find("VM", where, host)
-        }
-        used = sum(needed_memory_bytes(self.database.record("VM", vm)) for vm in taken)
+        used = self.occupancy.taken_bytes(self.database, host)
         return int_of(metrics, "memory_total") - int_of(record, "memory_overhead") - used
 
     def host_text(self, host: str) -> str:
         """Return a host as messages name it."""
         record = self.database.record("host", host)
         return f"{text_of(record, 'name_label')} (uuid: {text_of(record, 'uuid')})"
+
+    def retry_s(self) -> float:
+        """Return how long the next pause of a waiting operation is; the seed decides."""
+        least_s, most_s = RETRY_S
+        share = int(self.database.new_uuid()[:8], 16) / 2**32
+        return (least_s + (most_s - least_s) * share) * self.speed
 
 
 @dataclass(slots=True)
@@ -116,79 +146,100 @@ class Call:
         return self.database.record("VM", vm)
 
     @asynccontextmanager
-    async def operation_on(self, vm: str, operation: str) -> AsyncIterator[None]:
-        """Have a VM for an operation: wait for others, show it in the VM, take it back."""
-        await self._wait_for(vm, operation)
-        current = map_of(self.vm(vm), "current_operations") | {self.task: operation}
-        self.set("VM", vm, "current_operations", current)
-        self.toolstack.update_allowed(vm)
-        try:
-            yield
-        finally:
-            self._leave(vm)
+    async def operation_on(self, ref: str, operation: str, cls: str = "VM") -> AsyncIterator[None]:
+        """Have an object for an operation: wait for others, show it in the row, take it back.
 
-    @contextmanager
-    def operation_on_host(self, host: str, operation: str) -> Iterator[None]:
-        """Show an operation in a host for as long as it takes."""
-        current = map_of(self.database.record("host", host), "current_operations")
-        self.set("host", host, "current_operations", current | {self.task: operation})
+        Faults: what the rules of the class refuse; OTHER_OPERATION_IN_PROGRESS only after 2 h;
+        TASK_CANCELLED [task], TOO_MANY_PENDING_TASKS [].
+        """
+        await self.until_free(lambda: rules_of(cls).refusal(self.database, ref, operation))
+        self.enter(ref, operation, cls)
         try:
             yield
         finally:
-            current = map_of(self.database.record("host", host), "current_operations")
+            self.leave(ref, cls)
+
+    def enter(self, ref: str, operation: str, cls: str) -> None:
+        """Show in a row that this task works on it."""
+        current = map_of(self.database.record(cls, ref), "current_operations")
+        self.set(cls, ref, "current_operations", current | {self.task: operation})
+        self.toolstack.update_allowed(ref, cls)
+
+    def leave(self, ref: str, cls: str) -> None:
+        """Show in a row that this task does not work on it any more; the row may be gone."""
+        if self.database.exists(cls, ref):
+            current = map_of(self.database.record(cls, ref), "current_operations")
             current.pop(self.task, None)
-            self.set("host", host, "current_operations", current)
+            self.set(cls, ref, "current_operations", current)
+            self.toolstack.update_allowed(ref, cls)
+
+    async def until_free(
+        self,
+        obstacle: Callable[[], Fault | None],
+        *,
+        pause_s: float | None = None,
+        busy_max_s: float = BUSY_MAX_S,
+    ) -> None:
+        """Wait until there is no obstacle: only OTHER_OPERATION_IN_PROGRESS is waited for.
+
+        xapi looks again after a random pause (`pause_s` fixes it), and asks only then whether its
+        task was cancelled. That it may be is written into the task before the first look.
+        """
+        self.allow_cancel(allowed=True)
+        self.check_cancelled()
+        deadline = trio.current_time() + busy_max_s * (self.toolstack.speed or 1.0)
+        while fault := obstacle():
+            late = trio.current_time() >= deadline
+            if fault.code != "OTHER_OPERATION_IN_PROGRESS" or late:
+                raise fault
+            await self._pause(pause_s)
+            self.check_cancelled()
 
     @contextmanager
-    def subtask(self, name: str, *, child: bool = False) -> Iterator[None]:
-        """Do something in a task of its own, as xapi's inner calls are; `child` hangs it in."""
+    def subtask(self, name: str, /, *, child: bool = False, **given: str) -> Iterator[Call]:
+        """Do something in a task of its own, as xapi's inner calls are; `child` hangs it in.
+
+        Gives the inner call; `given` are its arguments. A Fault ends the inner task, too.
+        """
         tasks = self.toolstack.tasks
         inner = tasks.begin(name, parent=self.task if child else NULL_REF)
-        yield
+        try:
+            yield Call(self.toolstack, self.session, inner)
+        except Fault as fault:
+            self.toolstack.tell(inner, name, given, fault)
+            tasks.fail(inner, fault)
+            tasks.remove(inner)
+            raise
+        self.toolstack.tell(inner, name, given, None)
         tasks.succeed(inner, "")
         tasks.remove(inner)
 
-    async def _wait_for(self, vm: str, operation: str) -> None:
-        with trio.move_on_after(BUSY_MAX_S):
-            while fault := self._obstacle(vm, operation):
-                if fault.code != "OTHER_OPERATION_IN_PROGRESS":
-                    raise fault
-                await self._freed_or_cancelled()
-        if fault := self._obstacle(vm, operation):
-            raise fault
+    async def inner(self, name: str, act: Callable[[Call], Awaitable[Value]]) -> Value:
+        """Make a call inside this one: its task hangs in ours, and keeps its result while it lives.
 
-    def _obstacle(self, vm: str, operation: str) -> Fault | None:
-        record = self.vm(vm)
-        fault = refusal(vm, record, operation)
-        others = map_of(record, "current_operations")
-        if fault is None and operation in ("hard_shutdown", "hard_reboot") and others:
-            for task in others:
-                self.toolstack.tasks.interrupt(task)
-            return Fault("OTHER_OPERATION_IN_PROGRESS", "VM", vm, *map(str, others.values()))
-        return fault
+        Faults of the inner call end both tasks.
+        """
+        tasks = self.toolstack.tasks
+        task = tasks.begin(name, parent=self.task)
+        try:
+            result = await act(Call(self.toolstack, self.session, task))
+        except Fault as fault:
+            tasks.fail(task, fault)
+            raise
+        else:
+            tasks.succeed(task, result)
+            return result
+        finally:
+            tasks.remove(task)
 
-    async def _freed_or_cancelled(self) -> None:
-        cancelled = self.toolstack.tasks.cancelled(self.task)
-        async with trio.open_nursery() as nursery:
-
-            async def stop_when_cancelled() -> None:
-                await cancelled.wait()
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(stop_when_cancelled)
-            await self.toolstack.freed.park()
-            nursery.cancel_scope.cancel()
-        self.check_cancelled()
-
-    def _leave(self, vm: str) -> None:
-        if self.database.exists("VM", vm):
-            current = map_of(self.vm(vm), "current_operations")
-            current.pop(self.task, None)
-            self.set("VM", vm, "current_operations", current)
-            self.toolstack.update_allowed(vm)
-        self.toolstack.freed.unpark_all()
-
-
-def needed_memory_bytes(vm: Record) -> int:
-    """Return what a VM takes from its host."""
-    return int_of(vm, "memory_static_max") + int_of(vm, "memory_overhead")
+    async def _pause(self, pause_s: float | None) -> None:
+        toolstack = self.toolstack
+        if toolstack.waiting >= WAITING_MAX:
+            raise Fault("TOO_MANY_PENDING_TASKS")
+        toolstack.waiting += 1
+        try:
+            scaled_s = toolstack.retry_s() if pause_s is None else pause_s * toolstack.speed
+            with trio.move_on_after(max(_PAUSE_S_MIN, scaled_s)):
+                await toolstack.freed.park()
+        finally:
+            toolstack.waiting -= 1

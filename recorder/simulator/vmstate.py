@@ -38,13 +38,35 @@ OPERATIONS: Mapping[str, tuple[str, ...]] = {
 }
 """The power states in which an operation is allowed, in the order of `allowed_operations`."""
 
+_NEVER_OFFERED: Mapping[str, tuple[str, ...]] = {
+    "shutdown": ("Paused", "Suspended", "Running"),
+    "changing_memory_limits": ("Halted",),
+    "changing_memory_live": ("Running",),
+    "changing_VCPUs": ("Halted",),
+    "get_boot_record": ("Paused", "Suspended", "Running"),
+    "send_sysrq": ("Running",),
+    "send_trigger": ("Running",),
+    "call_plugin": ("Running",),
+    "query_services": ("Running",),
+    "csvm": ("Halted", "Suspended"),
+    "power_state_reset": ("Halted", "Paused", "Suspended", "Running"),
+    "reverting": ("Halted", "Paused", "Suspended", "Running"),
+    "create_template": ("Halted", "Suspended"),
+    "assert_operation_valid": ("Halted", "Paused", "Suspended", "Running"),
+    "update_allowed_operations": ("Halted", "Paused", "Suspended", "Running"),
+}
+"""The power states of operations that exist and are never listed as allowed."""
+
 _ON_TEMPLATES = frozenset(
-    {"changing_dynamic_range", "changing_static_range", "changing_shadow_memory"}
+    {"changing_memory_limits", "changing_VCPUs", "create_template", "reverting"}
+    | {"changing_dynamic_range", "changing_static_range", "changing_shadow_memory"}
     | {"clone", "copy", "export", "metadata_export", "provision", "destroy"}
 )
 _ON_SNAPSHOTS = frozenset({"destroy", "metadata_export", "export", "revert", "copy", "clone"})
 _ON_CONTROL_DOMAINS = frozenset({"metadata_export", "changing_dynamic_range"})
 _TOGETHER = (frozenset({"clone", "copy", "export"}), frozenset({"snapshot", "checkpoint"}))
+_FROM_SUSPENDED = frozenset({"clone", "copy"})
+"""What may be done to a suspended VM if it is a snapshot, that is a checkpoint."""
 _HARD = frozenset({"hard_shutdown", "hard_reboot"})
 _FEATURES: Mapping[str, tuple[str, ...]] = {
     "clean_shutdown": ("feature-shutdown", "feature-poweroff"),
@@ -107,7 +129,10 @@ def _blocked(vm: str, record: Record, operation: str) -> Fault | None:
 
 
 def _in_another_state(vm: str, record: Record, operation: str) -> Fault | None:
-    state, allowed = text_of(record, "power_state"), OPERATIONS[operation]
+    state = text_of(record, "power_state")
+    allowed = OPERATIONS.get(operation) or _NEVER_OFFERED[operation]
+    if operation in _FROM_SUSPENDED and record["is_a_snapshot"] is True:
+        allowed = (*allowed, "Suspended")
     if state in allowed:
         return None
     return Fault("VM_BAD_POWER_STATE", vm, ", ".join(allowed).lower(), state.lower())

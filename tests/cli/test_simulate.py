@@ -228,7 +228,7 @@ def test_faults_come_from_the_command_line_and_from_outside(tmp_path: Path) -> N
 
 def _control(socket: Path, command: str) -> str:
     done = subprocess.run(
-        [XENTRAIL, "control", str(socket), command],
+        [XENTRAIL, "fault", str(socket), command],
         capture_output=True,
         text=True,
         timeout=WAIT_S_MAX,

@@ -4,9 +4,9 @@ import pytest
 import trio
 
 from recorder.simulator.pool import SimulatedPool
-from recorder.simulator.tasks import result_text
-from recorder.simulator.values import Fault
-from tests.simulator.core.support import a_pool, power_state, vm_named
+from recorder.simulator.tasks import Tasks
+from recorder.simulator.values import NULL_REF, Fault, Value
+from tests.simulator.core.support import a_database, a_pool, power_state, vm_named
 
 SESSION = "OpaqueRef:s"
 
@@ -28,7 +28,7 @@ async def test_async_task_is_kept_with_its_result(
     record = pool.database.record("task", task)
     assert (record["name_label"], record["status"]) == ("Async.VM.clone", "success")
     assert record["result"] == f"<value>{vm_named(pool, 'copy')}</value>"
-    assert (record["created"], record["finished"]) == ("20231114T22:13:20Z", "20231114T22:13:21Z")
+    assert (record["created"], record["finished"]) == ("20231114T22:13:20Z", "20231114T22:13:23Z")
 
 
 async def test_sync_task_is_gone_after_the_call(
@@ -82,7 +82,8 @@ async def test_cancel_ends_an_operation_that_waits_for_another(
     task = pool.start_operation(SESSION, "VM.start", [vm, False, False])
     await trio.sleep(1)
     await pool.call_operation(SESSION, "task.cancel", [task])
-    await trio.sleep(1)
+    assert pool.database.record("task", task)["status"] == "pending"
+    await trio.sleep(20)
     assert pool.database.record("task", task)["status"] == "cancelled"
     await trio.sleep(30)
     assert power_state(pool, vm) == "Halted"
@@ -94,7 +95,7 @@ async def test_sync_caller_gets_task_cancelled(
     """TASK_CANCELLED [task] is what a synchronous caller sees."""
 
     async def cancel() -> None:
-        await trio.sleep(1)
+        await trio.sleep(4)
         (task,) = pool.database.refs("task")
         await pool.call_operation(SESSION, "task.cancel", [task])
 
@@ -164,7 +165,7 @@ async def test_more_than_200_tasks_lose_the_oldest_completed_ones(
     """The next pass removes as many completed tasks as there are too many."""
     tasks = [str(await pool.call_operation(SESSION, "task.create", ["t", ""])) for _ in range(230)]
     for task in tasks[:100]:
-        await pool.call_operation(SESSION, "task.set_status", [task, "success"])
+        pool.tasks.succeed(task, "")
         await trio.sleep(0.1)
     await trio.sleep(31)
     assert len(pool.database.refs("task")) == 200
@@ -184,8 +185,82 @@ async def test_lost_caller_does_not_stop_the_operation(
     assert pool.database.refs("task") == []
 
 
-def test_results_are_xml_text() -> None:
-    """Text is escaped, nothing is an empty value, sets are arrays."""
-    assert result_text("") == "<value></value>"
-    assert result_text("a<b") == "<value>a&lt;b</value>"
-    assert result_text(["a"]) == "<value><array><data><value>a</value></data></array></value>"
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        ("", "<value></value>"),
+        ("a<b", "<value>a&lt;b</value>"),
+        (["a"], "<value><array><data><value>a</value></data></array></value>"),
+        (True, "<value><boolean>1</boolean></value>"),
+        (17, "<value>17</value>"),
+        (0.5, "<value><double>0.5</double></value>"),
+        (
+            {"k": "v"},
+            "<value><struct><member><name>k</name><value>v</value></member></struct></value>",
+        ),
+    ],
+)
+def test_results_are_xml_text(result: Value, text: str) -> None:
+    """Whatever an operation returns is kept as the XML-RPC text of it."""
+    database = a_database()
+    tasks = Tasks(database, lambda: NULL_REF)
+    task = tasks.begin("Async.VM.thing")
+    tasks.succeed(task, result)
+    assert database.field("task", task, "result") == text
+
+
+async def test_waiting_operation_is_not_woken_up(
+    pool: SimulatedPool, autojump_clock: trio.testing.MockClock
+) -> None:
+    """It looks again 1 to 20 seconds after the last time, whenever the other one ended."""
+    vm = vm_named(pool, "vm-003")
+    pool.database.write("VM", vm, "current_operations", {"OpaqueRef:other": "clone"})
+    begun = trio.current_time()
+    task = pool.start_operation(SESSION, "VM.destroy", [vm])
+    await trio.sleep(0.5)
+    pool.database.write("VM", vm, "current_operations", {})
+    await pool.tasks.ended(task).wait()
+    assert 1.0 <= trio.current_time() - begun <= 21.0
+    assert not pool.database.exists("VM", vm)
+
+
+async def test_the_102nd_waiting_operation_is_refused(
+    pool: SimulatedPool, autojump_clock: trio.testing.MockClock
+) -> None:
+    """TOO_MANY_PENDING_TASKS [] when 101 operations wait already."""
+    vm = vm_named(pool, "vm-003")
+    pool.database.write("VM", vm, "current_operations", {"OpaqueRef:other": "destroy"})
+    for _one in range(101):
+        pool.start_operation(SESSION, "VM.destroy", [vm])
+    await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(Fault) as caught:
+        await pool.call_operation(SESSION, "VM.destroy", [vm])
+    assert (caught.value.code, caught.value.params) == ("TOO_MANY_PENDING_TASKS", ())
+
+
+async def test_waiting_ends_after_two_hours(
+    pool: SimulatedPool, autojump_clock: trio.testing.MockClock
+) -> None:
+    """OTHER_OPERATION_IN_PROGRESS [class, ref, operation, task] is what the caller gets then."""
+    vm = vm_named(pool, "vm-003")
+    pool.database.write("VM", vm, "current_operations", {"OpaqueRef:other": "destroy"})
+    with pytest.raises(Fault) as caught:
+        await pool.call_operation(SESSION, "VM.start", [vm, False, False])
+    params = ("VM", vm, "destroy", "OpaqueRef:other")
+    assert (caught.value.code, caught.value.params) == ("OTHER_OPERATION_IN_PROGRESS", params)
+    assert 7200 <= trio.current_time() <= 7225
+
+
+async def test_tasks_of_a_host_that_came_back_are_gone_without_an_end(
+    pool: SimulatedPool, autojump_clock: trio.testing.MockClock
+) -> None:
+    """xapi destroys what was pending on it, and takes it out of the rows it worked on."""
+    vm = vm_named(pool, "vm-001")
+    done = pool.start_operation(SESSION, "VM.pause", [vm])
+    await pool.tasks.ended(done).wait()
+    task = pool.tasks.begin("VM.unpause")
+    pool.database.write("VM", vm, "current_operations", {task: "unpause"})
+    pool.tasks.abandon(pool.master)
+    assert pool.database.refs("task") == [done]
+    assert pool.database.field("VM", vm, "current_operations") == {}
+    assert pool.tasks.ended(task).is_set()

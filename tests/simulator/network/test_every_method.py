@@ -47,7 +47,9 @@ def _argument(kind: str, database: Database, rng: random.Random) -> Sent:
 
 
 def _name(method: Method, rng: random.Random) -> str:
-    return f"Async.{method.name}" if method.start and rng.random() < 0.4 else method.name
+    return (
+        f"Async.{method.name}" if method.signature.has_async and rng.random() < 0.4 else method.name
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))

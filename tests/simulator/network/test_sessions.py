@@ -6,7 +6,13 @@ import trio
 from recorder.simulator.front import Front
 from recorder.simulator.inventory import PoolSpec
 from recorder.simulator.pool import SimulatedPool
-from recorder.simulator.sessions import ANONYMOUS_MAX, PER_ORIGINATOR_MAX, Sessions
+from recorder.simulator.sessions import (
+    ANONYMOUS_MAX,
+    PER_ORIGINATOR_MAX,
+    PER_USER_MAX,
+    Sessions,
+)
+from recorder.simulator.users import UserSpec
 from recorder.simulator.values import Fault
 from tests.simulator.network.support import PASSWORD
 
@@ -78,6 +84,32 @@ def test_too_many_sessions_push_out_the_oldest(
     other = _login(front.sessions, "other")
     front.sessions.collect()
     assert front.sessions.refs() == [*refs[2:], other]
+
+
+def test_a_user_has_a_limit_whatever_the_originator(clock: Clock) -> None:
+    """Users of the directory are counted by name, root by originator."""
+    spec = PoolSpec(hosts=1, vms=1, users=(UserSpec("ann", "s", "read-only"),))
+    front = Front(SimulatedPool.build(spec, now_s=clock), now_s=clock)
+    refs = []
+    for number in range(PER_USER_MAX + 2):
+        originator = f"tests {number % 7}"
+        refs.append(front.sessions.login("ann", "s", originator=originator, trusted=False))
+        clock.now_s += 1.0
+    front.sessions.collect()
+    assert front.sessions.refs() == refs[2:]
+
+
+def test_a_session_whose_task_goes_on_stays(front: Front, clock: Clock) -> None:
+    """However long it is idle, it ends only after its tasks."""
+    ref = _login(front.sessions)
+    task = front.pool.tasks.begin("long")
+    front.sessions.own(task, ref)
+    clock.now_s += 100_000.0
+    front.sessions.collect()
+    assert front.sessions.refs() == [ref]
+    front.pool.tasks.succeed(task, "")
+    front.sessions.collect()
+    assert front.sessions.refs() == []
 
 
 def test_live_sessions_are_counted_for_event_from(front: Front) -> None:
