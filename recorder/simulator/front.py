@@ -13,6 +13,7 @@ from .calls import Call, Result
 from .dispatch import Dispatcher, Door
 from .faults.injector import Injector
 from .faults.line import Line, LineEnded
+from .insider import Insider
 from .inventory import PoolSpec
 from .pool import SimulatedPool
 from .users import Directory
@@ -95,6 +96,10 @@ class Front:
             finally:
                 del self._connections[scope]
                 await trio.aclose_forcefully(stream)
+
+    def insider(self) -> Insider:
+        """Return a client that needs no connection."""
+        return Insider(self.pool, self._dispatcher)
 
     def drop_connections(self, address: str | None = None) -> None:
         """Cut open connections, of all hosts or one, without a reply to calls that are under way.

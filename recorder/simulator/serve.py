@@ -82,7 +82,8 @@ async def simulate(options: SimulateOptions, *, announce: Callable[[str], None])
             announce(announcement(pool, options.format))
         for number, pool in enumerate(served):
             rng = random.Random(f"activity of {options.seed + number}")
-            nursery.start_soon(drive, pool.pool, options.load, rng)
+            client = pool.front.insider()
+            nursery.start_soon(partial(drive, pool.pool, options.load, rng, call=client))
 
 
 async def _install_faults(plan: Plan | None, listening: list[Listening]) -> None:
