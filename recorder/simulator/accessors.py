@@ -3,6 +3,7 @@
 from .calls import Result, RowReply, TableReply
 from .conditions import matching
 from .database import Database
+from .rows import MESSAGE
 from .values import Fault, Value
 
 
@@ -32,8 +33,8 @@ def get_all(database: Database, cls: str, _args: list[Value]) -> Result:
 
 
 def get_all_records(database: Database, cls: str, _args: list[Value]) -> Result:
-    """`CLASS.get_all_records()`."""
-    return TableReply(database, cls, database.refs(cls))
+    """`CLASS.get_all_records()`: messages come newest first."""
+    return TableReply(database, cls, _listed(database, cls))
 
 
 def get_all_where(database: Database, cls: str, args: list[Value]) -> Result:
@@ -42,7 +43,9 @@ def get_all_where(database: Database, cls: str, args: list[Value]) -> Result:
 
 
 def get_all_records_where(database: Database, cls: str, args: list[Value]) -> Result:
-    """`CLASS.get_all_records_where(expr)`: their records."""
+    """`CLASS.get_all_records_where(expr)`: their records. Messages are listed unconditionally."""
+    if cls == MESSAGE:
+        return get_all_records(database, cls, args)
     return TableReply(database, cls, matching(database, cls, _text(args[0])))
 
 
@@ -95,6 +98,18 @@ def remove_from_set(database: Database, cls: str, field: str, args: list[Value])
     assert isinstance(before, list)
     database.write(cls, _text(args[0]), field, [item for item in before if item != args[1]])
     return ""
+
+
+def _listed(database: Database, cls: str) -> list[str]:
+    refs = database.refs(cls)
+    if cls == MESSAGE:
+        refs.sort(key=lambda ref: _age(database, ref), reverse=True)
+    return refs
+
+
+def _age(database: Database, message: str) -> tuple[int, str]:
+    row = database.row(MESSAGE, message)
+    return row.created, str(row.record["timestamp"])
 
 
 def _text(value: Value) -> str:

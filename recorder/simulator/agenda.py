@@ -11,11 +11,15 @@ from itertools import count
 
 import trio
 
+from .bugs import Bugs
+
 
 class Agenda:
     """What is due when; ends with the cancellation of `run`."""
 
-    def __init__(self) -> None:
+    def __init__(self, bugs: Bugs) -> None:
+        """`bugs` hears of what fails: the rest of the agenda is done all the same."""
+        self._bugs = bugs
         self._items: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = count()
         self._changed = trio.Event()
@@ -34,4 +38,8 @@ class Agenda:
                 await self._changed.wait()
                 self._changed = trio.Event()
             while self._items and self._items[0][0] <= trio.current_time():
-                heapq.heappop(self._items)[2]()
+                act = heapq.heappop(self._items)[2]
+                try:
+                    act()
+                except Exception as error:  # noqa: BLE001 - logged; the rest goes on
+                    self._bugs.note(error, "agenda")

@@ -1,7 +1,6 @@
 """`GET /audit_log`: the audit trail of the host that is asked, as plain text until the end."""
 
 import base64
-import binascii
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -107,29 +106,29 @@ class AuditPage:
             self._guard.write(errand, verdict, result)
 
     def _reply(self, door: Door, head: Head, access: _Access | None) -> PageReply:
-        return PageReply("200 OK", _HEADERS, self._body(door, head, access))
+        task = _param(head, "task_id") or self._begin_task(head, access)
 
-    async def _body(
-        self, door: Door, head: Head, access: _Access | None
-    ) -> AsyncGenerator[bytes, None]:
-        given = _param(head, "task_id")
-        task = given or self._begin_task(head, access)
-        lines = iter(self._trail.files(door.address).since(_param(head, "since") or ""))
-        try:
-            while piece := list(islice(lines, _LINES_AT_ONCE)):
-                yield "".join(f"{line}\n" for line in piece).encode("ascii", "replace")
-            await trio.lowlevel.checkpoint()
-            self._tasks.write(task, "finished", self._errands.now())
-            self._tasks.write(task, "progress", 1.0)
-            self._tasks.write(task, "status", "success")
-        finally:
-            if given is None:
+        def done() -> None:
+            if _param(head, "task_id") is None:
                 self._tasks.remove(task)
             if access is not None:
                 self._leave(access)
 
+        return PageReply("200 OK", _HEADERS, self._body(door, head, task), done=done)
+
+    async def _body(self, door: Door, head: Head, task: str) -> AsyncGenerator[bytes, None]:
+        lines = iter(self._trail.files(door.address).since(_param(head, "since") or ""))
+        while piece := list(islice(lines, _LINES_AT_ONCE)):
+            yield "".join(f"{line}\n" for line in piece).encode("ascii", "replace")
+        await trio.lowlevel.checkpoint()
+        self._tasks.write(task, "finished", self._errands.now())
+        self._tasks.write(task, "progress", 1.0)
+        self._tasks.write(task, "status", "success")
+
     def _begin_task(self, head: Head, access: _Access | None) -> str:
-        task = self._tasks.begin(_LABEL, parent=_param(head, "subtask_of") or NULL_REF)
+        parent = _param(head, "subtask_of") or NULL_REF
+        known = self._tasks.exists(parent)
+        task = self._tasks.begin(_LABEL, parent=parent if known else NULL_REF)
         if access is not None:
             self._sessions.own(task, access.session)
         return task
@@ -152,8 +151,8 @@ def _credentials(head: Head) -> tuple[str, str]:
     kind, _, encoded = header.partition(" ")
     try:
         text = base64.b64decode(encoded.strip()).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        text = ""
+    except ValueError:
+        text = ""  # It is no base64 or no text: there is no user and no password in it.
     if kind != "Basic" or ":" not in text:
         raise internal_error(f'Failure("Unknown authorization header: {header}")', head=head)
     user, _, password = text.partition(":")

@@ -54,8 +54,11 @@ def compare(rows: Rows, interest: Interest, since: Token) -> tuple[list[EventRow
         ]
         for ref, row in sorted(changed):
             newest = max(newest, row.modified)
-            kind, into = ("add", adds) if row.created > since.generation else ("mod", mods)
-            into.append(event_row(row.modified, "0.0", name, kind, ref, row.record, row.json))
+            # The id of an add is the generation of the creation, however often it changed since.
+            if row.created > since.generation:
+                adds.append(event_row(row.created, "0.0", name, "add", ref, row.record, row.json))
+            else:
+                mods.append(event_row(row.modified, "0.0", name, "mod", ref, row.record, row.json))
         for gone in rows.deleted_since(cls, since.generation):
             if interest.matches(name, gone.ref):
                 newest = max(newest, gone.deleted)

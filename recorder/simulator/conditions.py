@@ -11,6 +11,9 @@ from .database import Database
 from .datamodel import fields
 from .values import Fault, Record, Value
 
+DEPTH_MAX = 100
+"""Nesting of a condition. xapi has no limit; people need three levels, our stack has an end."""
+
 Condition = Callable[[Record], bool]
 
 _TOKEN = re.compile(r"""\s*(?:(?P<word>[A-Za-z]+)|(?P<sign>[=()])|(?P<text>"[^"]*"|'[^']*'))""")
@@ -31,6 +34,7 @@ class _Parser:
     def __init__(self, cls: str, text: str) -> None:
         self._cls = cls
         self._text = text
+        self._depth = 0
         self._tokens = self._split(text)
 
     def condition(self) -> Condition:
@@ -63,6 +67,15 @@ class _Parser:
         return _all(parts)
 
     def _single(self) -> Condition:
+        self._depth += 1
+        if self._depth > DEPTH_MAX:
+            raise self._refused()
+        try:
+            return self._nested()
+        finally:
+            self._depth -= 1
+
+    def _nested(self) -> Condition:
         if self._took("not"):
             inner = self._single()
             return lambda record: not inner(record)

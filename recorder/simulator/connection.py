@@ -121,8 +121,7 @@ async def _serve(head: http.Head, inlet: _Inlet, stream: trio.abc.Stream, manner
     page = manners.pages.get((head.method, head.path))
     if page is not None:
         reply = await page(head)
-        await manners.may_reply()
-        await _send_page(stream, reply)
+        await _send_page(stream, reply, manners)
         return not reply.close
     pieces = await _reply(head, inlet, manners)
     if pieces is None:
@@ -133,11 +132,16 @@ async def _serve(head: http.Head, inlet: _Inlet, stream: trio.abc.Stream, manner
     return not head.close
 
 
-async def _send_page(stream: trio.abc.Stream, reply: PageReply) -> None:
-    async with aclosing(reply.body) as pieces:
-        await stream.send_all(reply.encode_head())
-        async for piece in pieces:
-            await stream.send_all(piece)
+async def _send_page(stream: trio.abc.Stream, reply: PageReply, manners: Manners) -> None:
+    try:
+        await manners.may_reply()
+        async with aclosing(reply.body) as pieces:
+            await stream.send_all(reply.encode_head())
+            async for piece in pieces:
+                await stream.send_all(piece)
+    finally:
+        # A body that was never begun has no end of its own to clean up at.
+        reply.done()
 
 
 async def _reply(head: http.Head, inlet: _Inlet, manners: Manners) -> list[bytes] | None:

@@ -8,7 +8,7 @@ from .pool import SimulatedPool
 from .values import Record, Value, text_of
 
 TRIES = 32
-"""How often another VM is drawn when one does not fit: pools are too big to look at all of them."""
+"""How often another VM is drawn when one does not fit, before all of them are looked at."""
 
 _PURPOSES = ("web server", "build agent", "database", "mail relay", "test bench", "print queue")
 _HIDDEN = ("is_a_template", "is_a_snapshot", "is_control_domain")
@@ -29,14 +29,16 @@ Kind = Callable[[SimulatedPool, random.Random], Deed | None]
 def _drawn(
     pool: SimulatedPool, rng: random.Random, fits: Callable[[Record], bool]
 ) -> tuple[str, Record] | None:
-    """Return a VM that fits, None if none was met."""
+    """Return a VM that fits, None if there is none."""
     vms = pool.database.refs("VM")
     for _ in range(TRIES if vms else 0):
         vm = rng.choice(vms)
         record = pool.database.row("VM", vm).record
         if fits(record):
             return vm, record
-    return None
+    records = ((vm, pool.database.row("VM", vm).record) for vm in vms)
+    fitting = [(vm, record) for vm, record in records if fits(record)]
+    return rng.choice(fitting) if fitting else None
 
 
 def _is_guest(record: Record) -> bool:

@@ -11,6 +11,8 @@ from .values import Fault, Value, int_of, text_of, texts_of
 
 NAME_S = 0.2
 TRACK_S = 0.5
+_TRACKED_BYTES_MAX = 2 * 1024**4
+"""The largest disk that a VHD holds, which is 2 TiB; a map of that has 4 MiB."""
 _TRACKED_BLOCK = 65_536
 """Bytes of a disk that one bit of a change map stands for."""
 _OF_PLUGINS = (
@@ -100,6 +102,8 @@ async def list_changed_blocks(call: Call, vdi_from: str, vdi_to: str) -> Value:
     async with hold(call, vdi_to, "vdi_list_changed_blocks", "list_changed_blocks"):
         await call.work(TRACK_S)
         size = int_of(call.database.record("VDI", vdi_to), "virtual_size")
+        if not 0 <= size <= _TRACKED_BYTES_MAX:
+            raise Fault("SR_BACKEND_FAILURE_79", "", f"VDI size {size} is out of range", "")
         blocks = -(-size // _TRACKED_BLOCK)
         return base64.b64encode(bytes(-(-blocks // 8))).decode("ascii")
 

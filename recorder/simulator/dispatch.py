@@ -100,6 +100,8 @@ class Dispatcher:
         """
         mode, name = _without_prefix(call.method)
         if login := self._logins.get(name):
+            if mode is not Mode.SYNC:
+                raise _no_async(login)
             return self._login(login, name, call, door)
         if name == LIST_METHODS:
             return list(self.method_names())
@@ -114,7 +116,7 @@ class Dispatcher:
         if instead is not None:
             return await instead()
         if mode is not Mode.SYNC and not method.signature.has_async:
-            raise Fault("Fault", f"No async mode for this operation (rpc: {method.name})")
+            raise _no_async(method.name)
         errand = self._errands.make(session, method.signature, call, mode, door)
         return await self._do(errand, method, args, mode)
 
@@ -122,18 +124,21 @@ class Dispatcher:
         """Do what was asked for, in its task if it has one; a call with `Async.` gives the task."""
         if mode is Mode.SYNC and not is_real(errand.task):
             return await self._attend(errand, method, args)
-        outcome = _Outcome()
+        outcome = _Outcome(fault=Fault("TASK_CANCELLED", errand.task))
 
         async def work() -> None:
             try:
                 outcome.result = await self._attend(errand, method, args)
+                outcome.fault = None
             except Fault as fault:
                 outcome.fault = fault
-            if not errand.forwarded:
-                self._end_task(errand.task, outcome, keeps=mode is not Mode.SYNC)
-            outcome.done.set()
+            finally:
+                # A restart of the toolstack may have ended it: whoever waits must not wait on.
+                if not errand.forwarded:
+                    self._end_task(errand.task, outcome, keeps=mode is not Mode.SYNC)
+                outcome.done.set()
 
-        self._pool.spawn(work)
+        self._pool.spawn_operation(work)
         if mode is not Mode.SYNC:
             return errand.task
         # A caller that goes away leaves the operation running, as a lost connection does in xapi.
@@ -144,7 +149,12 @@ class Dispatcher:
         return outcome.result
 
     async def _attend(self, errand: Errand, method: Method, args: list[Value]) -> Result:
-        result = await self._guard.attend(errand, partial(method.body, errand, args))
+        try:
+            result = await self._guard.attend(errand, partial(method.body, errand, args))
+        except Fault:
+            raise
+        except Exception as error:
+            raise self._pool.bugs.note(error, method.name) from error
         if method.name == "task.create":
             self._sessions.own(str(result), errand.session)
         return result
@@ -262,6 +272,10 @@ def _check_count(
     surplus = received > len(params) and required == len(params)
     if received < required or surplus:
         raise Fault("MESSAGE_PARAMETER_COUNT_MISMATCH", name, str(required), str(received))
+
+
+def _no_async(name: str) -> Fault:
+    return Fault("Fault", f"No async mode for this operation (rpc: {name})")
 
 
 def _is_internal(method: Method) -> bool:

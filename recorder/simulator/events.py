@@ -35,7 +35,7 @@ class _Registration:
     """`position` is the id of the first event that the session has not been given."""
 
     position: int
-    strings: list[str] = field(default_factory=list)
+    strings: dict[str, None] = field(default_factory=dict)
     interest: Interest = field(default_factory=lambda: interest_in([]))
 
 
@@ -77,13 +77,14 @@ class EventHub:
     def register(self, session: str, classes: Sequence[str]) -> None:
         """Add to what a session hears of; the first time fixes where it starts."""
         registration = self._registration(session)
-        registration.strings.extend(classes)
+        registration.strings.update(dict.fromkeys(classes))
         registration.interest = interest_in(registration.strings)
 
     def unregister(self, session: str, classes: Sequence[str]) -> None:
         """Take the same strings away again (the session stays registered)."""
         registration = self._registration(session)
-        registration.strings = [text for text in registration.strings if text not in classes]
+        for text in classes:
+            registration.strings.pop(text, None)
         registration.interest = interest_in(registration.strings)
 
     async def next(self, session: str) -> list[EventRow]:
@@ -125,9 +126,7 @@ class EventHub:
         """Touch a row (exact class name) and return a token from before; Fault HANDLE_INVALID."""
         row = self.rows.row(cls, ref)
         stamp = self.rows.stamp()
-        newest = max(
-            (made.created for _ref, made in self.rows.changed_since(MESSAGE, 0)), default=0
-        )
+        newest = next((made.created for _ref, made in self.rows.changed_since(MESSAGE, 0)), 0)
         if cls != MESSAGE:
             self.rows.touch(cls, ref, stamp)
         self.publish(cls, "mod", ref, row)

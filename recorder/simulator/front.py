@@ -93,9 +93,12 @@ class Front:
                 await self._attend(Line(stream), door)
             except (trio.BrokenResourceError, trio.ClosedResourceError, LineEnded):
                 return  # The peer went away, which is its right at any moment; or a fault did it.
+            except Exception as error:  # noqa: BLE001 - logged; the others go on
+                self.pool.bugs.note(error, f"connection to {door.address}")
             finally:
                 del self._connections[scope]
-                await trio.aclose_forcefully(stream)
+                with trio.CancelScope(shield=True):
+                    await trio.aclose_forcefully(stream)
 
     def insider(self) -> Insider:
         """Return a client that needs no connection."""
@@ -113,14 +116,10 @@ class Front:
 
     def restart(self) -> None:
         """Restart xapi: connections break without a reply, sessions and event ids are gone."""
-        self.drop_connections()
-        self.sessions.expire_all()
         self.pool.restart_toolstack()
 
     def move_master(self, host: str) -> None:
         """Make another host (a reference) the master; the old one answers HOST_IS_SLAVE."""
-        self.drop_connections()
-        self.sessions.expire_all()
         self.pool.move_master(host)
 
     def silence(self) -> None:

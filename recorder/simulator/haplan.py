@@ -205,6 +205,7 @@ def _state(toolstack: Toolstack, vms: Sequence[str], without: Collection[str]) -
 
 def _ways(state: _State, failures: int) -> Iterable[Collection[str]]:
     hosts = list(state.free)
+    failures = max(0, min(failures, len(hosts)))
     if comb(len(hosts), failures) <= _WAYS_MAX:
         return combinations(hosts, failures)
     weight = {

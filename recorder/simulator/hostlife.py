@@ -94,9 +94,16 @@ def restart_agent(toolstack: Toolstack, host: str) -> None:
 def restart_toolstack(toolstack: Toolstack) -> None:
     """Restart the master's xapi: connections, sessions, tasks and event ids are gone."""
     toolstack.presence.toolstack_restarted()
+    toolstack.stop_operations()
     toolstack.database.forget_tasks()
+    toolstack.tasks.forget()
     toolstack.database.hub.restart()
     toolstack.occupancy.forget()
+    forget_all_operations(toolstack)
+
+
+def forget_all_operations(toolstack: Toolstack) -> None:
+    """Take away what no operation is working on any more, as xapi does when it starts."""
     for cls, table in toolstack.database.hub.rows.tables.items():
         if cls not in (MESSAGE, "task", "session"):
             for ref in [ref for ref, row in table.rows.items() if _is_busy(row.record)]:

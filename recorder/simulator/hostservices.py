@@ -1,9 +1,10 @@
 """What hosts do for administrators beside their VMs: names, plugins, licences, management."""
 
-import json
 import re
 from collections.abc import Mapping
 
+from . import yojson
+from .calls import MalformedError
 from .catalogue import Handler
 from .hostlife import ha_enabled, master_of
 from .placement import reach
@@ -98,10 +99,12 @@ async def call_extension(call: Call, host: str, text: str) -> Value:
     """
     reach(call.toolstack, host)
     try:
-        method = json.loads(text)["method"]
-    except (ValueError, TypeError, KeyError) as error:
+        asked = yojson.parse(text.encode())
+    except MalformedError as error:
         raise Fault("INTERNAL_ERROR", f"Jsonrpc.Malformed_method_request({error})") from error
-    raise Fault("MESSAGE_METHOD_UNKNOWN", str(method))
+    if not isinstance(asked, dict) or not isinstance(method := asked.get("method"), str):
+        raise Fault("INTERNAL_ERROR", "Jsonrpc.Malformed_method_request(missing method)")
+    raise Fault("MESSAGE_METHOD_UNKNOWN", method)
 
 
 async def has_extension(call: Call, host: str, _name: str) -> Value:

@@ -4,6 +4,7 @@ So what it does has a session, is checked, and is in the audit trail. Only the b
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import cast
 
 from .calls import Call, Result, Sent
@@ -38,8 +39,10 @@ class Insider:
         door = Door(self._dispatcher.master_address())
         if not self._session:
             spec = self._pool.spec
+            # By the socket of the host, where no password is asked for: it may have been changed.
+            local = replace(door, local=True)
             call = Call(LOGIN, [spec.user, spec.password, "1.0", ORIGINATOR])
-            self._session = str(await self._dispatcher.answer(call, door))
+            self._session = str(await self._dispatcher.answer(call, local))
         # Values are what may be sent; only that lists are invariant keeps mypy from seeing it.
         params = cast("list[Sent]", [self._session, *args])
         return await self._dispatcher.answer(Call(method, params), door)

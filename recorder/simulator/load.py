@@ -57,7 +57,14 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return max(CURVES[self.curve] if isinstance(self.curve, str) else self.curve)
 
 
-_ORDINARY: Mapping[str, float] = {"power": 5.0, "edit": 3.0, "migrate": 2.0, "snapshot": 0.5}
+_ORDINARY: Mapping[str, float] = {
+    "power": 5.0,
+    "edit": 3.0,
+    "migrate": 2.0,
+    # As many go as come, or a pool that runs for weeks would be all snapshots.
+    "snapshot": 0.5,
+    "remove": 0.5,
+}
 
 PRESETS: Mapping[str, Load] = {
     "none": Load(per_minute=0.0),

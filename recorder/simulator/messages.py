@@ -3,9 +3,13 @@
 from collections.abc import Callable, Mapping
 
 from .catalogue import Handler
+from .database import Database
 from .rows import MESSAGE
 from .toolstack import Call
 from .values import Fault, Record, Value, datetime_of
+
+MESSAGES_MAX = 10_000
+"""What xapi keeps (`message_limit`); its collection deletes the oldest."""
 
 _CLASSES: Mapping[str, str] = {
     "VM": "VM",
@@ -61,6 +65,13 @@ async def get(call: Call, cls: str, obj_uuid: str, since: str) -> Value:
 async def get_since(call: Call, since: str) -> Value:
     """message.get_since: records of all messages after a time, by reference."""
     return _found(call, lambda record: str(record["timestamp"]) > since)
+
+
+def trim(database: Database) -> None:
+    """Delete the oldest messages where there are too many."""
+    refs = database.refs(MESSAGE)
+    for message in refs[: max(0, len(refs) - MESSAGES_MAX)]:
+        database.delete(MESSAGE, message)
 
 
 def _found(call: Call, wanted: Callable[[Record], bool]) -> Value:

@@ -10,13 +10,17 @@ from dataclasses import dataclass
 from .http import Head
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class PageReply:
     """An answer as it goes out: the headers verbatim and in this order, nothing is added.
 
     `status` is such as '200 OK'. `body` comes in pieces, each sent as it is made; it is closed
-    whatever happens. With `close` the
-    connection ends after it, which is how a client sees the end of a body without content-length.
+    whatever happens, and `done` called, even if not a byte was sent. With `close` the connection
+    ends after it, which is how a client sees the end of a body without content-length.
     """
 
     status: str
@@ -24,6 +28,7 @@ class PageReply:
     body: AsyncGenerator[bytes, None]
     close: bool = True
     version: str = "1.1"
+    done: Callable[[], None] = _nothing
 
     def encode_head(self) -> bytes:
         """Return the status line and the headers with the empty line after them."""

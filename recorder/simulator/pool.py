@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 
 import trio
 
-from . import failover, hostlife, rules
+from . import failover, hostlife, messages, rules
 from .agenda import Agenda
+from .bugs import Bugs
 from .database import Database
 from .events import EventHub
 from .guests import report
@@ -54,7 +55,9 @@ class SimulatedPool:
         self.database = Database(now_s=now_s, rng=rng, hub=self.hub)
         self.operations: Mapping[str, Operation] = operations()
         self.tasks = Tasks(self.database, lambda: self.master)
-        self._agenda = Agenda()
+        self.bugs = Bugs()
+        self._agenda = Agenda(self.bugs)
+        self._under_way: set[trio.CancelScope] = set()
         self._nursery: trio.Nursery | None = None
         with self.database.building():
             furnished = furnish(self.database, spec, rng)
@@ -63,6 +66,7 @@ class SimulatedPool:
         self.toolstack = Toolstack(
             self.database, self.tasks, spec.speed, self.pool_ref, self._later, self.spawn
         )
+        self.toolstack.stop_operations = self._stop_operations
         with self.database.building():
             self._bring_to_life()
         if spec.image is not None:
@@ -102,6 +106,7 @@ class SimulatedPool:
                 while True:
                     await trio.sleep(HEARTBEAT_S)
                     self.tasks.collect()
+                    messages.trim(self.database)
                     self.hub.heartbeat()
             finally:
                 self._nursery = None
@@ -137,6 +142,23 @@ class SimulatedPool:
         assert self._nursery is not None, "a pool does operations only while it runs"
         self._nursery.start_soon(work)
 
+    def spawn_operation(self, work: Callable[[], Awaitable[None]]) -> None:
+        """As `spawn`, for what dies with the toolstack: it is cancelled by a restart."""
+
+        async def within() -> None:
+            with trio.CancelScope() as scope:
+                self._under_way.add(scope)
+                try:
+                    await work()
+                finally:
+                    self._under_way.discard(scope)
+
+        self.spawn(within)
+
+    def _stop_operations(self) -> None:
+        for scope in self._under_way:
+            scope.cancel()
+
     def flood(self, events: int) -> None:
         """Make this many quick changes to VMs, for provoking EVENTS_LOST."""
         vms = self.database.refs("VM")
@@ -149,16 +171,15 @@ class SimulatedPool:
     def restart_toolstack(self) -> None:
         """Restart xapi: sessions, queue and tasks are gone without an event, ids begin at 0.
 
-        Whoever keeps the sessions has to drop its own list of them, too.
+        Operations under way end where they are, and nobody hears of that either.
         """
-        self.database.forget_tasks()
-        self.hub.restart()
-        self.toolstack.occupancy.forget()
+        hostlife.restart_toolstack(self.toolstack)
 
     def move_master(self, host: str) -> None:
         """Make another host the master, as `pool.designate_new_master` does in the end."""
-        self.database.write("pool", self.pool_ref, "master", host)
         self.restart_toolstack()
+        self.database.write("pool", self.pool_ref, "master", host)
+        self.presence.master_moved()
 
     def kill_host(self, host: str) -> None:
         """Let a host (a reference) stop without a word; `run` must be running.
@@ -203,23 +224,24 @@ class SimulatedPool:
         *,
         keeps_task: bool,
     ) -> _Outcome:
-        assert self._nursery is not None, "a pool does operations only while it runs"
-        outcome = _Outcome()
+        outcome = _Outcome(fault=Fault("TASK_CANCELLED", task))
 
         async def work() -> None:
             call = Call(self.toolstack, session, task)
             try:
                 outcome.result = await operation.handler(call, *_complete(operation, args))
+                outcome.fault = None
+                self.tasks.succeed(task, outcome.result)
             except Fault as fault:
                 outcome.fault = fault
                 self.tasks.fail(task, fault)
-            else:
-                self.tasks.succeed(task, outcome.result)
-            if not keeps_task:
-                self.tasks.remove(task)
-            outcome.done.set()
+            finally:
+                # A restart of the toolstack may have ended it: whoever waits must not wait on.
+                if not keeps_task:
+                    self.tasks.remove(task)
+                outcome.done.set()
 
-        self._nursery.start_soon(work)
+        self.spawn_operation(work)
         return outcome
 
     def _later(self, delay_s: float, act: Callable[[], None]) -> None:

@@ -101,7 +101,7 @@ def _disks(call: Call, vm: str) -> list[_Disk]:
         return [
             _Disk(
                 device=disk.attrib["device"],
-                size_bytes=int(disk.attrib["size"]),
+                size_bytes=_size_bytes(disk.attrib["size"]),
                 sr_uuid=disk.get("sr", ""),
                 bootable=disk.get("bootable") == "true",
             )
@@ -109,6 +109,14 @@ def _disks(call: Call, vm: str) -> list[_Disk]:
         ]
     except (ElementTree.ParseError, KeyError, ValueError) as error:
         raise Fault("INTERNAL_ERROR", f"Xml.Error({error})") from error
+
+
+def _size_bytes(text: str) -> int:
+    """Read a size. ValueError if it is none that fits into 62 bits."""
+    size = int(text)
+    if not 0 <= size < 2**62:
+        raise ValueError(f"{text[:40]} is out of range")
+    return size
 
 
 def _sr(call: Call, disk: _Disk) -> str:

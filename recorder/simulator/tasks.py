@@ -65,6 +65,10 @@ class Tasks:
             },
         )
 
+    def exists(self, task: str) -> bool:
+        """Say whether there is such a task."""
+        return self._database.exists("task", task)
+
     def cancelled(self, task: str) -> trio.Event:
         """Return the event that is set once somebody asked the task to stop."""
         return self._life(task).cancelled
@@ -202,7 +206,16 @@ class Tasks:
     def _is_complete(self, task: str) -> bool:
         return self._database.field("task", task, "status") in _COMPLETE
 
+    def forget(self) -> None:
+        """Forget all tasks after a restart; whoever waits for the end of one waits no longer."""
+        for life in self._lives.values():
+            life.ended.set()
+        self._lives.clear()
+
     def _life(self, task: str) -> _Life:
+        if not self._database.exists("task", task):
+            # A task that is gone keeps no life: an operation may still ask after its own.
+            return self._lives.get(task) or _Life()
         return self._lives.setdefault(task, _Life())
 
     def _now(self) -> Value:

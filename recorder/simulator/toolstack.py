@@ -34,6 +34,10 @@ def _untold(_task: str, _name: str, _given: Mapping[str, str], _fault: Fault | N
     pass
 
 
+def _nothing_under_way() -> None:
+    pass
+
+
 @dataclass(slots=True)
 class Toolstack:
     """One pool's machinery. `speed` scales durations.
@@ -56,6 +60,8 @@ class Toolstack:
     """Hears of every inner call just before its task ends, whatever became of it."""
     occupancy: Occupancy = field(default_factory=Occupancy)
     machines: Machines = field(default_factory=Machines)
+    stop_operations: Callable[[], None] = _nothing_under_way
+    """Ends what clients have under way, as a restart of the toolstack does."""
 
     def guest_of(self, vm: Record) -> Record | None:
         """Return the guest metrics of a VM, None if it has none."""

@@ -34,7 +34,7 @@ class Injector:
     def __init__(self, grip: Grip) -> None:
         self._grip = grip
         self._pool = grip.pool
-        self._agenda = Agenda()
+        self._agenda = Agenda(grip.pool.bugs)
         self._poolwide = PoolFaults(grip, self._agenda)
         self._begun_s: float | None = None
         self._flush_due_s: float | None = None
@@ -183,7 +183,7 @@ class Injector:
             case effects.ExpireSession():
                 return method != _LOGIN
             case effects.TaskVanish():
-                return background.is_async(method)
+                return background.is_async(method) and background.is_operation(self._pool, method)
             case effects.TaskFailure() | effects.TaskHang():
                 return background.is_operation(self._pool, method)
         return True

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol, assert_never
 
+from .. import hostlife
 from ..agenda import Agenda
 from ..inventory import PoolSpec, SimulatedHost
 from ..pool import SimulatedPool
 from ..sessions import Sessions
-from ..values import NULL_REF, Fault, datetime_of, text_of
+from ..values import Fault, text_of
 from . import effects
-from .rollback import Flushed, clear_operations, roll_back
+from .rollback import Flushed, roll_back
 
 
 class Misfire(Exception):
@@ -52,7 +53,6 @@ class PoolFaults:
             case effects.Restart():
                 self._down(self._master().address, effect.how, effect.down_s or None)
                 grip.restart()
-                clear_operations(grip.pool)
             case effects.Crash():
                 self._crash(effect)
             case effects.Failover():
@@ -102,8 +102,6 @@ class PoolFaults:
         if self.flushed is None:
             raise Misfire("the database was never flushed")
         self._down(self._master().address, effect.how, effect.down_s or None)
-        self._grip.drop_connections()
-        self._grip.sessions.expire_all()
         roll_back(self._grip.pool, self.flushed)
 
     # Hosts.
@@ -157,13 +155,16 @@ class PoolFaults:
         def take_over() -> None:
             for host in booting:
                 self._grip.emergency.pop(host.address, None)
+            if not self._grip.pool.database.exists("host", new.ref):
+                return  # It was ejected meanwhile: nobody takes over.
             if flushed is not None:
                 roll_back(self._grip.pool, flushed)
             self._grip.move_master(new.ref)
-            clear_operations(self._grip.pool)
             if not effect.planned:
                 self._lose(old)
-            self._announce("POOL_MASTER_TRANSITION", new)
+            hostlife.announce(
+                self._grip.pool.toolstack, "POOL_MASTER_TRANSITION", new.ref, priority=4
+            )
 
         if effect.takeover_s:
             self._agenda.add(effect.takeover_s, take_over)
@@ -172,15 +173,13 @@ class PoolFaults:
 
     def _lose(self, host: SimulatedHost) -> None:
         """Write down that a host is dead and that its VMs are no longer running."""
-        database = self._grip.pool.database
-        self._set_live(host, live=False)
-        for vm in database.find("VM", "resident_on", host.ref):
-            if database.record("VM", vm)["is_control_domain"] is not True:
-                database.write("VM", vm, "resident_on", NULL_REF)
-                database.write("VM", vm, "domid", -1)
-                database.write("VM", vm, "power_state", "Halted")
-                self._grip.pool.toolstack.update_allowed(vm)
-        self._announce("HA_HOST_FAILED", host)
+        toolstack = self._grip.pool.toolstack
+        if not self._grip.pool.database.exists("host", host.ref):
+            return
+        hostlife.mark_dead(toolstack, host.ref)
+        for vm in hostlife.guests_of(toolstack, host.ref):
+            hostlife.reset_vm(toolstack, vm)
+        hostlife.announce(toolstack, "HA_HOST_FAILED", host.ref, priority=3)
 
     def _return(self, host: SimulatedHost) -> None:
         self._grip.revive(host.address)
@@ -192,20 +191,6 @@ class PoolFaults:
         if database.exists("host", host.ref):
             metrics = text_of(database.record("host", host.ref), "metrics")
             database.write("host_metrics", metrics, "live", live)
-
-    def _announce(self, name: str, host: SimulatedHost) -> None:
-        database = self._grip.pool.database
-        database.create(
-            "message",
-            {
-                "name": name,
-                "priority": 4,
-                "cls": "Host",
-                "obj_uuid": database.record("host", host.ref)["uuid"],
-                "timestamp": datetime_of(database.now_s()),
-                "body": "",
-            },
-        )
 
     def _host_dies(self, effect: effects.HostDeath) -> None:
         host = self._member(effect.target)
@@ -219,7 +204,9 @@ class PoolFaults:
             raise Misfire("the master can't be ejected")
         pool = self._grip.pool
         name = text_of(pool.database.record("host", host.ref), "name_label")
-        remove_host(pool, host.ref)
+        for vm in hostlife.guests_of(pool.toolstack, host.ref):
+            hostlife.reset_vm(pool.toolstack, vm)
+        hostlife.remove_host(pool.toolstack, host.ref)
         self._grip.kill(host.address, answers=True)
         seed = pool.spec.seed + 1_000_003 + pool.hosts.index(host)
         own = PoolSpec(
@@ -259,23 +246,3 @@ class PoolFaults:
             for address, next_one in zip(addresses, following, strict=True)
         )
         self._later(effect.lasts_s, self._grip.named_master.clear)
-
-
-def remove_host(pool: SimulatedPool, host: str) -> None:
-    """Take a host and what belongs to it out of the database, as pool.eject does."""
-    database = pool.database
-    for vm in database.find("VM", "resident_on", host):
-        if database.record("VM", vm)["is_control_domain"] is True:
-            database.delete("VM", vm)
-        else:
-            database.write("VM", vm, "resident_on", NULL_REF)
-            database.write("VM", vm, "power_state", "Halted")
-    for vm in database.find("VM", "affinity", host):
-        database.write("VM", vm, "affinity", NULL_REF)
-    for cls, table in pool.hub.rows.tables.items():
-        for ref, row in list(table.rows.items()):
-            if cls != "session" and row.record.get("host") == host:
-                database.delete(cls, ref)
-    metrics = text_of(database.record("host", host), "metrics")
-    database.delete("host", host)
-    database.delete("host_metrics", metrics)

@@ -7,11 +7,12 @@ never on disk. Nobody hears of any of it, but the truth has every object that is
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .. import hostlife
 from ..datamodel import SILENT
 from ..pool import SimulatedPool
 from ..rows import MESSAGE, Row, Rows, Table
 from ..truth import Change
-from ..values import Record, map_of
+from ..values import Record
 
 _NOT_FLUSHED = frozenset({MESSAGE, "task", "session"})
 
@@ -37,10 +38,7 @@ def flush(rows: Rows) -> Flushed:
 
 
 def roll_back(pool: SimulatedPool, flushed: Flushed) -> int:
-    """Restart the toolstack on the flushed database; return how many objects went back in time.
-
-    Whoever keeps the sessions has to drop them, too.
-    """
+    """Restart the toolstack on the flushed database; return how many objects went back in time."""
     pool.restart_toolstack()
     rows = pool.hub.rows
     went_back = sum(
@@ -50,22 +48,8 @@ def roll_back(pool: SimulatedPool, flushed: Flushed) -> int:
     for row in rows.tables[MESSAGE].rows.values():
         row.created = row.modified = min(row.created, flushed.generation)
     rows.forget_history()
-    clear_operations(pool)
+    hostlife.forget_all_operations(pool.toolstack)
     return went_back
-
-
-def clear_operations(pool: SimulatedPool) -> None:
-    """Take away what no operation is working on any more, as xapi does when it starts."""
-    database = pool.database
-    for cls, table in pool.hub.rows.tables.items():
-        if cls in _NOT_FLUSHED:
-            continue
-        for ref, row in list(table.rows.items()):
-            if "current_operations" in row.record and map_of(row.record, "current_operations"):
-                database.write(cls, ref, "current_operations", {})
-                if cls == "VM":
-                    pool.toolstack.update_allowed(ref)
-    pool.toolstack.freed.unpark_all()
 
 
 def _restore(pool: SimulatedPool, cls: str, table: Table, records: Mapping[str, Record]) -> int:

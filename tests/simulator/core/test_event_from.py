@@ -3,6 +3,7 @@
 import pytest
 import trio
 
+from recorder.simulator import messages
 from recorder.simulator.datamodel import TABLES
 from recorder.simulator.values import Fault
 from tests.simulator.core.support import a_database, a_pool, triples
@@ -17,7 +18,7 @@ async def test_empty_token_gives_everything_as_add() -> None:
     database.write("VM", vm, "name_label", "b")
     reply = await database.hub.from_(SESSION, ["*"], "", 0.0)
     (event,) = reply.events
-    assert (event.operation, event.timestamp, event.id) == ("add", "0.0", 2)
+    assert (event.operation, event.timestamp, event.id) == ("add", "0.0", 1)
     assert event.record is not None
     assert event.record["name_label"] == "b"
     assert reply.token == "00000000000000000002,00000000000000000000"
@@ -182,3 +183,11 @@ async def test_restart_makes_all_rows_look_new_to_an_old_token() -> None:
     assert {event.operation for event in events} == {"add"}
     assert sum(event.cls == "vm" for event in events) == len(pool.database.refs("VM"))
     assert "task" not in {event.cls for event in events}
+
+
+async def test_there_are_only_so_many_messages() -> None:
+    """Collection deletes the oldest messages above the limit of xapi, and keeps the others."""
+    database = a_database()
+    made = [database.create("message", {"name": str(number)}) for number in range(10_003)]
+    messages.trim(database)
+    assert database.refs("message") == made[3:]

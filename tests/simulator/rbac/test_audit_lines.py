@@ -245,5 +245,7 @@ async def test_each_host_has_its_own_file() -> None:
     async with a_bench(hosts=2) as bench:
         await bench.call("event.register", ["*"])
         bench.pool.move_master(bench.pool.hosts[1].ref)
-        await bench.raw("event.register", bench.root, ["*"], door=Door("127.0.0.2"))
+        new = Door("127.0.0.2")
+        root = await bench.raw("session.login_with_password", "root", "xenroot", door=new)
+        await bench.raw("event.register", str(root), ["*"], door=new)
         assert [len(bench.lines(address)) for address in ("127.0.0.1", "127.0.0.2")] == [1, 1]
