@@ -95,8 +95,9 @@ class EventHub:
         if session not in self._registrations:
             trackid = hashlib.md5(session.encode(), usedforsecurity=False).hexdigest()
             raise Fault("SESSION_NOT_REGISTERED", f"trackid={trackid}")
-        await trio.lowlevel.checkpoint()
+        # From here on the call ends with its session, which another task may take away meanwhile.
         with self._call_of(session) as call:
+            await trio.lowlevel.checkpoint()
             while not call.ended:
                 if events := self._take(self._registrations[session]):
                     return events
@@ -111,8 +112,8 @@ class EventHub:
         Raises Fault EVENT_FROM_TOKEN_PARSE_FAILURE, SESSION_INVALID (forgotten meanwhile).
         """
         since, interest = parse_token(token), interest_in(classes)
-        await trio.lowlevel.checkpoint()
         with self._call_of(session) as call:
+            await trio.lowlevel.checkpoint()
             found, newest = compare(self.rows, interest, since)
             with trio.move_on_after(_patience_s(timeout_s)):
                 while not found and not call.ended:

@@ -2,6 +2,7 @@
 
 import pytest
 import trio
+import trio.testing
 
 from recorder.simulator import messages
 from recorder.simulator.datamodel import TABLES
@@ -191,3 +192,24 @@ async def test_there_are_only_so_many_messages() -> None:
     made = [database.create("message", {"name": str(number)}) for number in range(10_003)]
     messages.trim(database)
     assert database.refs("message") == made[3:]
+
+
+@pytest.mark.parametrize("listens", ["next", "from"])
+async def test_a_call_ends_with_its_session_when_it_has_hardly_begun(
+    listens: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A session that goes in the instant between the check of a call and its waiting ends it, too."""
+    hub = a_database().hub
+
+    async def call(begun: trio.Event) -> None:
+        begun.set()
+        with pytest.raises(Fault, match="SESSION_INVALID"), trio.fail_after(30.0):
+            await (hub.next(SESSION) if listens == "next" else hub.from_(SESSION, ["*"], "", 60.0))
+
+    for _round in range(20):  # Trio draws which of two tasks goes on first: each has its turns.
+        hub.register(SESSION, ["*"])
+        begun = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(call, begun)
+            await begun.wait()
+            hub.forget_session(SESSION)
