@@ -61,7 +61,7 @@ def set_field(database: Database, cls: str, field: str, args: list[Value]) -> Va
 
 
 def add_to_map(database: Database, cls: str, field: str, args: list[Value]) -> Value:
-    """`CLASS.add_to_FIELD(self, key, value)`.
+    """`CLASS.add_to_FIELD(self, key, value)`: the newcomer comes first.
 
     Raises Fault HANDLE_INVALID, or MAP_DUPLICATE_KEY [class, field, ref, key].
     """
@@ -70,7 +70,7 @@ def add_to_map(database: Database, cls: str, field: str, args: list[Value]) -> V
     assert isinstance(before, dict)
     if key in before:
         raise Fault("MAP_DUPLICATE_KEY", cls, field, ref, key)
-    database.write(cls, ref, field, {**before, key: value})
+    database.write(cls, ref, field, {key: value, **before})
     return ""
 
 
@@ -84,11 +84,11 @@ def remove_from_map(database: Database, cls: str, field: str, args: list[Value])
 
 
 def add_to_set(database: Database, cls: str, field: str, args: list[Value]) -> Value:
-    """`CLASS.add_FIELD(self, value)`: nothing happens if it is there already."""
+    """`CLASS.add_FIELD(self, value)`: it comes first; nothing happens if it is there already."""
     before = get_field(database, cls, field, args)
     assert isinstance(before, list)
     if args[1] not in before:
-        database.write(cls, _text(args[0]), field, [*before, args[1]])
+        database.write(cls, _text(args[0]), field, [args[1], *before])
     return ""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from .calls import Sent
-from .datamodel import fields
+from .datamodel import enums, fields
 from .ocaml import failure, float64, int64
 from .pool import Param
 from .values import DateTime, Fault, Value
@@ -39,13 +39,15 @@ def coerce(kind: str, sent: Sent) -> Value:
     if outer == "set" and isinstance(sent, list):
         return [coerce(inner, item) for item in sent]
     if outer == "map" and isinstance(sent, dict):
-        value_kind = inner.partition(":")[2]
-        return {name: coerce(value_kind, item) for name, item in sent.items()}
+        key_kind, _, value_kind = inner.partition(":")
+        return {_key(key_kind, name): coerce(value_kind, item) for name, item in sent.items()}
     if outer == "record" and isinstance(sent, dict):
         known = fields(inner)
         return {name: coerce(known[name].type, sent[name]) for name in known if name in sent}
     if outer in _PLAIN:
         return _PLAIN[outer](sent)
+    if outer.startswith(_ENUM):
+        return _enum(outer.removeprefix(_ENUM), sent)
     return _string(sent)  # references are text
 
 
@@ -83,10 +85,15 @@ def _string(sent: Sent) -> str:
     raise _unexpected("string", sent)
 
 
-def _enum(sent: Sent) -> str:
-    if isinstance(sent, str) and not isinstance(sent, DateTime):
+def _enum(name: str, sent: Sent) -> str:
+    if isinstance(sent, str) and not isinstance(sent, DateTime) and sent in enums()[name]:
         return sent
     raise _failed("Unknown tag/contents")
+
+
+def _key(kind: str, name: str) -> str:
+    """Return the key of a map; only those that are enums are looked at."""
+    return _enum(kind.removeprefix(_ENUM), name) if kind.startswith(_ENUM) else name
 
 
 def _datetime(sent: Sent) -> DateTime:
@@ -110,11 +117,11 @@ def _is_instant(*parts: int) -> bool:
     return second <= 60
 
 
+_ENUM = "enum/"
 _PLAIN: dict[str, Callable[[Sent], Value]] = {
     "int": _int,
     "float": _float,
     "bool": _bool,
-    "enum": _enum,
     "datetime": _datetime,
 }
 _LETTERS = {bool: "B", int: "I", float: "F", DateTime: "D", str: "S"}

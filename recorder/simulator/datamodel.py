@@ -34,7 +34,7 @@ SILENT = frozenset({"session", "user", "secret"})
 class Field:
     """One field of a class.
 
-    `type` is `string`, `int`, `float`, `bool`, `datetime`, `enum`, `@CLASS` (a reference),
+    `type` is `string`, `int`, `float`, `bool`, `datetime`, `enum/NAME`, `@CLASS` (a reference),
     `set:TYPE` or `map:TYPE:TYPE`. `writable` says that `set_FIELD` exists.
     """
 
@@ -63,6 +63,13 @@ def model() -> Mapping[str, Mapping[str, Field]]:
             field = Field.parse(line)
             fields[field.name] = field
     return table
+
+
+@cache
+def enums() -> Mapping[str, tuple[str, ...]]:
+    """Return the values of every enum by its name (enums.txt has a line for each)."""
+    text = files(__package__).joinpath("enums.txt").read_text(encoding="utf-8")
+    return {line.split(" ")[0]: tuple(line.split(" ")[1:]) for line in text.splitlines()}
 
 
 def classes() -> tuple[str, ...]:
