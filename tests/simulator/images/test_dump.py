@@ -45,7 +45,7 @@ def _with(row: str) -> str:
     ("kind", "text", "value"),
     [
         ("string", "", ""),
-        ("enum", "Running", "Running"),
+        ("enum/vm_power_state", "Running", "Running"),
         ("@host", "OpaqueRef:1", "OpaqueRef:1"),
         ("@host", "", NULL_REF),
         ("bool", "true", True),

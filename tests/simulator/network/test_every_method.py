@@ -9,7 +9,7 @@ import trio.testing
 from recorder.simulator import jsonwire, xmlwire
 from recorder.simulator.calls import Call, Sent
 from recorder.simulator.database import Database
-from recorder.simulator.datamodel import classes
+from recorder.simulator.datamodel import classes, enums
 from recorder.simulator.dispatch import Dispatcher, Door
 from recorder.simulator.front import Front
 from recorder.simulator.inventory import PoolSpec
@@ -24,7 +24,6 @@ PLAIN: dict[str, tuple[Sent, ...]] = {
     "float": (0.0, 0.5),
     "bool": (True, False),
     "datetime": ("20200101T00:00:00Z",),
-    "enum": ("success", "pending", "Halted", "VM", "no such thing"),
     "string": ("", "x", "é\n", "VM"),
 }
 
@@ -43,6 +42,8 @@ def _argument(kind: str, database: Database, rng: random.Random) -> Sent:
         return {key: _argument(value, database, rng) for key in "ab"[: rng.randrange(3)]}
     if outer == "record":
         return {"name_label": "made by a test"}
+    if outer.startswith("enum/"):
+        return rng.choice([*enums()[outer.removeprefix("enum/")], "no such thing"])
     return rng.choice(PLAIN[outer])
 
 
