@@ -198,7 +198,7 @@ async def test_there_are_only_so_many_messages() -> None:
 async def test_a_call_ends_with_its_session_when_it_has_hardly_begun(
     listens: str, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """A session that goes in the instant between the check of a call and its waiting ends it, too."""
+    """A session that goes between the check of a call and its waiting ends it, too."""
     hub = a_database().hub
 
     async def call(begun: trio.Event) -> None:

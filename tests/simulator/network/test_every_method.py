@@ -32,14 +32,14 @@ def _argument(kind: str, database: Database, rng: random.Random) -> Sent:
     if rng.random() < 0.03:
         return rng.choice(NONSENSE)
     outer, _, inner = kind.partition(":")
+    if outer == "map":
+        inner = inner.partition(":")[2]
     if outer.startswith("@"):
         known = database.refs(outer[1:]) if outer[1:] in classes() else []
         return rng.choice([*known, "OpaqueRef:NULL", "OpaqueRef:nope"])
-    if outer == "set":
-        return [_argument(inner, database, rng) for _ in range(rng.randrange(3))]
-    if outer == "map":
-        value = inner.partition(":")[2]
-        return {key: _argument(value, database, rng) for key in "ab"[: rng.randrange(3)]}
+    if outer in ("set", "map"):
+        items = {key: _argument(inner, database, rng) for key in "ab"[: rng.randrange(3)]}
+        return items if outer == "map" else list(items.values())
     if outer == "record":
         return {"name_label": "made by a test"}
     if outer.startswith("enum/"):

@@ -1,7 +1,7 @@
 """Every request that was recorded with a real xapi gets the recorded reply, byte for byte.
 
-What the pool made up by itself (references, uuids, dates) has other names here; what else may differ
-is in differences.txt.
+What the pool made up by itself (references, uuids, dates) has other names here; what else may
+differ is in differences.txt.
 """
 
 from collections import defaultdict
@@ -17,8 +17,8 @@ from .replay import Played, replay
 from .trees import Difference, Tree
 
 ONE_BY_ONE = "v24.11.0"
-"""Up to that version event.next answered at the first event, so that the number of events in a reply
-was a matter of time: what each session heard in all is compared instead."""
+"""Up to that version event.next answered at the first event, so that the number of events in a
+reply was a matter of time: what each session heard in all is compared instead."""
 
 
 def test_the_recordings_are_all_there() -> None:
@@ -31,8 +31,8 @@ def test_the_recordings_are_all_there() -> None:
 async def test_replies_are_those_recorded(
     folder: str, autojump_clock: trio.testing.MockClock
 ) -> None:
-    """Envelope, header order, status, member order, types, encodings and errors, in XML-RPC and both
-    kinds of JSON-RPC; and every difference that is listed is one."""
+    """Envelope, header order, status, member order, types, encodings and errors, in XML-RPC and
+    both kinds of JSON-RPC; and every difference that is listed is one."""
     played, names = await replay(folder)
     assert [item.exchange for item in played] == list(read(folder))
     theirs_of = {ours.decode(): theirs.decode() for theirs, ours in names.ours.items()}
