@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import md5
 
-from .auditargs import quoted
+from .dump_values import quoted
 
 FILE_BYTES_MAX = 1_000_000
 """A file this long becomes `audit.log.1`, and those before it move up."""

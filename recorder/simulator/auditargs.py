@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from .calls import Sent
 from .coerce import shown
 from .database import Database
+from .dump_values import quoted
 from .roles import role_name
 from .values import text_of
 
@@ -47,11 +48,6 @@ def arguments(database: Database, call: str, given: Mapping[str, Sent]) -> str:
     `given` holds the arguments by name, those of a constructor field by field.
     """
     return f"({' '.join(_told(database, call, {**given, **_more(database, call, given)}))})"
-
-
-def quoted(text: str) -> str:
-    """Return text as an atom of the line, before the line as a whole is made printable."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _told(database: Database, call: str, given: Mapping[str, Sent]) -> Iterator[str]:

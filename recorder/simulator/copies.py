@@ -5,25 +5,16 @@ from dataclasses import dataclass
 from functools import partial
 
 from . import disks
+from .addresses import generated_mac
+from .copiedvm import copied, generation_id, snapshotted
+from .interfaces import number_of
 from .toolstack import Call
-from .values import EPOCH, NULL_REF, Fault, Record, Value, datetime_of, text_of, texts_of
+from .values import NULL_REF, Fault, Record, Value, datetime_of, map_of, text_of, texts_of
 
 CLONE_S = 1.0
 COPY_S = 20.0
 SNAPSHOT_S = 2.0
 DESTROY_S = 0.3
-
-_NOT_COPIED = ("uuid", "VIFs", "VBDs", "consoles", "snapshots", "children", "crash_dumps", "VTPMs")
-_OF_A_NEW_VM: Mapping[str, Value] = {
-    "power_state": "Halted",
-    "resident_on": NULL_REF,
-    "scheduled_to_be_resident_on": NULL_REF,
-    "suspend_VDI": NULL_REF,
-    "guest_metrics": NULL_REF,
-    "domid": -1,
-    "is_default_template": False,
-    "is_control_domain": False,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +39,11 @@ async def copy(call: Call, vm: str, new_name: str, sr: str) -> Value:
     if sr != NULL_REF:
         call.database.record("SR", sr)
 
-    async def copied(disk: str, inner: Call) -> Value:
+    async def filled(disk: str, inner: Call) -> Value:
         target = sr if sr != NULL_REF else str(inner.database.field("VDI", disk, "SR"))
         return await disks.copy(inner, disk, target, NULL_REF, NULL_REF)
 
-    return await _copy(call, vm, new_name, "copy", COPY_S, DiskMaker("Async.VDI.copy", copied))
+    return await _copy(call, vm, new_name, "copy", COPY_S, DiskMaker("Async.VDI.copy", filled))
 
 
 async def snapshot(call: Call, vm: str, new_name: str, ignore_vdis: list[Value]) -> Value:
@@ -69,21 +60,15 @@ async def snapshot(call: Call, vm: str, new_name: str, ignore_vdis: list[Value])
 async def take_snapshot(call: Call, vm: str, new_name: str, *, left_out: Sequence[str] = ()) -> str:
     """Make a snapshot of a VM that the caller has: disks first, then rows; returns it."""
 
-    async def snapshotted(disk: str, inner: Call) -> Value:
+    async def kept(disk: str, inner: Call) -> Value:
         return await disks.snapshot(inner, disk, {})
 
-    disk_maker = DiskMaker("Async.VDI.snapshot", snapshotted)
-    made = await _copy_disks(call, vm, disk_maker, left_out)
+    made = await _copy_disks(call, vm, DiskMaker("Async.VDI.snapshot", kept), left_out)
     source = call.vm(vm)
-    fields: dict[str, Value] = {
-        "is_a_template": True,
-        "is_a_snapshot": True,
-        "snapshot_of": vm,
-        "snapshot_time": datetime_of(call.database.now_s()),
-        "transportable_snapshot_id": "",
-        "snapshot_info": {"power-state-at-snapshot": source["power_state"]},
-    }
-    new = _new_vm(call, source, new_name, fields)
+    generation = generation_id(call.database.new_uuid())
+    row = snapshotted(source, ref=vm, name=new_name, generation=generation)
+    taken_at = datetime_of(call.database.now_s())
+    new = _new_vm(call, source, {**row, "snapshot_time": taken_at})
     call.set("VM", vm, "parent", new)
     _copy_devices(call, source, new, made, keep_mac=True)
     _release(call, new)
@@ -127,16 +112,9 @@ async def _copy(
         await call.work(duration_s)
         made = await _copy_disks(call, vm, disk_maker, ())
         source = call.vm(vm)
-        fields: dict[str, Value] = {
-            "is_a_snapshot": False,
-            "snapshot_of": NULL_REF,
-            "snapshot_time": EPOCH,
-            "snapshot_info": {},
-            "parent": NULL_REF,
-        }
-        if source["is_a_snapshot"] is True:
-            fields["is_a_template"] = False
-        new = _new_vm(call, source, new_name, fields)
+        seed, generation = call.database.new_uuid(), generation_id(call.database.new_uuid())
+        row = copied(source, name=new_name, mac_seed=seed, generation=generation)
+        new = _new_vm(call, source, row)
         _copy_devices(call, source, new, made, keep_mac=False)
         _release(call, new)
     return new
@@ -164,13 +142,36 @@ async def _copy_disks(
     return made
 
 
-def _new_vm(call: Call, source: Record, name: str, fields: Mapping[str, Value]) -> str:
-    # The copy is born with the operations of its source in it, as in xapi, and loses them later.
-    database = call.database
-    metrics = database.create("VM_metrics", {"hvm": True, "current_domain_type": "hvm"})
-    copied = {field: value for field, value in source.items() if field not in _NOT_COPIED}
-    own = {"name_label": name, "metrics": metrics}
-    return database.create("VM", {**copied, **_OF_A_NEW_VM, **own, **fields})
+def _new_vm(call: Call, source: Record, row: Record) -> str:
+    # The copy is born with the operation that makes it, as in xapi, and loses it later.
+    current = map_of(source, "current_operations")
+    return call.database.create(
+        "VM",
+        {
+            **row,
+            "metrics": _copied_metrics(call, source),
+            "guest_metrics": _copied_row(
+                call, "VM_guest_metrics", text_of(source, "guest_metrics")
+            ),
+            "current_operations": {task: current[task] for task in current if task == call.task},
+        },
+        extra=True,
+    )
+
+
+def _copied_metrics(call: Call, source: Record) -> str:
+    metrics = _copied_row(call, "VM_metrics", text_of(source, "metrics"))
+    if metrics != NULL_REF:
+        return metrics
+    return call.database.create("VM_metrics", {"VCPUs_utilisation": {"0": 0.0}})
+
+
+def _copied_row(call: Call, cls: str, ref: str) -> str:
+    """Make a row like this one and return its reference, NULL if there is no such row."""
+    if not call.database.exists(cls, ref):
+        return NULL_REF
+    fields = {key: value for key, value in call.database.record(cls, ref).items() if key != "uuid"}
+    return call.database.create(cls, fields, extra=True)
 
 
 def _copy_devices(
@@ -187,7 +188,7 @@ def _copy_devices(
         record = database.record("VIF", vif)
         record["metrics"] = database.create("VIF_metrics", {})
         if not keep_mac:
-            record |= {"MAC": new_mac(database.new_uuid()), "MAC_autogenerated": True}
+            record |= {"MAC": _own_mac(call, new, record), "MAC_autogenerated": True}
         _add_device(call, "VIF", record, new)
 
 
@@ -199,13 +200,18 @@ def _add_device(call: Call, cls: str, record: Record, vm: str) -> None:
         "allowed_operations": [],
         "current_operations": {},
     }
-    device = call.database.create(cls, {**record, **born})
+    device = call.database.create(cls, {**record, **born}, extra=True)
     call.toolstack.update_allowed(device, cls)
 
 
 def _release(call: Call, vm: str) -> None:
     call.set("VM", vm, "current_operations", {})
     call.toolstack.update_allowed(vm)
+
+
+def _own_mac(call: Call, vm: str, vif: Record) -> str:
+    seed = text_of(map_of(call.vm(vm), "other_config"), "mac_seed")
+    return generated_mac(number_of(text_of(vif, "device")), seed)
 
 
 def new_mac(uuid: str) -> str:

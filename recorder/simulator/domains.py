@@ -1,5 +1,6 @@
 """A VM's domain: what the rows say once it runs, and once it does not run any more."""
 
+from .copiedvm import generation_id
 from .guests import schedule_agent
 from .marks import DEVICES, devices_of
 from .placement import read_memory_later, settle
@@ -46,8 +47,7 @@ def prepare(call: Call, vm: str) -> None:
         "VM", vm, "platform", map_of(record, "platform") | {"device-model": "qemu-upstream-compat"}
     )
     if record["generation_id"] == "0:0":
-        bits = call.database.new_uuid().replace("-", "")
-        call.set("VM", vm, "generation_id", f"{int(bits[:15], 16)}:{int(bits[17:], 16)}")
+        call.set("VM", vm, "generation_id", generation_id(call.database.new_uuid()))
     drop_guest(call, vm)
 
 

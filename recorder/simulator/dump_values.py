@@ -64,6 +64,26 @@ def guessed(text: str) -> Value:
     return text
 
 
+def written(value: Value) -> str:
+    """Return the text that a value is kept as, the reverse of `value_of`."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return f"{value:.18g}"
+        case list():
+            return f"({' '.join(quoted(written(item)) for item in value)})"
+        case dict():
+            pairs = (f"({quoted(key)} {quoted(written(item))})" for key, item in value.items())
+            return f"({' '.join(pairs)})"
+    return str(value)
+
+
+def quoted(text: str) -> str:
+    """Return text as an atom of an s-expression."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def read_set(text: str) -> list[str]:
     """Return the members of a set, in their order. Raises BadText."""
     if text == "()":

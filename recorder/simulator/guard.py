@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 from .audit import AuditTrail, Caller, Finding, is_audited, trackid
-from .auditargs import arguments, quoted
+from .auditargs import arguments
 from .calls import Result, Sent
 from .database import Database
+from .dump_values import quoted
 from .errand import Errand
 from .roles import guarded_keys, roles_with
 from .sessions import Sessions

@@ -4,6 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from .copiedvm import generation_id
 from .copies import new_mac
 from .database import Database
 from .presets import Counts
@@ -198,7 +199,7 @@ def _add_snapshot(database: Database, vm: str, number: int) -> None:
 
 
 def _guest_fields(database: Database, plan: VmPlan) -> dict[str, Value]:
-    digits = database.new_uuid().replace("-", "")
+    generation = generation_id(database.new_uuid())
     return {
         **_memory(plan.memory_bytes),
         "name_label": plan.name,
@@ -211,7 +212,7 @@ def _guest_fields(database: Database, plan: VmPlan) -> dict[str, Value]:
         "HVM_boot_params": {"order": "cdn"},
         "other_config": {"mac_seed": database.new_uuid(), "base_template_name": "Debian"},
         "domid": -1,
-        "generation_id": f"{int(digits[:15], 16)}:{int(digits[17:], 16)}",
+        "generation_id": generation,
         "domain_type": "hvm",
         "hardware_platform_version": 2,
         "bios_strings": {"bios-vendor": "Xen", "system-manufacturer": "Xen"},

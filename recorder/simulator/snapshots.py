@@ -5,6 +5,7 @@ from functools import partial
 
 from . import disks
 from .catalogue import Handler
+from .copiedvm import snapshot_info
 from .copies import destroy_vif, take_snapshot
 from .domains import appear, vanish
 from .images import drop_suspend_image, make_suspend_image
@@ -94,7 +95,7 @@ async def _keep_memory(call: Call, vm: str, snapshot: str, was: str) -> None:
     copy = await _cloned(call, text_of(call.vm(vm), "suspend_VDI"))
     call.set("VM", snapshot, "suspend_VDI", copy)
     call.set("VM", snapshot, "power_state", "Suspended")
-    call.set("VM", snapshot, "snapshot_info", {"power-state-at-snapshot": was})
+    call.set("VM", snapshot, "snapshot_info", snapshot_info(was))
     call.toolstack.update_allowed(snapshot)
 
 
@@ -152,7 +153,7 @@ def _copy_device(call: Call, cls: str, device: str, vm: str, own: Mapping[str, V
     record = call.database.record(cls, device)
     del record["uuid"]
     born: Record = {"VM": vm, "currently_attached": False, "current_operations": {}}
-    new = call.database.create(cls, {**record, **born, **own})
+    new = call.database.create(cls, {**record, **born, **own}, extra=True)
     call.toolstack.update_allowed(new, cls)
 
 

@@ -4,9 +4,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from recorder.simulator.addresses import generated_mac
+from recorder.simulator.dump_values import read_map
 from recorder.simulator.inventory import PoolSpec
 from recorder.simulator.pool import SimulatedPool
-from recorder.simulator.values import NULL_REF, Fault, texts_of
+from recorder.simulator.values import NULL_REF, Fault, Record, Value, map_of, texts_of
 from tests.simulator.core.support import a_pool, power_state, vm_named
 
 SESSION = "OpaqueRef:s"
@@ -35,7 +37,10 @@ async def test_a_checkpoint_keeps_the_memory_of_a_running_vm(
     assert power_state(pool, vm) == "Running"
     assert pool.database.field("VM", vm, "suspend_VDI") == NULL_REF
     assert record["power_state"] == "Suspended"
-    assert record["snapshot_info"] == {"power-state-at-snapshot": "Running"}
+    assert record["snapshot_info"] == {
+        "disk-snapshot-type": "crash_consistent",
+        "power-state-at-snapshot": "Running",
+    }
     assert pool.database.exists("VDI", str(record["suspend_VDI"]))
     offers = texts_of(record, "allowed_operations")
     assert {"revert", "clone", "destroy"} <= set(offers)
@@ -83,3 +88,59 @@ async def test_only_a_snapshot_can_be_reverted_to(
     """A VM that is none is refused."""
     with pytest.raises(Fault, match="REVERT_ONLY_ALLOWED_ON_SNAPSHOT"):
         await pool.call_operation(SESSION, "VM.revert", [vm_named(pool, "vm-001")])
+
+
+async def test_a_snapshot_keeps_the_row_of_its_vm_as_text(
+    pool: SimulatedPool, autojump_clock: MockClock
+) -> None:
+    """`snapshot_metadata` is the row of the database, and what a snapshot has in common with its
+    VM it has from it: the address, the seed of more addresses, what the guest told."""
+    vm = vm_named(pool, "vm-001")
+    config: Record = {"mac_seed": "s", "default_template": "true", "note": "it's \\"}
+    pool.database.write("VM", vm, "other_config", config)
+    pool.database.write("VM", vm, "blocked_operations", {"destroy": "mine"})
+    source = pool.database.record("VM", vm)
+    snapshot = str(await pool.call_operation(SESSION, "VM.snapshot", [vm, "before"]))
+    record = pool.database.record("VM", snapshot)
+    columns = read_map(str(record["snapshot_metadata"]))
+    assert list(columns) == sorted(columns, reverse=True)
+    assert columns["_ref"] == vm
+    assert columns["name__label"] == "vm-001"
+    assert columns["memory__dynamic_max"] == str(source["memory_dynamic_max"])
+    assert read_map(columns["other_config"]) == config
+    assert columns["is_a_template"] == "false"
+    assert columns["HVM__shadow_multiplier"] == "1"
+    assert record["other_config"] == {"mac_seed": "s", "note": "it's \\"}
+    assert record["blocked_operations"] == {}
+    assert record["snapshot_info"] == {
+        "disk-snapshot-type": "crash_consistent",
+        "power-state-at-snapshot": "Running",
+    }
+    assert _macs(pool, snapshot) == _macs(pool, vm)
+    guests = [str(pool.database.field("VM", each, "guest_metrics")) for each in (vm, snapshot)]
+    assert guests[0] != guests[1]
+    told = [pool.database.record("VM_guest_metrics", guest) for guest in guests]
+    assert told[0] | {"uuid": ""} == told[1] | {"uuid": ""}
+
+
+async def test_a_clone_has_addresses_of_its_own(
+    pool: SimulatedPool, autojump_clock: MockClock
+) -> None:
+    """They are made of a seed that is new, as xapi makes them; a clone of a template names it."""
+    vm = vm_named(pool, "vm-003")
+    pool.database.write("VM", vm, "other_config", {"a": "1", "mac_seed": "s", "b": "2"})
+    clone = str(await pool.call_operation(SESSION, "VM.clone", [vm, "other"]))
+    config = map_of(pool.database.record("VM", clone), "other_config")
+    assert [*config] == ["a", "mac_seed", "b"]
+    assert config["mac_seed"] != "s"
+    assert _macs(pool, clone) == [generated_mac(0, str(config["mac_seed"]))]
+    snapshot = str(await pool.call_operation(SESSION, "VM.snapshot", [vm, "before"]))
+    again = str(await pool.call_operation(SESSION, "VM.clone", [snapshot, "again"]))
+    made = map_of(pool.database.record("VM", again), "other_config")
+    assert [*made] == ["base_template_name", "a", "mac_seed", "b"]
+    assert made["base_template_name"] == "before"
+
+
+def _macs(pool: SimulatedPool, vm: str) -> list[Value]:
+    vifs = texts_of(pool.database.record("VM", vm), "VIFs")
+    return [pool.database.field("VIF", vif, "MAC") for vif in vifs]
