@@ -25,8 +25,8 @@ def compare(played: Played, theirs_of: Mapping[str, str]) -> list[Difference]:
     found += _of_results(played.exchange.method, _result(theirs), _result(ours), theirs_of)
     by_name = sorted(found, key=lambda item: item.path)
     # Bytes that differ in a way that no tree shows are a difference all the same.
-    resorted = played.exchange.method == "event.from"
-    return by_name or ([] if resorted else [differ("bytes", their_body, our_body)])
+    alike = played.exchange.method == "event.from" or their_body == our_body
+    return by_name or ([] if alike else [differ("bytes", their_body, our_body)])
 
 
 def of_events(theirs: list[Tree], ours: list[Tree]) -> Iterator[Difference]:
@@ -46,9 +46,24 @@ def of_events(theirs: list[Tree], ours: list[Tree]) -> Iterator[Difference]:
             yield from differences(one["snapshot"], other["snapshot"], _class(one))
 
 
+def of_records(cls: str, theirs: dict[str, Tree], ours: dict[str, Tree]) -> Iterator[Difference]:
+    """Yield where two tables of a class differ, by reference."""
+    for ref in theirs.keys() - ours.keys():
+        yield differ(f"{cls} missing", ref, theirs[ref])
+    for ref in ours.keys() - theirs.keys():
+        yield differ(f"{cls} extra", ref, ours[ref])
+    common = [ref for ref in theirs if ref in ours]
+    if common != [ref for ref in ours if ref in theirs]:
+        yield differ(f"{cls} order", [*theirs], [*ours])
+    for ref in common:
+        yield from differences(theirs[ref], ours[ref], cls)
+
+
 def events_of(reply: bytes) -> list[Tree]:
-    """Return the events in a reply to event.next, none if it is a failure."""
+    """Return the events in a reply to event.next or event.from, none if it is a failure."""
     result = _result(tree_of(_parted(reply)[1]))
+    if isinstance(result, dict):
+        result = result["events"]
     return result if isinstance(result, list) else []
 
 
@@ -102,7 +117,7 @@ def _of_results(
     elif method == "event.from":
         yield from _of_from(theirs, ours, theirs_of)
     elif verb == "get_all_records":
-        yield from _of_records(cls, theirs, ours)
+        yield from of_records(cls, theirs, ours)
     else:
         yield from differences(theirs, ours, cls if verb == "get_record" else method)
 
@@ -117,18 +132,6 @@ def _of_sets(path: str, theirs: list[Tree], ours: list[Tree]) -> Iterator[Differ
     common = [item for item in theirs if item in ours]
     if common != [item for item in ours if item in theirs]:
         yield differ(f"{path} order", theirs, ours)
-
-
-def _of_records(cls: str, theirs: dict[str, Tree], ours: dict[str, Tree]) -> Iterator[Difference]:
-    for ref in theirs.keys() - ours.keys():
-        yield differ(f"{cls} missing", ref, theirs[ref])
-    for ref in ours.keys() - theirs.keys():
-        yield differ(f"{cls} extra", ref, ours[ref])
-    common = [ref for ref in theirs if ref in ours]
-    if common != [ref for ref in ours if ref in theirs]:
-        yield differ(f"{cls} order", [*theirs], [*ours])
-    for ref in common:
-        yield from differences(theirs[ref], ours[ref], cls)
 
 
 def _of_from(

@@ -1,4 +1,4 @@
-"""What the same thing is called there and here: references, uuids and track ids by first showing.
+"""What the same thing is called there and here: references, uuids and the like by first showing.
 
 Whatever both pools had from the beginning has the same name in both.
 """
@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 
 _REF = re.compile(rb"OpaqueRef:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _UUID = re.compile(rb"(?<![:0-9a-f-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_GENERATION = re.compile(rb"(?<!\d)\d{15,19}:\d{15,19}(?!\d)")
 _DATE = re.compile(rb"\d{8}T\d\d:\d\d:\d\dZ")
-_TOKEN = re.compile(rb"\d{20},\d{20}")
+TOKEN = re.compile(rb"\d{20},\d{20}")
 _EVENT_TIME = re.compile(rb'("timestamp":"|<name>timestamp</name><value>)\d{10}\.(?=["<])')
 
 
@@ -26,17 +27,17 @@ class Names:
 
     def __post_init__(self) -> None:
         self._old = frozenset(
-            name for kind in (_REF, _UUID, _DATE) for name in kind.findall(self.known)
+            name for kind in (_REF, _UUID, _GENERATION, _DATE) for name in kind.findall(self.known)
         )
 
     def learn(self, theirs: bytes, ours: bytes) -> None:
         """Pair the names that show for the first time in two replies to the same request."""
         mine = set(self.ours.values())
-        for kind in (_REF, _UUID):
+        for kind in (_REF, _UUID, _GENERATION):
             new_theirs = self._new(kind, theirs, set(self.ours))
             new_ours = self._new(kind, ours, mine)
             self.ours.update(zip(new_theirs, new_ours, strict=False))
-        self.tokens.update(zip(_TOKEN.findall(theirs), _TOKEN.findall(ours), strict=False))
+        self.tokens.update(zip(TOKEN.findall(theirs), TOKEN.findall(ours), strict=False))
 
     def translate(self, text: bytes) -> bytes:
         """Put our names in the place of theirs."""
@@ -51,7 +52,7 @@ class Names:
 
     def request(self, text: bytes) -> bytes:
         """Say a request in our names, going on from our tokens where it went on from theirs."""
-        text = _TOKEN.sub(lambda found: self.tokens.get(found[0], found[0]), text)
+        text = TOKEN.sub(lambda found: self.tokens.get(found[0], found[0]), text)
         return self.translate(text)
 
     def undated(self, text: bytes) -> bytes:

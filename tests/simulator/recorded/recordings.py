@@ -43,6 +43,12 @@ class Exchange:
         params = _call(self.request)[1]
         return str(params[0]) if params else ""
 
+    @property
+    def subject(self) -> str:
+        """The object that is asked about; nothing if there is none."""
+        params = _call(self.request)[1]
+        return str(params[1]) if len(params) > 1 else ""
+
 
 @cache
 def read(folder: str) -> tuple[Exchange, ...]:

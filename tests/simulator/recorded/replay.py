@@ -34,15 +34,20 @@ class Played:
 async def stage_for(
     folder: str, nursery: trio.Nursery, *, first: str, next_stamp: int, speed: float = 0.0
 ) -> Stage:
-    """Build the pool of a recording and let it run in the nursery.
+    """Build the pool of a recording and let it run in the nursery; its time passes as trio's does.
 
     `first` and `next_stamp` are those of `setting_of`.
     """
+    begun = trio.current_time()
+
+    def now_s() -> float:
+        return NOW_S + trio.current_time() - begun
+
     setting = setting_of(folder, first=first, next_stamp=next_stamp)
     spec = PoolSpec(image=setting.image, password=PASSWORD, speed=speed)
-    pool = SimulatedPool.build(spec, now_s=lambda: NOW_S)
+    pool = SimulatedPool.build(spec, now_s=now_s)
     setting.stamp(pool.database)
-    front = Front(pool, now_s=lambda: NOW_S)
+    front = Front(pool, now_s=now_s)
     await nursery.start(front.run)
     known = b"".join(
         repr((ref, row.record)).encode()

@@ -76,7 +76,7 @@ def _of_json(value: object) -> Tree:
         return {name: _of_json(item) for name, item in value}
     if isinstance(value, list):
         return [_of_json(item) for item in value]
-    return (type(value).__name__, str(value))
+    return ("float" if isinstance(value, _Float) else type(value).__name__, str(value))
 
 
 def _of_xml(value: ElementTree.Element) -> Tree:
