@@ -3,6 +3,7 @@
 from .calls import Result, RowReply, TableReply
 from .conditions import matching
 from .database import Database
+from .plaintext import plain, plain_text
 from .rows import MESSAGE
 from .values import Fault, Value
 
@@ -65,7 +66,7 @@ def add_to_map(database: Database, cls: str, field: str, args: list[Value]) -> V
 
     Raises Fault HANDLE_INVALID, or MAP_DUPLICATE_KEY [class, field, ref, key].
     """
-    ref, key, value = _text(args[0]), _text(args[1]), args[2]
+    ref, key, value = _text(args[0]), plain_text(_text(args[1])), plain(args[2])
     before = get_field(database, cls, field, args)
     assert isinstance(before, dict)
     if key in before:
@@ -78,7 +79,8 @@ def remove_from_map(database: Database, cls: str, field: str, args: list[Value])
     """`CLASS.remove_from_FIELD(self, key)`: nothing happens if the key is absent."""
     before = get_field(database, cls, field, args)
     assert isinstance(before, dict)
-    after = {key: value for key, value in before.items() if key != args[1]}
+    gone = plain_text(_text(args[1]))
+    after = {key: value for key, value in before.items() if key != gone}
     database.write(cls, _text(args[0]), field, after)
     return ""
 
@@ -87,8 +89,9 @@ def add_to_set(database: Database, cls: str, field: str, args: list[Value]) -> V
     """`CLASS.add_FIELD(self, value)`: it comes first; nothing happens if it is there already."""
     before = get_field(database, cls, field, args)
     assert isinstance(before, list)
-    if args[1] not in before:
-        database.write(cls, _text(args[0]), field, [args[1], *before])
+    newcomer = plain(args[1])
+    if newcomer not in before:
+        database.write(cls, _text(args[0]), field, [newcomer, *before])
     return ""
 
 
@@ -96,7 +99,8 @@ def remove_from_set(database: Database, cls: str, field: str, args: list[Value])
     """`CLASS.remove_FIELD(self, value)`: nothing happens if it is not there."""
     before = get_field(database, cls, field, args)
     assert isinstance(before, list)
-    database.write(cls, _text(args[0]), field, [item for item in before if item != args[1]])
+    gone = plain(args[1])
+    database.write(cls, _text(args[0]), field, [item for item in before if item != gone])
     return ""
 
 

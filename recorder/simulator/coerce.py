@@ -12,7 +12,7 @@ from .pool import Param
 from .values import DateTime, Fault, Value
 
 _CONTAINERS = frozenset({"set", "map", "record"})
-_UNSPEAKABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+_NO_TEXT = re.compile("[\ud800-\udfff]")
 _DATE = re.compile(
     r"(\d{4})-?(\d{2})-?(\d{2})T(\d{2}):(\d{2}):(\d{2})(?:\.\d+)?(Z|[+-]\d{2}:\d{2})?", re.ASCII
 )
@@ -159,14 +159,13 @@ def shown(sent: Sent) -> str:
 
 
 def check_texts(params: Sequence[Sent]) -> None:
-    """Raise Fault INVALID_VALUE for text that XML could not carry, in names as in values.
+    """Raise Fault INVALID_VALUE for bytes that are no UTF-8 (here: surrogates), in names, too.
 
-    xapi does so before it looks at the method; JSON brings such text, as escapes or as bytes that
-    are no UTF-8 (here: surrogates).
+    xapi does so before it looks at the method. Control characters get as far as the database.
     """
     for param in params:
         text = shown(param)
-        if _UNSPEAKABLE.search(text):
+        if _NO_TEXT.search(text):
             raise Fault("INVALID_VALUE", "Invalid UTF-8 string in parameter", text)
 
 

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from .datamodel import blank
 from .events import EventHub
+from .plaintext import is_plain, plain
 from .relations import Relation, relations, relations_of
 from .rows import MESSAGE, Row
 from .truth import Change
-from .values import NULL_REF, Record, Value, text_of, texts_of
+from .values import NULL_REF, Fault, Record, Value, text_of, texts_of
 
 
 class _End(NamedTuple):
@@ -60,14 +61,15 @@ class Database:
     ) -> str:
         """Add a row and return its reference; fields that are not given get their default.
 
-        `extra` lets in fields that the class does not have: they follow the others.
+        Text is cut where XML could not carry it. `extra` lets in fields that the class does not
+        have: they follow the others.
         """
         record = blank(cls)
         if "uuid" not in fields:
             record["uuid"] = self.new_uuid()
         for name, value in fields.items():
             assert extra or name in record, f"{cls} has no field {name}"
-            record[name] = value
+            record[name] = value if self._building else plain(value)
         own_ref = f"OpaqueRef:{self.new_uuid()}" if ref is None else ref
         stamp = self._rows.stamp()
         row = Row(record, stamp)
@@ -84,12 +86,17 @@ class Database:
         return own_ref
 
     def write(self, cls: str, ref: str, field: str, value: Value) -> None:
-        """Set one field; nothing happens if it is equal. Fault HANDLE_INVALID [cls, ref]."""
+        """Set one field; nothing happens if it is equal.
+
+        Raises Fault HANDLE_INVALID [cls, ref], or INTERNAL_ERROR for text that XML cannot carry.
+        """
         assert cls != MESSAGE, "a message never changes"
         row = self._rows.row(cls, ref)
         old = row.record[field]
         if old == value and type(old) is type(value):
             return
+        if not is_plain(value):
+            raise Fault("INTERNAL_ERROR", "Db_exn.Invalid_value")
         stamp = self._rows.stamp()
         relation = None if self._building else relations_of(cls).get(field)
         before = _targets(relation, row.record) if relation else []

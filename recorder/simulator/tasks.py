@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import trio
 
 from .database import Database
+from .plaintext import plain_text
 from .values import EPOCH, NULL_REF, Fault, Value, datetime_of, map_of, text_of
 from .xmlwire import encode_value
 
@@ -113,7 +114,7 @@ class Tasks:
             self.write(task, "status", "cancelled")
             self.write(task, "allowed_operations", [])
         else:
-            self.write(task, "error_info", [fault.code, *fault.params])
+            self.write(task, "error_info", [fault.code, *map(plain_text, fault.params)])
             self.write(task, "backtrace", _BACKTRACE)
             self.write(task, "finished", self._now())
             self.write(task, "allowed_operations", [])

@@ -1,13 +1,12 @@
 """Values as xapi writes them in XML-RPC: text without <string>, whole numbers without <int>."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from .plaintext import CONTROL
 from .values import DateTime, Record, Value
 
-_DROPPED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _LAYOUTS_MAX = 1024
 """Records of a class have one layout or a few; there are some 70 classes."""
 
@@ -19,7 +18,7 @@ def encode_value(value: Value) -> str:
 
 def escape(text: str) -> str:
     """Return text as xapi puts it into XML: four characters escaped, control characters dropped."""
-    text = _DROPPED.sub("", text)
+    text = CONTROL.sub("", text)
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return text.replace('"', "&quot;")
 
