@@ -171,6 +171,43 @@ async def test_devices_networks_and_secrets_are_those_of_xapi(
     _agrees("network.create", await _told(pool, "network.create", [network]))
 
 
+def _in_background(lines: Sequence[str]) -> list[str]:
+    """Say what a call tells as Async: its task has the prefix in its name, and stays."""
+    first, *rest, last = lines
+    assert last == "task#1 del"
+    return [first.replace(" add ", " add Async."), *rest]
+
+
+async def test_async_tells_the_same_and_keeps_its_task(
+    pool: SimulatedPool, autojump_clock: Clock
+) -> None:
+    """What was recorded in one way only is told in the other way, too, but for the task's end."""
+    database = pool.database
+    vm = _bare_vm(pool, interfaces=1)
+    for host in pool.hosts:
+        database.write("host", host.ref, "allowed_operations", [])
+    (vif,) = texts_of(database.record("VM", vm), "VIFs")
+    database.write("VIF", vif, "metrics", NULL_REF)
+    told = await _told(pool, "Async.VM.snapshot", [vm, "snap"])
+    assert told == _in_background(RECORDED["VM.snapshot"])
+    told = await _told(pool, "Async.VM.destroy", [vm_named(pool, "snap")])
+    assert told == _in_background(RECORDED["VM.destroy-snapshot"])
+    told = await _told(pool, "Async.VIF.destroy", [vif])
+    assert told == _in_background(RECORDED["VIF.destroy"])
+    left_out = DIFFERENCES["*"]
+    start: list[Value] = [vm, False, False]
+    first = await _told(pool, "Async.VM.start", start)
+    assert [line for line in first if not line.startswith(left_out)] == _in_background(
+        RECORDED["VM.start-first"]
+    )
+    await _told(pool, "VM.hard_shutdown", [vm])
+    later = await _told(pool, "VM.start", start)
+    assert (
+        _in_background([line for line in later if not line.startswith(left_out)])
+        == RECORDED["Async.VM.start-later"]
+    )
+
+
 async def test_secret_tells_of_its_task_only(pool: SimulatedPool, autojump_clock: Clock) -> None:
     """The class itself has no events."""
     secret: dict[str, Value] = {"value": "s", "other_config": {}}
