@@ -93,7 +93,7 @@ async def agent_restart(call: Call, host: str) -> Value:
         if toolstack.database.exists("host", host) and host not in toolstack.machines.down:
             restart_agent(toolstack, host)
 
-    toolstack.later(AGENT_RESTART_S, restart)
+    toolstack.once_answered(AGENT_RESTART_S, restart)
     return ""
 
 
@@ -161,7 +161,8 @@ async def _leave(call: Call, host: str, operation: str, name: str) -> Value:
         Call(toolstack, call.session, task).enter(host, operation, "host")
         toolstack.tasks.succeed(task, "")
         toolstack.tasks.remove(task)
-        toolstack.later(SHUTDOWN_S, lambda: _stop(toolstack, host, boots=operation == "reboot"))
+        boots = operation == "reboot"
+        toolstack.once_answered(SHUTDOWN_S, lambda: _stop(toolstack, host, boots=boots))
     return ""
 
 

@@ -42,7 +42,7 @@ async def designate_new_master(call: Call, host: str) -> Value:
         await call.work(PROPOSE_S, cancellable=False)
         if lost := [other for other in call.database.refs("host") if _is_lost(toolstack, other)]:
             raise Fault("HA_ABORT_NEW_MASTER", f"Failed to contact host {lost[0]}")
-        toolstack.later(FUSE_S, partial(_transfer, toolstack, host))
+        toolstack.once_answered(FUSE_S, partial(_transfer, toolstack, host))
     return ""
 
 
@@ -62,7 +62,7 @@ async def emergency_transition_to_master(call: Call) -> Value:
     host = toolstack.machines.host_of_session(call.session)
     if host in ("", master) or master not in toolstack.machines.down:
         raise Fault("NOT_IN_EMERGENCY_MODE")
-    toolstack.later(FUSE_S, partial(_transfer, toolstack, host))
+    toolstack.once_answered(FUSE_S, partial(_transfer, toolstack, host))
     return ""
 
 

@@ -24,6 +24,8 @@ WAITING_MAX = 101
 """Operations that may wait at a time; the next one is refused with TOO_MANY_PENDING_TASKS."""
 _PAUSE_S_MIN = 0.01
 """Even a pool that takes no time looks at most 100 times a second."""
+_ANSWER_S_MIN = 0.1
+"""A reply is on its way by then, on loopback and even if many are written at the moment."""
 
 
 Tell = Callable[[str, str, Mapping[str, str], Fault | None], None]
@@ -62,6 +64,18 @@ class Toolstack:
     machines: Machines = field(default_factory=Machines)
     stop_operations: Callable[[], None] = _nothing_under_way
     """Ends what clients have under way, as a restart of the toolstack does."""
+
+    def once_answered(self, delay_s: float, act: Callable[[], None]) -> None:
+        """As `later`, but not before the reply of the call under way is out, however fast we are.
+
+        For what ends connections, such as a restart: a real host is slow enough.
+        """
+
+        async def wait() -> None:
+            await trio.sleep(max(delay_s * self.speed, _ANSWER_S_MIN))
+            act()
+
+        self.spawn(wait)
 
     def guest_of(self, vm: Record) -> Record | None:
         """Return the guest metrics of a VM, None if it has none."""

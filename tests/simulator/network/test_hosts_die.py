@@ -64,6 +64,24 @@ async def test_a_planned_master_answers_and_the_old_one_names_it(
     assert str(await _login(front, 1)).startswith("OpaqueRef:")
 
 
+@pytest.mark.parametrize(
+    ("method", "host"),
+    [("pool.designate_new_master", 1), ("host.restart_agent", 0), ("host.reboot", 0)],
+)
+async def test_what_ends_connections_is_answered_first(
+    front: Front, nursery: trio.Nursery, autojump_clock: MockClock, method: str, host: int
+) -> None:
+    """The client hears that its call succeeded, even where operations take no time at all."""
+    await nursery.start(front.run)
+    session = await _login(front, 0)
+    target = front.pool.hosts[host].ref
+    await _ask(front, 0, "host.disable", session, target)
+    assert await _ask(front, 0, method, session, target) == ""
+    await trio.sleep(60)
+    refused = await _ask(front, 0, "VM.get_all", session)
+    assert isinstance(refused, dict), "the session is over"
+
+
 async def test_a_dead_host_is_silent_until_it_is_back(
     front: Front, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
