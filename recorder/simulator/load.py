@@ -14,7 +14,8 @@ import msgspec
 from ..errors import ConfigError
 from .deeds import KINDS
 
-Weight = Annotated[float, msgspec.Meta(ge=0)]
+Weight = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+Factor = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 HOURS = 24
 
 CURVES: Mapping[str, tuple[float, ...]] = {
@@ -42,7 +43,7 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     per_minute: Annotated[float, msgspec.Meta(ge=0, le=10**6)] = 6.0
-    curve: str | tuple[float, ...] = "flat"
+    curve: str | tuple[Factor, ...] = "flat"
     kinds: Mapping[str, Weight] = msgspec.field(default_factory=lambda: dict(_ORDINARY))
     flood: tuple[Flood, ...] = ()
 
@@ -109,6 +110,10 @@ def read(file: Path) -> Load:
     except msgspec.ValidationError as error:
         raise ConfigError(f"{file}: {error}") from error
     _check_curve(file, load)
+    if not any(load.kinds.values()):
+        raise ConfigError(
+            f"{file}: kinds: give one of them a weight above 0; per_minute = 0.0 does nothing"
+        )
     return load
 
 
@@ -129,7 +134,7 @@ def _check_curve(file: Path, load: Load) -> None:
                 f"{file}: curve: {load.curve!r} is none of {', '.join(CURVES)};"
                 f" or give {HOURS} numbers, one for each hour of the day in UTC"
             )
-    elif len(load.curve) != HOURS or min(load.curve) < 0:
+    elif len(load.curve) != HOURS:
         raise ConfigError(
             f"{file}: curve: {HOURS} numbers from 0 are needed, one for each hour of the day in UTC"
         )
