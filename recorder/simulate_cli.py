@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .errors import ConfigError
+from .errors import ConfigError, JournalError
 
 if TYPE_CHECKING:
     from .simulator.faults.rule import Plan
@@ -112,6 +112,7 @@ def simulate(
         float,
         typer.Option(
             min=0,
+            max=10**6,
             metavar="FACTOR",
             help="How long operations take: 1 as in life, 0 no time at all.",
             rich_help_panel=_LIFE,
@@ -186,7 +187,7 @@ def simulate(
         format=serve.Format(form.value),
         image=_image(database, journal, at=at, pool=pool),
         rewrite_addresses=rewrite_addresses,
-        users=[_user(text) for text in user or []],
+        users=_users(user or []),
     )
     process.run(partial(serve.simulate, options, announce=partial(print, flush=True)))
 
@@ -220,14 +221,22 @@ def fault(
         typer.echo(line)
 
 
-def _user(text: str) -> "UserSpec":
-    """Read a user. Raises ConfigError."""
+def _users(texts: list[str]) -> "list[UserSpec]":
+    """Read users, each of whom needs a name of his own. Raises ConfigError."""
     from .simulator.users import UserSpec
 
-    try:
-        return UserSpec.parse(text)
-    except ValueError as error:
-        raise ConfigError(f"--user {text!r}: {error}") from error
+    users: dict[str, UserSpec] = {}
+    for text in texts:
+        try:
+            user = UserSpec.parse(text)
+        except ValueError as error:
+            raise ConfigError(f"--user {text!r}: {error}") from error
+        if user.name == "root":
+            raise ConfigError(f"--user {text!r}: root is there anyway: see --password")
+        if user.name in users:
+            raise ConfigError(f"--user {text!r}: there is a user {user.name} already")
+        users[user.name] = user
+    return list(users.values())
 
 
 def _list_presets() -> None:
@@ -296,7 +305,9 @@ def _image(
         raise ConfigError("--database and --journal bring a pool each: choose one")
     if database is not None:
         return _dumped(database)
-    return None if journal is None else _recorded(journal, at=at or "now", pool=pool)
+    return (
+        None if journal is None else _recorded(journal, at="now" if at is None else at, pool=pool)
+    )
 
 
 def _dumped(path: Path) -> "PoolImage":
@@ -314,6 +325,8 @@ def _recorded(folder: Path, *, at: str, pool: str | None) -> "PoolImage":
     from .instant import parse_instant
     from .past.read import read_past
 
+    if not folder.is_dir():
+        raise JournalError(f"--journal {folder}: there is no such folder: name that of a recorder")
     past = read_past(folder, parse_instant(at, now_ns=wall_ns()), pool=pool)
     for caveat in past.caveats:
         _say(f"note: {caveat}")

@@ -23,6 +23,8 @@ from .presets import Counts
 from .server import Listening, Served, Sockets, answer, listen
 from .users import UserSpec
 
+PORT_MAX = 65_535
+
 
 class Format(StrEnum):
     """How a pool is announced."""
@@ -160,11 +162,18 @@ def announcement(served: Served, form: Format) -> str:
 
 
 def _check_ports(options: SimulateOptions) -> None:
-    """Raise ConfigError where plain and TLS ports of several pools would meet."""
-    if not options.port or not options.tls_port:
-        return
-    if abs(options.port - options.tls_port) < options.pool_count:
+    """Raise ConfigError where pools would need a port that there is not, or one for two."""
+    count = options.pool_count
+    for option, port in (("--port", options.port), ("--tls-port", options.tls_port)):
+        if port and port + count - 1 > PORT_MAX:
+            raise ConfigError(
+                f"{option} {port}: {count} pools take as many ports in a row, and {PORT_MAX} is "
+                "the last one: choose a lower one"
+            )
+    if options.port and options.port == options.tls_port:
+        raise ConfigError(f"--port and --tls-port are both {options.port}: move one of them")
+    if options.port and options.tls_port and abs(options.port - options.tls_port) < count:
         raise ConfigError(
             f"--port {options.port} and --tls-port {options.tls_port} are too close for "
-            f"{options.pool_count} pools, which take as many ports in a row: move one of them"
+            f"{count} pools, which take as many ports in a row: move one of them"
         )

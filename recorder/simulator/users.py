@@ -6,6 +6,7 @@ Without users there is no directory, as in a pool without external authenticatio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from .catalogue import Role
 from .database import Database
 from .roles import role_names, role_ref
 from .values import Fault, Value
@@ -37,7 +38,8 @@ class UserSpec:
         if not name or not colon:
             raise ValueError("a user is given as NAME:PASSWORD:ROLE")
         if role and role not in role_names():
-            raise ValueError(f"there is no role {role}: choose one of {', '.join(role_names())}")
+            known = ", ".join(least.label for least in Role)
+            raise ValueError(f"there is no role {role}: choose one of {known}")
         return cls(name, password, role)
 
 

@@ -183,6 +183,25 @@ def _nothing(path: Path) -> list[str]:
         (["--rewrite-addresses"], 2, "--rewrite-addresses is for --database and --journal"),
         (["--preset", "huge"], 2, "no such preset: 'huge' is none of default, "),
         (["--load", "heavy"], 2, "no such load: 'heavy' is neither a file nor one of none, "),
+        (["--port", "65535", "--pools", "2"], 2, "--port 65535: 2 pools take as many ports"),
+        (["--port", "8443", "--tls-port", "8443"], 2, "--port and --tls-port are both 8443"),
+        (
+            ["--port", "8442", "--tls-port", "8443", "--pools", "2"],
+            2,
+            "--port 8442 and --tls-port 8443 are too close for 2 pools",
+        ),
+        (["--user", "ann"], 2, "--user 'ann': a user is given as NAME:PASSWORD:ROLE"),
+        (
+            ["--user", "ann:x:king"],
+            2,
+            "there is no role king: choose one of read-only, vm-operator, vm-admin, ",
+        ),
+        (["--user", "root:x:read-only"], 2, "root is there anyway: see --password"),
+        (
+            ["--user", "ann:x:read-only", "--user", "ann:y:vm-admin"],
+            2,
+            "--user 'ann:y:vm-admin': there is a user ann already",
+        ),
         (["--fault", "nonsense"], 2, "--fault: not valid TOML"),
         (
             ["--fault", 'pool = "west", match = "VM.start", effect = "fault", code = "NO"'],
@@ -191,7 +210,8 @@ def _nothing(path: Path) -> list[str]:
         ),
         (["--faults", "none.toml"], 2, "none.toml: cannot be read"),
         (["--database", "none.xml"], 2, "none.xml cannot be read"),
-        (["--journal", "none"], 40, "none"),
+        (["--journal", "none"], 40, "--journal none: there is no such folder"),
+        (["--journal", ".", "--at", ""], 60, "'' is no point in time"),
         (["--journal", ".", "--at", "whenever"], 60, "'whenever' is no point in time"),
     ],
 )
@@ -201,6 +221,14 @@ def test_an_option_that_does_not_fit_is_refused(args: list[str], code: int, mess
     assert isinstance(result.exception, XentrailError)
     assert message in str(result.exception)
     assert result.exception.exit_code == code
+
+
+@pytest.mark.parametrize("factor", ["-1", "nan", "inf"])
+def test_a_factor_that_time_cannot_have_is_refused(factor: str) -> None:
+    """With inf, every operation would wait for ever."""
+    result = _run("--realtime", factor)
+    assert result.exit_code == 2
+    assert "--realtime" in result.stderr
 
 
 # -- what goes wrong ---------------------------------------------------------------------------
