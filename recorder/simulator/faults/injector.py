@@ -1,5 +1,6 @@
 """Where rules meet a pool: every connection, call and event is asked about, and timed rules run."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import get_args
@@ -15,11 +16,12 @@ from . import background, effects
 from .censor import Censor
 from .ledger import Entry, Ledger, Occasion
 from .line import Line
-from .poolwide import Grip, Misfire, PoolFaults
+from .poolwide import Grip, Misfire, PoolFaults, target_of
 from .rollback import flush
 from .rule import CONNECT, Plan, Rule, class_of, strikes
 from .strike import Strike
 
+_LOG = logging.getLogger(__name__)
 _LOGIN = "session.login_with_password"
 _POOL_EFFECTS = get_args(effects.PoolEffect)
 _NOTHING = frozenset[str]()
@@ -50,11 +52,14 @@ class Injector:
 
     def take(self, plan: Plan) -> None:
         """Put the rules of a plan into force. Raises ConfigError."""
+        for rule in plan.rules:
+            self._check_hosts(rule)
         for entry in self.ledger.take(plan):
             self._admit(entry)
 
     def add(self, rule: Rule) -> Entry | None:
         """Put one rule into force; None if it is for another pool. Raises ConfigError."""
+        self._check_hosts(rule)
         entry = self.ledger.add(rule)
         if entry is not None:
             self._admit(entry)
@@ -239,6 +244,18 @@ class Injector:
 
     # The whole pool, and time.
 
+    def _check_hosts(self, rule: Rule) -> None:
+        """Raise ConfigError if a rule for this pool names a host that it does not have."""
+        if rule.when.pool not in ("", self._pool.name):
+            return
+        for key, host in (("host", rule.when.host), ("target", target_of(rule.effect))):
+            try:
+                if host:
+                    self._poolwide.host(host)
+            except Misfire as misfire:
+                title = rule.when.name or rule.effect.word()
+                raise ConfigError(f"rule {title}: {key}: {misfire}") from misfire
+
     def _admit(self, entry: Entry) -> None:
         if isinstance(entry.rule.effect, effects.Swallow):
             self._pool.hub.censor = self.censor.hides
@@ -284,6 +301,7 @@ class Injector:
         try:
             self.act(effect)
         except Misfire as misfire:
+            _LOG.warning("fault_misfired rule=%s reason=%s", strike.rule, misfire)
             for entry in self.ledger:
                 if entry.name == strike.rule:
                     entry.tally.misfired = str(misfire)

@@ -114,7 +114,7 @@ class PoolFaults:
         pool = self._grip.pool
         return [host for host in pool.hosts if pool.database.exists("host", host.ref)]
 
-    def _host(self, target: str) -> SimulatedHost:
+    def host(self, target: str) -> SimulatedHost:
         """Return a host by its address or name. Raises Misfire."""
         names = {host.address: host for host in self._all()}
         for host in self._all():
@@ -126,7 +126,7 @@ class PoolFaults:
     def _member(self, target: str) -> SimulatedHost:
         """Return the host that was named, or the last one that is not the master."""
         if target:
-            return self._host(target)
+            return self.host(target)
         members = [host for host in self._all() if host != self._master()]
         if not members:
             raise Misfire("the pool has no host but its master")
@@ -138,7 +138,7 @@ class PoolFaults:
         if len(hosts) == 1:
             raise Misfire("the pool has no other host to be the master")
         after = hosts[(hosts.index(old) + 1) % len(hosts)]
-        new = self._host(effect.target) if effect.target else after
+        new = self.host(effect.target) if effect.target else after
         if new == old:
             raise Misfire(f"{effect.target} is the master already")
         flushed = self.flushed if effect.rollback else None
@@ -228,7 +228,7 @@ class PoolFaults:
         self._agenda.add(effect.down_s, answer)
 
     def _emergency(self, effect: effects.Emergency) -> None:
-        host = self._host(effect.target) if effect.target else self._master()
+        host = self.host(effect.target) if effect.target else self._master()
         fault = Fault(effect.code, *effect.params)
         self._grip.emergency[host.address] = fault
 
@@ -246,3 +246,16 @@ class PoolFaults:
             for address, next_one in zip(addresses, following, strict=True)
         )
         self._later(effect.lasts_s, self._grip.named_master.clear)
+
+
+def target_of(effect: effects.Effect) -> str:
+    """Return the host that an effect names, "" if it leaves that to the pool."""
+    match effect:
+        case (
+            effects.Failover(target=host)
+            | effects.HostDeath(target=host)
+            | effects.HostEjected(target=host)
+            | effects.Emergency(target=host)
+        ):
+            return host
+    return ""

@@ -11,6 +11,7 @@ import msgspec
 
 from ...errors import ConfigError
 from .effects import EFFECTS, ON_CONNECTION, Body, Effect, PoolEffect, Slow, Swallow
+from .reach import complaint
 from .rule import CONNECT, Plan, Rule, When
 
 _TOP = ("seed", "fault")
@@ -91,8 +92,10 @@ def table_in(text: str, origin: str) -> object:
     try:
         return tomllib.loads(f"rule = {{ {text} }}")["rule"]
     except (tomllib.TOMLDecodeError, RecursionError) as error:
+        # Its place is left out: it counts from the table that was put around the text.
+        reason = str(error).partition(" (at ")[0]
         example = 'match = "VM.start", effect = "fault", code = "HOST_OFFLINE"'
-        raise ConfigError(f"{origin}: not valid TOML: {error}; write it like {example}") from error
+        raise ConfigError(f"{origin}: not valid TOML: {reason}; write it like {example}") from error
 
 
 def _title(item: object, number: int) -> str:
@@ -135,14 +138,13 @@ def _no_effect(word: object) -> str:
 
 def _faulty_keys(item: Mapping[str, object], kind: type[Effect]) -> Iterator[str]:
     """Yield a line for each key that is unknown, missing or of a wrong type."""
-    fields = {field.name: field for field in msgspec.structs.fields(When)}
     own = {field.name: field for field in msgspec.structs.fields(kind)}
-    fields |= own
+    fields = own | {field.name: field for field in msgspec.structs.fields(When)}
     for key, value in item.items():
         if key == "effect":
             continue
         if key not in fields:
-            yield f"unknown key {key}; {_advice(key, fields, own)}"
+            yield f"unknown key {key}; {_advice(key, fields)}"
             continue
         try:
             msgspec.convert(value, fields[key].type)
@@ -159,6 +161,8 @@ def _contradictions(when: When, effect: Effect) -> Iterator[str]:
     timed = when.at_s is not None or when.every_s is not None
     if bool(when.match) == timed:
         yield "give either match, or a time: at_s, every_s or both"
+    if when.match and (why := complaint(when.match, is_event=isinstance(effect, Swallow))):
+        yield why
     if timed and not for_pool:
         yield f"effect {word} needs a match: it is about calls, not about the pool"
     if timed and (when.object or when.user or when.host):
@@ -178,13 +182,9 @@ def _contradictions(when: When, effect: Effect) -> Iterator[str]:
         yield "until_s must be more than after_s"
 
 
-def _advice(
-    key: str, known: Mapping[str, object] | tuple[str, ...], shown: Mapping[str, object] = {}
-) -> str:
+def _advice(key: str, known: Mapping[str, object] | tuple[str, ...]) -> str:
     near = difflib.get_close_matches(key, known, n=1)
-    if near:
-        return f"did you mean {near[0]}?"
-    return f"known: {', '.join(shown or known)}"
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
 
 
 def _kind(value: object) -> str:

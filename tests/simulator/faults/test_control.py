@@ -81,6 +81,14 @@ async def test_things_happen_at_once(tmp_path: Path) -> None:
         ({"do": "flood", "events": 0}, "flood: events: Expected `int` >= 1"),
         ({"do": "strike", "effect": "stall"}, "strike: effect stall needs a match"),
         ({"do": "move_master", "host": "host-9"}, "there is no host host-9; known: "),
+        (
+            {"do": "add", "rule": {"match": "vm.start", "effect": "reset"}},
+            "rule: match: 'vm.start' covers no method; did you mean VM.start?",
+        ),
+        (
+            {"do": "add", "rule": {"at_s": 1, "effect": "host_death", "target": "host-9"}},
+            "rule host_death: target: there is no host host-9; known: ",
+        ),
         ({"do": "move_master", "host": 9}, '"host" is missing: a text'),
         (
             {"do": "add", "rule": {"pool": "p", "at_s": 1, "effect": "restart"}},

@@ -7,7 +7,7 @@ import pytest
 from recorder.errors import ConfigError
 from recorder.simulator.faults.effects import Fault
 from recorder.simulator.faults.injector import install
-from recorder.simulator.faults.reading import load, plan_of, rule_in
+from recorder.simulator.faults.reading import load, plan_of, rule_in, rule_of
 from tests.simulator.faults.support import a_stage
 
 RULE = {"match": "VM.start", "effect": "fault", "code": "X"}
@@ -27,7 +27,7 @@ def _mistakes(*rules: object, **top: object) -> list[str]:
         ({"effect": "fualt"}, ["effect: 'fualt' is unknown; did you mean fault?"]),
         ({"effect": 7}, ["effect: Expected `str`, got `int`"]),
         ({**RULE, "mach": "VM"}, ["unknown key mach; did you mean match?"]),
-        ({**RULE, "zzz": 1}, ["unknown key zzz; known: code, params"]),
+        ({**RULE, "zzz": 1}, ["unknown key zzz; known: code, params, name, match, "]),
         ({**RULE, "probability": 1.5}, ["probability: Expected `float` <= 1.0"]),
         ({**RULE, "count": 0}, ["count: Expected `int` >= 1"]),
         ({**RULE, "count": "2"}, ["count: Expected `int | null`, got `str`"]),
@@ -44,6 +44,15 @@ def _mistakes(*rules: object, **top: object) -> list[str]:
         ({**RULE, "until_s": 1, "after_s": 2}, ["until_s must be more than after_s"]),
         ({"at_s": 1, "effect": "flood", "user": "x"}, ["object, user and host go with match"]),
         ({"at_s": 1, "effect": "clock_jump"}, ["by_s is missing"]),
+        ({**RULE, "match": "VMM.start"}, ["match: 'VMM.start' covers no method; did you mean VM"]),
+        ({**RULE, "match": "vm"}, ["match: 'vm' covers no class; did you mean VM?"]),
+        ({**RULE, "match": "VM.mod"}, ["match: 'VM.mod' covers no method; did you mean VM."]),
+        ({**RULE, "match": "Async.VM.get_all"}, ["match: 'Async.VM.get_all' covers no method"]),
+        ({**RULE, "match": "Connect"}, ["match: 'Connect' covers no class; did you mean connect"]),
+        (
+            {"match": "VM.start", "effect": "swallow"},
+            ["match: 'VM.start' covers no event such as VM.mod"],
+        ),
         ("VM.start", ["a rule is a table, not str"]),
     ],
 )
@@ -99,6 +108,56 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path) -> None:
 def test_a_rule_is_read_from_one_line(text: str) -> None:
     """TOML with or without braces, or JSON."""
     assert rule_in(text, "--fault").effect == Fault(code="X")
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        "VM.start",
+        "*VM.start",
+        "Async.*",
+        "InternalAsync.VM.pool_migrate",
+        "V?",
+        "*",
+        "*.*",
+        "event.next",
+        "session.slave_local_login_with_password",
+        "system.listMethods",
+        "system",
+    ],
+)
+def test_a_match_of_any_method_is_taken(match: str) -> None:
+    """Globs of names and of classes, and methods that need no session."""
+    rule = {**RULE, "match": match}
+    assert plan_of({"fault": [rule]}, "f.toml").rules[0].when.match == match
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({**RULE, "host": "nowhere"}, "rule fault: host: there is no host nowhere; known: "),
+        (
+            {"name": "x", "at_s": 1, "effect": "emergency", "target": "h", "code": "HOST_BROKEN"},
+            "rule x: target: there is no host h; known: ",
+        ),
+    ],
+)
+async def test_a_rule_for_a_host_there_is_not_is_refused(
+    rule: dict[str, object], message: str
+) -> None:
+    """It would never strike; one for another pool is not of our hosts."""
+    async with a_stage() as stage:
+        with pytest.raises(ConfigError, match=f"^{message}"):
+            stage.front.faults.take(plan_of({"fault": [rule]}, "f.toml"))
+        assert not stage.front.faults.ledger
+        assert stage.front.faults.add(rule_of({**rule, "pool": "pool-9"}, "rule")) is None
+
+
+def test_the_place_of_a_mistake_is_that_in_the_text() -> None:
+    """The line of a rule is read inside a table, whose columns would mislead."""
+    with pytest.raises(ConfigError) as error:
+        rule_in("foo", "--fault")
+    assert "column" not in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["", "match", '{"match": ', "{" * 5000, "[" * 5000, "a = 1"])
