@@ -46,7 +46,7 @@ async def _notice(toolstack: Toolstack, host: str, fall: int) -> None:
             return
         if master_of(toolstack) in machines.down and not await _elect(toolstack):
             return
-        await _recover(toolstack)
+        await recover(toolstack)
 
 
 async def _elect(toolstack: Toolstack) -> bool:
@@ -63,7 +63,7 @@ async def _elect(toolstack: Toolstack) -> bool:
     return True
 
 
-async def _recover(toolstack: Toolstack) -> None:
+async def recover(toolstack: Toolstack) -> None:
     """Give lost hosts up, start what was protected in its order, then what is best effort."""
     database = toolstack.database
     lost: list[str] = []

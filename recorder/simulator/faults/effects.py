@@ -197,8 +197,9 @@ class Failover(_PoolEffect, frozen=True):
     """Another host becomes the master: `target` (address or name), or the next one.
 
     Planned: all restart, and members answer HOST_STILL_BOOTING for `takeover_s`. Not planned: the
-    old master is dead for `down_s` (without it: for ever), its VMs are halted, and after
-    `takeover_s` the new one answers, with what the database was at the last flush if `rollback`.
+    old master is dead for `down_s` (without it: for ever), its VMs are halted (HA, if enabled,
+    starts the protected ones elsewhere), and after `takeover_s` the new one answers, with what the
+    database was at the last flush if `rollback`.
     """
 
     target: str = ""
@@ -213,7 +214,8 @@ class Failover(_PoolEffect, frozen=True):
 class HostDeath(_PoolEffect, frozen=True):
     """A host dies: `target`, or the last member. The pool notices after `noticed_s`.
 
-    It comes back after `down_s`, if that is given.
+    With HA, the pool notices in its own time, starts protected VMs elsewhere, and elects a new
+    master if it must. The host boots after `down_s`, if that is given: none of its VMs runs then.
     """
 
     target: str = ""

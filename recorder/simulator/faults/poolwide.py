@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Protocol, assert_never
 
-from .. import hostlife
+from .. import failover, hostlife
 from ..agenda import Agenda
 from ..inventory import PoolSpec, SimulatedHost
 from ..pool import SimulatedPool
@@ -146,7 +146,8 @@ class PoolFaults:
             raise Misfire("the database was never flushed")
         booting = hosts if effect.planned else [host for host in hosts if host != old]
         if not effect.planned:
-            self._grip.kill(old.address, answers=effect.how == "refuse")
+            go_down = partial(hostlife.go_down, self._grip.pool.toolstack, old.ref)
+            self._die(old, effect.how, go_down)
             self._later(effect.down_s, partial(self._return, old))
         self._grip.drop_connections()
         for host in booting:
@@ -171,10 +172,21 @@ class PoolFaults:
         else:
             take_over()
 
+    def _die(self, host: SimulatedHost, how: effects.Death, go_down: Callable[[], object]) -> None:
+        """Let a host go down; open connections hang (silent) or are cut (refuse)."""
+        self._grip.kill(host.address, answers=how == "refuse")
+        go_down()
+        if how == "refuse":  # A host that is down is silent otherwise.
+            self._grip.revive(host.address)
+            self._grip.kill(host.address, answers=True)
+
     def _lose(self, host: SimulatedHost) -> None:
-        """Write down that a host is dead and that its VMs are no longer running."""
+        """Write down that a host is dead and its VMs are not running; HA starts them elsewhere."""
         toolstack = self._grip.pool.toolstack
         if not self._grip.pool.database.exists("host", host.ref):
+            return
+        if hostlife.ha_enabled(toolstack):
+            toolstack.spawn(partial(failover.recover, toolstack))
             return
         hostlife.mark_dead(toolstack, host.ref)
         for vm in hostlife.guests_of(toolstack, host.ref):
@@ -183,20 +195,21 @@ class PoolFaults:
 
     def _return(self, host: SimulatedHost) -> None:
         self._grip.revive(host.address)
-        if self._grip.pool.database.exists("host", host.ref):
-            self._set_live(host, live=True)
-
-    def _set_live(self, host: SimulatedHost, *, live: bool) -> None:
-        database = self._grip.pool.database
-        if database.exists("host", host.ref):
-            metrics = text_of(database.record("host", host.ref), "metrics")
-            database.write("host_metrics", metrics, "live", live)
+        hostlife.come_back(self._grip.pool.toolstack, host.ref)
 
     def _host_dies(self, effect: effects.HostDeath) -> None:
+        pool = self._grip.pool
         host = self._member(effect.target)
-        self._grip.kill(host.address, answers=effect.how == "refuse")
-        self._agenda.add(effect.noticed_s, partial(self._set_live, host, live=False))
+        self._die(host, effect.how, partial(pool.kill_host, host.ref))
         self._later(effect.down_s, partial(self._return, host))
+        fall = pool.toolstack.machines.falls_of(host.ref)
+
+        def notice() -> None:
+            if pool.toolstack.machines.lies_since(host.ref, fall):
+                hostlife.mark_dead(pool.toolstack, host.ref)
+
+        if not hostlife.ha_enabled(pool.toolstack):
+            self._agenda.add(effect.noticed_s, notice)
 
     def _eject(self, effect: effects.HostEjected) -> None:
         host = self._member(effect.target)

@@ -171,3 +171,10 @@ async def a_stage(
         await nursery.start(stage.front.run)
         yield stage
         nursery.cancel_scope.cancel()
+
+
+def is_live(stage: Stage, number: int) -> object:
+    """What the pool thinks of the host with this number, from 0."""
+    database = stage.pool.database
+    metrics = database.record("host", stage.pool.hosts[number].ref)["metrics"]
+    return database.record("host_metrics", str(metrics))["live"]
