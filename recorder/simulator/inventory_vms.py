@@ -53,7 +53,11 @@ class Room:
 
 
 def plan_vms(counts: Counts, rng: random.Random) -> list[VmPlan]:
-    """Return plans for vm-001 and so on; every third one is halted."""
+    """Return plans for vm-001 and so on; every third one is halted.
+
+    Those that run and those that do not go round the hosts each for themselves, or a third of the
+    hosts would be without any that runs.
+    """
     return [
         VmPlan(
             name=f"vm-{number:03}",
@@ -63,7 +67,7 @@ def plan_vms(counts: Counts, rng: random.Random) -> list[VmPlan]:
             disks_bytes=tuple(rng.choice(_DISKS_BYTES) for _ in range(counts.disks)),
             interfaces=counts.interfaces,
             snapshots=counts.snapshots,
-            host=(number - 1) % counts.hosts,
+            host=(number - number // 3 - 1 if number % 3 else number // 3 - 1) % counts.hosts,
             running=number % 3 != 0,
         )
         for number in range(1, counts.vms + 1)

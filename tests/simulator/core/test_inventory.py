@@ -1,5 +1,7 @@
 """New pools: counts, names, and references that lead somewhere."""
 
+import random
+from collections import Counter
 from dataclasses import asdict
 
 import pytest
@@ -7,6 +9,7 @@ import trio
 
 from recorder.simulator.datamodel import fields
 from recorder.simulator.inventory import PoolSpec
+from recorder.simulator.inventory_vms import plan_vms
 from recorder.simulator.pool import SimulatedPool
 from recorder.simulator.presets import PRESETS, Counts
 from recorder.simulator.values import NULL_REF, texts_of
@@ -74,6 +77,15 @@ def test_two_thirds_of_the_vms_run_and_have_guests() -> None:
         assert "suspend" in record["allowed_operations"]  # type: ignore[operator] # a set
         guest = database.record("VM_guest_metrics", str(record["guest_metrics"]))
         assert guest["PV_drivers_detected"] is True
+
+
+@pytest.mark.parametrize(("hosts", "vms"), [(2, 3), (3, 10), (3, 5), (16, 600), (64, 5000)])
+def test_every_host_has_its_share_of_running_vms(hosts: int, vms: int) -> None:
+    """Also where hosts and halted VMs come in threes."""
+    plans = plan_vms(Counts(hosts=hosts, vms=vms), random.Random(1))
+    running = Counter(plan.host for plan in plans if plan.running)
+    assert len(running) == hosts
+    assert max(running.values()) - min(running.values()) <= 1
 
 
 def test_references_lead_to_objects() -> None:
