@@ -18,6 +18,9 @@ from ..model import (
     Stream,
 )
 
+_REMOVED = "MESSAGE_REMOVED"
+"""What a server says of a class that it only lists: nothing in it could be lacking."""
+
 
 @dataclass(slots=True)
 class _Object:
@@ -94,7 +97,7 @@ class Story:
             self._begin_again(seq)
             self._skipped.clear()
             self._stream = Stream(str(mark.detail.get("stream", Stream.REGISTER.value)))
-        elif mark.name is MarkName.CLASS_SKIPPED:
+        elif mark.name is MarkName.CLASS_SKIPPED and mark.detail.get("error") != _REMOVED:
             self._skipped.add(str(mark.detail.get("class", "")))
         elif mark.name is MarkName.BASELINE_DONE:
             for (cls, _), known in self._objects.items():

@@ -218,6 +218,16 @@ def test_a_class_that_could_not_be_read_is_said(world: World) -> None:
     assert world.past(f"@{done}").caveats == ("could not be read since the last gap: VM",)
 
 
+def test_a_class_that_the_server_has_no_more_is_no_caveat(world: World) -> None:
+    """Every xapi lists some whose methods only fail: nothing of them can be lacking."""
+    world.lab.register()
+    gone = {"class": "VMPP", "error": "MESSAGE_REMOVED"}
+    world.told.write("lab", Mark(MarkName.CLASS_SKIPPED, gone))
+    world.lab.chunk("pool", {"p1": POOL})
+    world.lab.chunk("host", {"h1": HOST})
+    assert world.past(f"@{world.lab.done()}").caveats == ()
+
+
 def test_a_class_that_the_simulator_lacks_is_said(world: World) -> None:
     """It is left out, and not in silence."""
     world.read_baseline(a=DEFAULT)
