@@ -40,7 +40,7 @@ async def checkpoint(call: Call, vm: str, new_name: str) -> Value:
         if was != "Suspended":
             await _save(call, vm)
         try:
-            snapshot = await take_snapshot(call, vm, new_name)
+            snapshot = await take_snapshot(call, vm, new_name, with_memory=True)
             await _keep_memory(call, vm, snapshot, was)
         finally:
             if was != "Suspended":
@@ -152,7 +152,7 @@ def _replace_interfaces(call: Call, vm: str, snapshot: Record) -> None:
 def _copy_device(call: Call, cls: str, device: str, vm: str, own: Mapping[str, Value]) -> None:
     record = call.database.record(cls, device)
     del record["uuid"]
-    born: Record = {"VM": vm, "currently_attached": False, "current_operations": {}}
+    born: Record = {"VM": vm, "current_operations": {}}
     new = call.database.create(cls, {**record, **born, **own}, extra=True)
     call.toolstack.update_allowed(new, cls)
 

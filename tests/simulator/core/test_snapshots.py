@@ -47,6 +47,30 @@ async def test_a_checkpoint_keeps_the_memory_of_a_running_vm(
     assert not {"resume", "hard_shutdown"} & set(offers)
 
 
+def _attached(pool: SimulatedPool, vm: str) -> list[Value]:
+    record = pool.database.record("VM", vm)
+    devices = [("VBD", ref) for ref in texts_of(record, "VBDs")]
+    devices += [("VIF", ref) for ref in texts_of(record, "VIFs")]
+    return [pool.database.field(cls, ref, "currently_attached") for cls, ref in devices]
+
+
+async def test_a_vm_resumes_from_a_checkpoint_with_its_devices(
+    pool: SimulatedPool, autojump_clock: MockClock
+) -> None:
+    """Memory knows of devices, so that they stay attached; of a snapshot without it none is."""
+    vm = vm_named(pool, "vm-001")
+    checkpoint = str(await pool.call_operation(SESSION, "VM.checkpoint", [vm, "with memory"]))
+    snapshot = str(await pool.call_operation(SESSION, "VM.snapshot", [vm, "without", []]))
+    assert _attached(pool, vm) == _attached(pool, checkpoint) == [True, True]
+    assert _attached(pool, snapshot) == [False, False]
+    await pool.call_operation(SESSION, "VM.revert", [checkpoint])
+    await pool.call_operation(SESSION, "VM.resume", [vm, False, False])
+    assert power_state(pool, vm) == "Running"
+    assert _attached(pool, vm) == [True, True]
+    await pool.call_operation(SESSION, "VM.revert", [snapshot])
+    assert _attached(pool, vm) == [False, False]
+
+
 async def test_revert_brings_back_fields_disks_and_memory(
     pool: SimulatedPool, autojump_clock: MockClock
 ) -> None:
