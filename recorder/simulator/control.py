@@ -114,7 +114,7 @@ def shown(answer: Mapping[str, object]) -> list[str]:
     lines: list[str] = []
     for pool, found in cast("Mapping[str, object]", answer.get("pools", {})).items():
         lines += [f"{pool}: {_words(item)}" for item in found] if isinstance(found, list) else []
-        lines += [f"{pool}: {_words(found)}"] if isinstance(found, dict) else []
+        lines += [f"{pool}: {_words(found) or 'done'}"] if isinstance(found, dict) else []
     return lines or ["done"]
 
 

@@ -177,3 +177,4 @@ def test_a_command_may_be_written_in_full() -> None:
         "rule": {"at_s": 1, "effect": "restart"},
     }
     assert control.shown({"ok": True, "pools": {}}) == ["done"]
+    assert control.shown({"ok": True, "pools": {"pool-1": {}}}) == ["pool-1: done"]
