@@ -1,6 +1,7 @@
-"""The digests of the journal: leaf hashes, the chain over them, and the Merkle root of a segment.
+"""The digests of the journal: leaf hashes and the chain over them.
 
-Every payload byte is hashed once, in its leaf; chain and root are built over the leaves.
+Every payload byte is hashed once, in its leaf; the chain and the tree (merkle.py) are built over
+the leaves.
 """
 
 import struct
@@ -11,12 +12,9 @@ CHAIN_BYTES = 32
 GENESIS = bytes(CHAIN_BYTES)
 """The chain before the first segment of a journal."""
 
-EMPTY_ROOT = sha256(b"").digest()
-
-# The prefixes keep leaves, inner nodes and headers apart (RFC 6962 section 2.1 for the first two):
-# no bytes can be shown as one kind that were hashed as another.
+# The prefixes keep leaves, inner nodes and headers apart (01 is that of the nodes of the RFC 6962
+# tree): no bytes can be shown as one kind that were hashed as another.
 _LEAF = sha256(b"\x00")
-_NODE = b"\x01"
 _HEADER = b"\x02"
 _FIELDS = struct.Struct("<IHHQ")
 
@@ -41,34 +39,3 @@ def frame_chain(
     digest.update(_FIELDS.pack(length, flags, count, first_seq))
     digest.update(b"".join(leaves))
     return digest.digest()
-
-
-class MerkleTree:
-    """The RFC 6962 tree over the leaves added so far; it keeps one hash a level."""
-
-    __slots__ = ("_peaks", "size")
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._peaks: list[bytes] = []  # roots of the complete subtrees, the largest first
-
-    def add(self, leaves: Iterable[bytes]) -> None:
-        """Append leaf hashes."""
-        peaks, size = self._peaks, self.size
-        for leaf in leaves:
-            node, carry = leaf, size
-            while carry & 1:  # as many merges as the count so far ends in one bits
-                node = sha256(_NODE + peaks.pop() + node).digest()
-                carry >>= 1
-            peaks.append(node)
-            size += 1
-        self.size = size
-
-    def root(self) -> bytes:
-        """Return the tree's root; SHA-256 of nothing while it is empty."""
-        if not self._peaks:
-            return EMPTY_ROOT
-        root = self._peaks[-1]
-        for peak in reversed(self._peaks[:-1]):
-            root = sha256(_NODE + peak + root).digest()
-        return root

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from ..errors import JournalError
-from .chain import CHAIN_BYTES, MerkleTree, header_chain
+from .chain import CHAIN_BYTES, header_chain
 from .files import Disk
 from .frame import (
     HEAD,
@@ -23,6 +23,7 @@ from .frame import (
     read_head,
 )
 from .header import HEADER_BYTES_MAX, PREFIX, Header, HeaderDamaged, read_header
+from .merkle import MerkleTree
 
 _NAME = re.compile(r"([0-9]{10})\.journal")
 

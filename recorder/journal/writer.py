@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..errors import JournalWriteFailed
-from .chain import MerkleTree, header_chain, leaf_hash
+from .chain import header_chain, leaf_hash
 from .files import Disk
 from .frame import Flag, build
 from .header import Header, pack_header
+from .merkle import MerkleTree
 from .segment import Cursor, seal_item
 
 # What the system says when there is no room: the disk, the quota, or the largest file it allows.

@@ -1,6 +1,5 @@
 """Opening, appending, rolling over and closing, with nothing going wrong."""
 
-import hashlib
 from pathlib import Path
 
 import msgpack
@@ -8,9 +7,12 @@ import pytest
 
 from recorder.errors import JournalError, JournalLocked
 from recorder.journal import header as header_module
-from recorder.journal.chain import MerkleTree, leaf_hash
+from recorder.journal.chain import leaf_hash
+from recorder.journal.codec import Packer
+from recorder.journal.files import Disk
 from recorder.journal.frame import FRAME_BYTES_MAX, FRAME_ITEMS_MAX
 from recorder.journal.scan import head, scan
+from recorder.journal.segment import Cursor
 from recorder.journal.store import Journal
 from recorder.journal.verify import verify
 from recorder.model import (
@@ -37,6 +39,7 @@ from tests.journal.samples import (
     segments,
     write,
 )
+from tests.journal.trees import naive_root
 
 
 def test_journal_reads_back_every_kind_of_body(tmp_path: Path) -> None:
@@ -149,20 +152,15 @@ def test_head_agrees_with_verify(tmp_path: Path) -> None:
 
 
 def test_seal_holds_the_merkle_root_of_its_segment(tmp_path: Path) -> None:
-    """The root in the seal is the RFC 6962 root, here computed by its recursive definition."""
-
-    def root(leaves: list[bytes]) -> bytes:
-        if len(leaves) == 1:
-            return leaves[0]
-        split = 1 << (len(leaves) - 1).bit_length() - 1
-        return hashlib.sha256(b"\x01" + root(leaves[:split]) + root(leaves[split:])).digest()
-
-    leaves = [leaf_hash(bytes([number])) for number in range(1, 40)]
-    tree = MerkleTree()
-    assert tree.root() == hashlib.sha256(b"").digest()
-    for size, leaf in enumerate(leaves, 1):
-        tree.add([leaf])
-        assert tree.root() == root(leaves[:size])
+    """The root in the seal is that of RFC 6962 over the items of its segment, one leaf an item."""
+    write(tmp_path)
+    for path in segments(tmp_path):
+        with Cursor(path, Disk()) as cursor:
+            *data, seal = iter(cursor.next, None)
+        items = [Packer().plain(item) for frame in data for item in frame.items]
+        fields = seal.items[0]
+        assert isinstance(fields, list)
+        assert fields[-1] == naive_root([leaf_hash(item) for item in items])
 
 
 @pytest.mark.parametrize("leave", [Journal.close, abandon], ids=["closed", "killed"])
