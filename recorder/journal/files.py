@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import stat
 from io import BufferedReader, FileIO
 from pathlib import Path
 
@@ -17,10 +18,10 @@ _MODE = 0o640  # The journal holds what pools say of themselves: not for every u
 class Disk:
     """The real disk. Methods raise OSError; file descriptors are closed by their caller."""
 
-    def make_folder(self, folder: Path) -> None:
-        """Create `folder` and its parents where missing, durably."""
+    def make_folder(self, folder: Path, mode: int = 0o750) -> None:
+        """Create `folder` and its parents where missing, durably; `mode` is for `folder` itself."""
         missing = [part for part in (folder, *folder.parents) if not part.exists()]
-        folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        folder.mkdir(parents=True, exist_ok=True, mode=mode)
         for part in missing:
             self.sync_folder(part.parent)
 
@@ -47,9 +48,13 @@ class Disk:
         """Open `path` for reading; the caller closes it."""
         return BufferedReader(FileIO(path), buffer_size=1 << 20)
 
-    def create(self, path: Path) -> int:
+    def mode(self, path: Path) -> int:
+        """Return the permission bits of a file or folder."""
+        return stat.S_IMODE(path.stat().st_mode)
+
+    def create(self, path: Path, mode: int = _MODE) -> int:
         """Create the file `path`, which must not exist, for appending."""
-        return os.open(path, _APPEND | os.O_CREAT | os.O_EXCL, _MODE)
+        return os.open(path, _APPEND | os.O_CREAT | os.O_EXCL, mode)
 
     def open_append(self, path: Path) -> int:
         """Open the existing file `path` for appending."""
@@ -87,6 +92,10 @@ class Disk:
         """Cut the file to `size` bytes."""
         os.ftruncate(fd, size)
 
+    def rename(self, source: Path, target: Path) -> None:
+        """Give `source` the name `target`, which another file loses in the same instant."""
+        source.rename(target)
+
     def remove(self, path: Path) -> None:
         """Remove the file `path`."""
         path.unlink()
@@ -98,3 +107,7 @@ class Disk:
     def fresh_id(self) -> bytes:
         """Return 16 random bytes that name a new journal."""
         return secrets.token_bytes(16)
+
+    def fresh_seed(self) -> bytes:
+        """Return 32 random bytes that make a new signing key."""
+        return secrets.token_bytes(32)

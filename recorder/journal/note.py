@@ -56,9 +56,7 @@ class SignedNote:
     signatures: tuple[Signature, ...]
 
     def __post_init__(self) -> None:
-        _check_characters(self.text)
-        if not self.text.endswith("\n"):
-            raise BadNote("the text of the note does not end in a newline")
+        check_text(self.text)
         if not self.signatures:
             raise BadNote("the note has no signatures")
         if len(self.signatures) > SIGNATURES_MAX:
@@ -173,6 +171,13 @@ def parse_key(text: str) -> tuple[str, bytes, bytes]:
     if len(raw) != 1 + KEY_BYTES:
         raise BadNote(f"the key of {name} is not {KEY_BYTES} bytes long")
     return name, bytes.fromhex(identity), raw[1:]
+
+
+def check_text(text: str) -> None:
+    """Raise BadNote unless `text` can be signed: UTF-8 in lines, each of which ends."""
+    _check_characters(text)
+    if not text.endswith("\n"):
+        raise BadNote("the text of the note does not end in a newline")
 
 
 def check_name(name: str) -> None:

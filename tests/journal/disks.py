@@ -46,6 +46,9 @@ class FaultyDisk(Disk):
     def fresh_id(self) -> bytes:
         return b"journal-for-test"
 
+    def fresh_seed(self) -> bytes:
+        return b"the seed of a key that is a test"
+
 
 class QuickDisk(Disk):
     """Real files that are never synced, for tests that open a journal a thousand times."""
@@ -68,8 +71,8 @@ class ForgetfulDisk(Disk):
         self._durable: dict[Path, int] = {}
         self._named: set[Path] = set()
 
-    def create(self, path: Path) -> int:
-        fd = super().create(path)
+    def create(self, path: Path, mode: int = 0o640) -> int:
+        fd = super().create(path, mode)
         self._paths[fd] = path
         self._durable[path] = 0
         return fd

@@ -1,8 +1,5 @@
 """Signed notes and checkpoints as text, against the published ones."""
 
-import json
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,18 +16,14 @@ from recorder.journal.note import (
     parse_note,
     split_notes,
 )
+from tests.journal.published import NOTE, TEXT, VECTORS
 
-VECTORS = json.loads(
-    (Path(__file__).parents[1] / "golden" / "journal" / "notes.json").read_text("utf-8")
-)
 NOTES: list[str] = [
     *(vector["note"] for vector in VECTORS["notes"]),
     *VECTORS["unverified_notes"],
     VECTORS["checkpoint"],
 ]
-PETER: str = VECTORS["notes"][0]["note"]
-TEXT: str = VECTORS["notes"][0]["text"]
-LINE = PETER.removeprefix(f"{TEXT}\n")
+LINE = NOTE.removeprefix(f"{TEXT}\n")
 ROOT = bytes(range(32))
 
 
@@ -49,7 +42,7 @@ def test_note_is_split_at_its_last_blank_line() -> None:
 
 def test_signature_is_taken_apart() -> None:
     """A signature line holds the key's name, its id of 4 bytes, and the signature."""
-    (signature,) = parse_note(PETER).signatures
+    (signature,) = parse_note(NOTE).signatures
     assert (signature.name, signature.key_id.hex()) == ("PeterNeumann", "c74f20a3")
     assert len(signature.signature) == 64
     assert signature.line() == LINE
@@ -59,43 +52,43 @@ BAD_NOTES = {
     "no signatures": (TEXT, "the note has no signatures after a blank line"),
     "no lines": (f"{TEXT}\n", "the note has no signatures after a blank line"),
     "empty": ("", "the note has no signatures after a blank line"),
-    "no last newline": (PETER[:-1], "the note does not end in a newline"),
-    "control": (f"\x01{PETER}", "there is a control character, '\\x01'"),
-    "tab": (f"\t{PETER}", "there is a control character, '\\t'"),
-    "windows": (PETER.replace("\n", "\r\n"), "there is a control character, '\\r'"),
+    "no last newline": (NOTE[:-1], "the note does not end in a newline"),
+    "control": (f"\x01{NOTE}", "there is a control character, '\\x01'"),
+    "tab": (f"\t{NOTE}", "there is a control character, '\\t'"),
+    "windows": (NOTE.replace("\n", "\r\n"), "there is a control character, '\\r'"),
     "surrogate": (
-        f"\udcff{PETER}",
+        f"\udcff{NOTE}",
         "there is half a surrogate pair, which UTF-8 has no bytes for",
     ),
-    "another line": (f"{PETER}Unexpected line.\n", "'Unexpected line.' is not a signature line"),
-    "hyphen": (PETER.replace("\u2014", "-"), f"{'-' + LINE[1:40]!r} is not a signature line"),
+    "another line": (f"{NOTE}Unexpected line.\n", "'Unexpected line.' is not a signature line"),
+    "hyphen": (NOTE.replace("\u2014", "-"), f"{'-' + LINE[1:40]!r} is not a signature line"),
     "no space": (f"{TEXT}\n\u2014 Peter\n", "'\u2014 Peter' is not a signature line"),
     "space in name": (
-        PETER.replace("\u2014 Peter", "\u2014 Bad Peter"),
+        NOTE.replace("\u2014 Peter", "\u2014 Bad Peter"),
         "the signature of Bad is not base64",
     ),
     "odd space in name": (
-        PETER.replace("PeterN", "Peter\u00a0N"),
+        NOTE.replace("PeterN", "Peter\u00a0N"),
         "'Peter\\xa0Neumann' cannot name a key: spaces and plus signs are not allowed",
     ),
     "plus in name": (
-        PETER.replace("PeterN", "Peter+N"),
+        NOTE.replace("PeterN", "Peter+N"),
         "'Peter+Neumann' cannot name a key: spaces and plus signs are not allowed",
     ),
     "no name": (
-        PETER.replace("PeterNeumann", ""),
+        NOTE.replace("PeterNeumann", ""),
         "'' cannot name a key: spaces and plus signs are not allowed",
     ),
     "padding": (
-        PETER.replace("=", ""),
+        NOTE.replace("=", ""),
         "the signature of PeterNeumann is not base64",
     ),
     "bits that mean nothing": (
-        PETER.replace("AM=", "AN="),
+        NOTE.replace("AM=", "AN="),
         "the signature of PeterNeumann is not the base64 of its bytes",
     ),
     "url alphabet": (
-        PETER.replace("/", "_"),
+        NOTE.replace("/", "_"),
         "the signature of PeterNeumann is not base64",
     ),
     "no signature": (f"{TEXT}\n\u2014 Peter x08gow==\n", "the signature of Peter is too short"),
@@ -129,7 +122,7 @@ def test_note_may_have_a_hundred_signatures() -> None:
 def test_note_that_could_not_be_read_cannot_be_made(text: str, count: int, message: str) -> None:
     """A note is only ever made of what can be parsed again."""
     with pytest.raises(BadNote) as caught:
-        SignedNote(text, parse_note(PETER).signatures * count)
+        SignedNote(text, parse_note(NOTE).signatures * count)
     assert str(caught.value) == message
 
 
@@ -167,15 +160,15 @@ def test_notes_in_one_file_are_told_apart(notes: list[SignedNote]) -> None:
 def test_dash_in_a_text_does_not_end_a_note() -> None:
     """Only lines after a blank line are signatures: a text may have a dash at the start of one."""
     note = f"Said by\n\u2014 me\n\n{LINE}"
-    assert split_notes((note + PETER).encode()) == [note, PETER]
+    assert split_notes((note + NOTE).encode()) == [note, NOTE]
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         (b"\xff", "the file of notes is not UTF-8 at byte 0"),
-        (PETER[:-1].encode(), "the file of notes does not end in a newline"),
-        ((PETER + TEXT).encode(), "note 2 of the file has no signatures at its end"),
+        (NOTE[:-1].encode(), "the file of notes does not end in a newline"),
+        ((NOTE + TEXT).encode(), "note 2 of the file has no signatures at its end"),
         (b"\n", "note 1 of the file has no signatures at its end"),
     ],
 )
