@@ -51,6 +51,11 @@ class MarkName(StrEnum):
     BASELINE_DONE = "baseline-done"  # classes, objects
     CLASS_SKIPPED = "class-skipped"  # class, error: not part of the baselines of this epoch
     REPAIRED = "repaired"  # bytes cut from a torn tail and where they are kept
+    KEY_CHANGED = "key-changed"  # key: the new one; endorsement: the old one's word for it, or None
+    DROPPED = "dropped"  # segments that were deleted by the rules of retention: which, what, why
+    REDACTED = "redacted"  # seq, leaf, reason: an entry whose body is no longer kept
+    DISK_FULL = "disk-full"  # entries waited for room: since_ns, waited_s
+    CLOCK_STEPPED = "clock-stepped"  # the clock of the recorder went back: from_ns, to_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +141,17 @@ class Heartbeat:
     """Nothing happened: makes the entries before it provably durable."""
 
 
-Body = Event | BaselineChunk | BaselineRecord | GapOpened | GapClosed | Mark | Heartbeat
+@dataclass(frozen=True, slots=True)
+class Redacted:
+    """An entry whose body was replaced by its leaf hash (32 bytes); a REDACTED mark says why.
+
+    It belongs to the recorder here and has no time: whose it was is in the mark.
+    """
+
+    leaf: bytes
+
+
+Body = Event | BaselineChunk | BaselineRecord | GapOpened | GapClosed | Mark | Heartbeat | Redacted
 
 
 @dataclass(frozen=True, slots=True)

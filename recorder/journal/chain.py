@@ -5,7 +5,7 @@ the leaves.
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 CHAIN_BYTES = 32
@@ -16,7 +16,12 @@ GENESIS = bytes(CHAIN_BYTES)
 # tree): no bytes can be shown as one kind that were hashed as another.
 _LEAF = sha256(b"\x00")
 _HEADER = b"\x02"
-_FIELDS = struct.Struct("<IHHQ")
+_FIELDS = struct.Struct("<HHQ")
+_FIELDS_1 = struct.Struct("<IHHQ")
+
+ChainRule = Callable[[bytes, int, int, int, int, Iterable[bytes]], bytes]
+"""Returns the chain after a frame: of the chain before it, its length, flags, count, first_seq and
+leaves."""
 
 
 def leaf_hash(item: bytes | memoryview) -> bytes:
@@ -32,10 +37,26 @@ def header_chain(header: bytes) -> bytes:
 
 
 def frame_chain(
-    before: bytes, *, length: int, flags: int, count: int, first_seq: int, leaves: Iterable[bytes]
+    before: bytes, _length: int, flags: int, count: int, first_seq: int, leaves: Iterable[bytes]
 ) -> bytes:
-    """Return the chain after a frame: over the chain before, the head fields and the leaves."""
+    """Return the chain after a frame: over the chain before, the head fields and the leaves.
+
+    The length follows from the items, and changes where one of them is redacted to its leaf.
+    """
     digest = sha256(before)
-    digest.update(_FIELDS.pack(length, flags, count, first_seq))
+    digest.update(_FIELDS.pack(flags, count, first_seq))
     digest.update(b"".join(leaves))
     return digest.digest()
+
+
+def _frame_chain_1(
+    before: bytes, length: int, flags: int, count: int, first_seq: int, leaves: Iterable[bytes]
+) -> bytes:
+    digest = sha256(before)
+    digest.update(_FIELDS_1.pack(length, flags, count, first_seq))
+    digest.update(b"".join(leaves))
+    return digest.digest()
+
+
+CHAIN_RULES: dict[int, ChainRule] = {1: _frame_chain_1, 2: frame_chain}
+"""By the version of the format."""

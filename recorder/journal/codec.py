@@ -4,12 +4,13 @@ An item is the array [seq, received_at_ns, kind, pool, ...fields of the body]. A
 as the bytes that the server sent, never decoded: that is better evidence and several times faster.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgpack
 
 from ..errors import JournalError
 from ..model import (
+    RECORDER,
     BaselineChunk,
     BaselineRecord,
     Body,
@@ -23,8 +24,9 @@ from ..model import (
     Mark,
     MarkName,
     Operation,
+    Redacted,
 )
-from .frame import ITEM_BYTES_MAX
+from .frame import ITEM_BYTES_MAX, redacted, redacted_leaf
 
 EVENT = "event"
 CHUNK = "chunk"
@@ -49,6 +51,8 @@ class Packer:
 
     def entry(self, seq: int, draft: Draft) -> bytes:
         """Return the bytes of the draft as entry `seq`. Raises JournalError if that cannot be."""
+        if isinstance(draft.body, Redacted):
+            return redacted(draft.body.leaf)
         try:
             item = self._pack([seq, draft.received_at_ns, *_fields(draft.pool, draft.body)])
         except (OverflowError, TypeError, ValueError) as error:
@@ -74,6 +78,7 @@ def _fresh_pack() -> Callable[[object], bytes]:
 
 
 def _fields(pool: str, body: Body) -> tuple[object, ...]:
+    assert not isinstance(body, Redacted)
     # The commonest body comes first: a pool that lives sends little else.
     fields: tuple[object, ...]
     match body:
@@ -95,8 +100,22 @@ def _fields(pool: str, body: Body) -> tuple[object, ...]:
     return fields
 
 
-def decode(item: object) -> Entry:
-    """Return the entry that an unpacked item is. Raises BadEntry."""
+def decode(item: object, seq: int = 0) -> Entry:
+    """Return the entry that an unpacked item is. Raises BadEntry.
+
+    `seq` is its number, which a redacted item does not hold itself.
+    """
+    if (leaf := redacted_leaf(item)) is not None:
+        return Entry(seq, 0, RECORDER, Redacted(leaf))
+    return _decode(item)
+
+
+def decode_all(items: Sequence[object], first_seq: int) -> list[Entry]:
+    """Return the entries that the items of a data frame are. Raises BadEntry."""
+    return [decode(item, seq) for seq, item in enumerate(items, first_seq)]
+
+
+def _decode(item: object) -> Entry:
     if type(item) is not list or len(item) < 4:
         raise BadEntry("an item is not an entry")
     seq, received_at_ns, kind, pool = item[:4]

@@ -4,6 +4,7 @@ Nothing is decided here, and nothing is retried: each method is one thing asked 
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -48,6 +49,10 @@ class Disk:
         """Open `path` for reading; the caller closes it."""
         return BufferedReader(FileIO(path), buffer_size=1 << 20)
 
+    def exists(self, path: Path) -> bool:
+        """Say whether there is a file (or anything) at `path`."""
+        return path.exists()
+
     def mode(self, path: Path) -> int:
         """Return the permission bits of a file or folder."""
         return stat.S_IMODE(path.stat().st_mode)
@@ -63,6 +68,17 @@ class Disk:
     def write(self, fd: int, data: memoryview) -> int:
         """Append and return how many bytes were taken, which may be fewer than given."""
         return os.write(fd, data)
+
+    def write_all(self, fd: int, data: bytes) -> None:
+        """Append all of `data`, in as many writes as the system wants."""
+        # A nearly full disk takes a part and says so only in the count: a prototype that ignored it
+        # lost acknowledged entries.
+        view = memoryview(data)
+        while view:
+            taken = self.write(fd, view)
+            if taken <= 0:
+                raise OSError(errno.EIO, "the system took no bytes")
+            view = view[taken:]
 
     def rewrite(self, path: Path, offset: int, data: bytes) -> None:
         """Write `data` over what is at `offset` and sync it."""

@@ -7,11 +7,12 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
+from typing import cast
 from zlib import crc32
 
 import msgpack
 
-from .chain import CHAIN_BYTES, frame_chain, leaf_hash
+from .chain import CHAIN_BYTES, ChainRule, frame_chain, leaf_hash
 
 HEAD = struct.Struct("<IIIHHQ")  # length, ~length, crc32, flags, count, first_seq
 _FIELDS = struct.Struct("<HHQ")
@@ -29,11 +30,16 @@ PAYLOAD_BYTES_MAX = ITEM_BYTES_MAX + 5
 FRAME_EXTRA_BYTES = HEAD.size + CHAIN_BYTES
 
 
+REDACTED_CODE = 1
+"""The msgpack extension type that stands for an item of which only the leaf is left."""
+
+
 class Flag(IntFlag):
-    """What kind of frame it is."""
+    """What kind of frame it is; only the items of a data frame are entries."""
 
     DATA = 0
     SEAL = 1
+    CHECKPOINT = 2
 
 
 class FrameDamaged(ValueError):
@@ -81,7 +87,13 @@ def array_prefix(count: int) -> bytes:
 
 
 def build(
-    items: Sequence[bytes], leaves: Sequence[bytes], *, flags: Flag, first_seq: int, before: bytes
+    items: Sequence[bytes],
+    leaves: Sequence[bytes],
+    *,
+    flags: Flag,
+    first_seq: int,
+    before: bytes,
+    rule: ChainRule = frame_chain,
 ) -> tuple[bytes, bytes]:
     """Return the bytes of a frame over packed items, and the chain after it."""
     count = len(items)
@@ -89,9 +101,7 @@ def build(
     length = len(prefix) + sum(map(len, items))
     assert 0 < count <= FRAME_ITEMS_MAX
     assert length <= PAYLOAD_BYTES_MAX
-    chain = frame_chain(
-        before, length=length, flags=flags, count=count, first_seq=first_seq, leaves=leaves
-    )
+    chain = rule(before, length, flags, count, first_seq, leaves)
     crc = crc32(prefix, crc32(_FIELDS.pack(flags, count, first_seq)))
     for item in items:
         crc = crc32(item, crc)
@@ -106,7 +116,7 @@ def read_head(data: bytes | memoryview, offset: int = 0) -> Head:
         raise FrameDamaged("the length of a frame does not match its complement")
     if not 0 < length <= PAYLOAD_BYTES_MAX or not 0 < count <= FRAME_ITEMS_MAX:
         raise FrameDamaged("the head of a frame is out of bounds")
-    if flags not in (Flag.DATA, Flag.SEAL):
+    if flags > Flag.CHECKPOINT:
         raise FrameDamaged(f"a frame has unknown flags {flags:#x}")
     return Head(length, crc, flags, count, first_seq)
 
@@ -167,22 +177,44 @@ class Splitter:
         return spans, values, start
 
 
-def check_chain(
-    head: Head, spans: Sequence[memoryview], *, before: bytes, chain: bytes
-) -> list[bytes]:
-    """Check that `chain` follows from `before` and the items; return their leaf hashes."""
+def redacted(leaf: bytes) -> bytes:
+    """Return the item that stands for one of which only the leaf hash is left."""
+    item: bytes = msgpack.packb(msgpack.ExtType(REDACTED_CODE, leaf))
+    return item
+
+
+def redacted_leaf(item: object) -> bytes | None:
+    """Return the leaf hash that a redacted item consists of, None if it is any other item.
+
+    Raises FrameDamaged for an extension that is no leaf.
+    """
+    if type(item) is not msgpack.ExtType:
+        return None
+    code, data = cast("tuple[int, bytes]", item)
+    if code != REDACTED_CODE or len(data) != CHAIN_BYTES:
+        raise FrameDamaged("an item is of an unknown extension type")
+    return data
+
+
+def leaves_of(spans: Sequence[memoryview], items: Sequence[object]) -> list[bytes]:
+    """Return the leaf hashes of items, given by bytes and values; redacted ones carry theirs.
+
+    Raises FrameDamaged for an extension that is no leaf.
+    """
     leaves = [leaf_hash(span) for span in spans]
-    expected = frame_chain(
-        before,
-        length=head.length,
-        flags=head.flags,
-        count=head.count,
-        first_seq=head.first_seq,
-        leaves=leaves,
-    )
+    for index, item in enumerate(items):
+        if (leaf := redacted_leaf(item)) is not None:
+            leaves[index] = leaf
+    return leaves
+
+
+def check_chain(
+    head: Head, leaves: Sequence[bytes], *, rule: ChainRule, before: bytes, chain: bytes
+) -> None:
+    """Check that `chain` follows from `before` and the leaves of the items. Raises ChainBroken."""
+    expected = rule(before, head.length, head.flags, head.count, head.first_seq, leaves)
     if expected != chain:
         raise ChainBroken("a frame does not follow from the one before it")
-    return leaves
 
 
 def find_frames(

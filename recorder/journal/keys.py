@@ -5,7 +5,6 @@ one a line and the newest last. `cryptography` is imported only once something i
 verified, because loading it would slow down every command that does neither.
 """
 
-import errno
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +28,11 @@ from .note import (
 KEY_NAME = "journal.key"
 PUBLIC_NAME = "journal.pub"
 NEXT_KEY_NAME = "journal.key.new"
+ENDORSEMENT_NAME = "journal.endorsement"
 FILE_BYTES_MAX = 1 << 20  # thousands of public keys; a larger file is none of ours
 
 _NEXT_PUBLIC_NAME = "journal.pub.new"
+_NEXT_ENDORSEMENT_NAME = "journal.endorsement.new"
 _PRIVATE = "PRIVATE+KEY+"
 _REMEDY = "put it back from a backup, or replace the key"
 
@@ -189,9 +190,24 @@ def replace_key(folder: Path, name: str, disk: Disk) -> SigningKey:
         _check_name(folder / PUBLIC_NAME, known[-1], name)
         _check_folder(folder, disk)
         _complete(folder, known, disk)
-        return _put_new_key(folder, known, name, disk)
+        return _put_new_key(folder, known, name, disk, old=_usable(folder, known[-1], disk))
     except OSError as error:
         raise JournalWriteFailed(f"the key in {folder} could not be replaced: {error}") from error
+
+
+def endorses(note: str, *, old: str, new: str) -> bool:
+    """Say whether a note is the word of the key `old` for the key `new` (both as text)."""
+    try:
+        return open_note(note, [VerifierKey.parse(old)]) == _endorsement_text(new)
+    except BadNote:
+        return False
+
+
+def read_endorsement(folder: Path, disk: Disk) -> str | None:
+    """Return the note by which the last key but one vouches for the last, if it did. OSError."""
+    if ENDORSEMENT_NAME not in disk.names(folder):
+        return None
+    return _read(folder / ENDORSEMENT_NAME, disk)
 
 
 def read_verifiers(path: Path, disk: Disk) -> tuple[VerifierKey, ...]:
@@ -236,16 +252,42 @@ def _called(signature: Signature) -> str:
 # holds the private half of the last line, and whoever loads it can tell which.
 
 
-def _put_new_key(folder: Path, known: tuple[VerifierKey, ...], name: str, disk: Disk) -> SigningKey:
+def _put_new_key(
+    folder: Path,
+    known: tuple[VerifierKey, ...],
+    name: str,
+    disk: Disk,
+    *,
+    old: SigningKey | None = None,
+) -> SigningKey:
     key = SigningKey.generate(name, disk)
     lines = [verifier.text for verifier in (*known, key.verifier)]
     _write_new(folder / NEXT_KEY_NAME, [key.text], disk, mode=0o600)
+    if old is not None:
+        note = sign_note(_endorsement_text(key.verifier.text), old)
+        _write_new(folder / _NEXT_ENDORSEMENT_NAME, note.splitlines(), disk, mode=0o644)
+        disk.rename(folder / _NEXT_ENDORSEMENT_NAME, folder / ENDORSEMENT_NAME)
     _write_new(folder / _NEXT_PUBLIC_NAME, lines, disk, mode=0o644)
     disk.rename(folder / _NEXT_PUBLIC_NAME, folder / PUBLIC_NAME)
     disk.sync_folder(folder)
     disk.rename(folder / NEXT_KEY_NAME, folder / KEY_NAME)
     disk.sync_folder(folder)
     return key
+
+
+def _usable(folder: Path, verifier: VerifierKey, disk: Disk) -> SigningKey | None:
+    """Return the key that is to be replaced, which vouches for the next; None if it is lost."""
+    if KEY_NAME not in disk.names(folder):
+        return None
+    try:
+        key = _read_key(folder / KEY_NAME, disk)
+    except JournalError:
+        return None
+    return key if key.verifier == verifier else None
+
+
+def _endorsement_text(new: str) -> str:
+    return f"the next key of this journal\n{new}\n"
 
 
 def _complete(folder: Path, known: tuple[VerifierKey, ...], disk: Disk) -> None:
@@ -340,12 +382,7 @@ def _write_new(path: Path, lines: list[str], disk: Disk, *, mode: int) -> None:
         disk.remove(path)
     fd = disk.create(path, mode)
     try:
-        view = memoryview("".join(f"{line}\n" for line in lines).encode())
-        while view:
-            taken = disk.write(fd, view)
-            if taken <= 0:
-                raise OSError(errno.EIO, "the system took no bytes")
-            view = view[taken:]
+        disk.write_all(fd, "".join(f"{line}\n" for line in lines).encode())
         disk.sync(fd)
     finally:
         disk.close(fd)

@@ -5,38 +5,46 @@ a whole frame behind the damage proves that the damage came later, and damage is
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
 from ..errors import JournalDamaged
-from ..model import Detail
+from ..model import Body, Detail, Mark, MarkName
 from .chain import GENESIS
-from .codec import BadEntry, decode
+from .codec import BadEntry, decode_all
 from .files import Disk
-from .frame import ChainBroken, FrameDamaged, Head, SealBroken, SeqBroken, find_frames
-from .header import Damage, HeaderDamaged
-from .segment import Cursor, segment_numbers, segment_path
+from .frame import ChainBroken, Flag, FrameDamaged, Head, SealBroken, SeqBroken, find_frames
+from .header import FORMAT_VERSION, Damage, HeaderDamaged
+from .merkle import MerkleTree
+from .names import QUARANTINE, find_segment, is_packed, segment_numbers
+from .segment import Cursor
 from .tails import Tails
 from .writer import SegmentWriter
 
-QUARANTINE = "quarantine"
 TORN_TAIL = "torn-tail"
 DAMAGE = "damage"
 
 
 @dataclass(slots=True)
 class Recovered:
-    """Where the next entry goes. `writer` is None if a new segment is to be created."""
+    """Where the next entry goes. `writer` is None if a new segment is to be created.
+
+    `tree` is that over all entries, of which the first `signed_size` are in a checkpoint; `keys`
+    are those of the checkpoints.
+    """
 
     journal_id: bytes
-    last_number: int
-    next_seq: int
-    chain: bytes
-    tails: Tails
-    writer: SegmentWriter | None
-    damage: Damage | None
-    repairs: list[Detail]
+    last_number: int = 0
+    next_seq: int = 1
+    chain: bytes = GENESIS
+    tree: MerkleTree = field(default_factory=MerkleTree)
+    signed_size: int = 0
+    keys: tuple[str, ...] = ()
+    tails: Tails = field(default_factory=lambda: Tails({}))
+    writer: SegmentWriter | None = None
+    damage: Damage | None = None
+    repairs: list[Detail] = field(default_factory=list)
 
 
 def recover(folder: Path, disk: Disk) -> Recovered:
@@ -48,9 +56,8 @@ def recover(folder: Path, disk: Disk) -> Recovered:
     numbers = segment_numbers(disk.names(folder))
     lost: list[int] = []  # segments behind the last one with a header, which are left as they are
     while numbers:
-        path = segment_path(folder, numbers[-1])
         try:
-            with Cursor(path, disk, rooted=True) as cursor:
+            with Cursor.of(folder, numbers[-1], disk, rooted=True) as cursor:
                 return _build_on(folder, disk, cursor, lost, repairs)
         except HeaderDamaged:
             if lost or not _discard_unborn(folder, disk, numbers[-1], repairs):
@@ -60,15 +67,15 @@ def recover(folder: Path, disk: Disk) -> Recovered:
         raise JournalDamaged(
             f"no segment in {folder} has a readable header: move the folder away to record anew"
         )
-    return Recovered(disk.fresh_id(), 0, 1, GENESIS, Tails({}), None, None, repairs)
+    return Recovered(disk.fresh_id(), repairs=repairs)
 
 
 def _discard_unborn(folder: Path, disk: Disk, number: int, repairs: list[Detail]) -> bool:
     """Remove the last segment if it died before its header was durable; say whether it did."""
-    path = segment_path(folder, number)
+    path = find_segment(folder, number, disk)
     data = _read(disk, path)
-    if any_frame(data):
-        return False
+    if is_packed(path) or any_frame(data):
+        return False  # only what was sealed is packed
     if data:
         repairs.append(_quarantine(folder, disk, number, 0, data, TORN_TAIL))
     disk.remove(path)
@@ -80,20 +87,24 @@ def _build_on(
     folder: Path, disk: Disk, cursor: Cursor, lost: list[int], repairs: list[Detail]
 ) -> Recovered:
     number = cursor.header.number
-    if cursor.path != segment_path(folder, number):
+    if segment_numbers([cursor.path.name]) != [number]:
         raise JournalDamaged(f"{cursor.path} says that it is segment {number}: it was renamed")
-    tails = Tails(cursor.header.tails)
-    trouble = _replay(cursor, tails)
     recovered = Recovered(
         cursor.header.journal_id,
         lost[-1] if lost else number,
-        cursor.next_seq,
-        cursor.chain,
-        tails,
-        None,
-        None,
-        repairs,
+        signed_size=cursor.header.tree_size,
+        keys=cursor.header.keys,
+        tails=Tails(cursor.header.tails),
+        repairs=repairs,
     )
+    trouble = _replay(cursor, recovered)
+    recovered.next_seq, recovered.chain = cursor.next_seq, cursor.chain
+    recovered.tree = _tree(folder, disk, cursor)
+    if trouble is not None and is_packed(cursor.path):
+        raise JournalDamaged(
+            f"{cursor.path}: {trouble}; it is the last segment, and nothing can go on behind it:"
+            " put back a good copy, or move the folder away to record anew"
+        )
     rest = cursor.rest()
     if lost:
         _leave_lost(folder, disk, recovered, lost)
@@ -105,25 +116,58 @@ def _build_on(
             _truncate(disk, cursor)
         else:
             _remember_cut(folder, disk, cursor, repairs)
-        _write_last_again(folder, disk, cursor)
+        if not is_packed(cursor.path):
+            _write_last_again(folder, disk, cursor)
         recovered.writer = None if cursor.sealed else SegmentWriter.resume(cursor, disk)
     return recovered
 
 
-def _replay(cursor: Cursor, tails: Tails) -> FrameDamaged | None:
+def _replay(cursor: Cursor, recovered: Recovered) -> FrameDamaged | None:
+    assert cursor.tree is not None
     try:
         while (frame := cursor.next()) is not None:
-            if cursor.sealed:
+            if frame.head.flags != Flag.DATA:
+                recovered.signed_size = cursor.tree.size
                 continue
-            for item in frame.items:
-                entry = decode(item)
-                tails.take(entry.seq, entry.received_at_ns, entry.pool, entry.body)
+            for entry in decode_all(frame.items, frame.head.first_seq):
+                recovered.tails.take(entry.seq, entry.received_at_ns, entry.pool, entry.body)
+                recovered.keys += key_in(entry.body)
     except FrameDamaged as error:
         return error
     except BadEntry as error:
         # Every digest is right, so this was written on purpose: not for us to repair.
         raise JournalDamaged(f"{cursor.path} at byte {cursor.last_offset}: {error}") from error
     return None
+
+
+def key_in(body: Body) -> tuple[str, ...]:
+    """Return the verifier key that an entry makes known, if it does."""
+    if isinstance(body, Mark) and body.name is MarkName.KEY_CHANGED:
+        return (str(body.detail["key"]),)
+    return ()
+
+
+def _tree(folder: Path, disk: Disk, last: Cursor) -> MerkleTree:
+    """Return the tree over all entries up to the end of the last segment.
+
+    A journal of format 1 has none: all of it is read, once, when it is first written to.
+    """
+    assert last.tree is not None
+    if last.header.format == FORMAT_VERSION:
+        return last.tree
+    tree = MerkleTree()
+    for number in segment_numbers(disk.names(folder)):
+        try:
+            with Cursor.of(folder, number, disk) as cursor:
+                while cursor.offset < last.offset or number < last.header.number:
+                    frame = cursor.next()
+                    if frame is None:
+                        break
+                    if frame.head.flags == Flag.DATA:
+                        tree.add(frame.leaves)
+        except (FrameDamaged, HeaderDamaged):
+            continue  # What cannot be read is in no tree; `verify` tells of it.
+    return tree
 
 
 def _is_damage(cursor: Cursor, trouble: FrameDamaged, rest: bytes) -> bool:
@@ -162,7 +206,7 @@ def _leave(
 
 def _leave_lost(folder: Path, disk: Disk, recovered: Recovered, lost: list[int]) -> None:
     for number in lost:
-        data = _read(disk, segment_path(folder, number))
+        data = _read(disk, find_segment(folder, number, disk))
         _leave(folder, disk, recovered, number, 0, data)
 
 
@@ -210,9 +254,7 @@ def _quarantine(
     name = f"{_place(number, offset)}{copy}.{reason}"
     fd = disk.create(quarantine / name)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[disk.write(fd, view) :]
+        disk.write_all(fd, data)
         disk.sync(fd)
     finally:
         disk.close(fd)

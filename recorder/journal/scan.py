@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import JournalError
 from ..model import Entry
 from .chain import GENESIS
-from .codec import BadEntry, decode
+from .codec import BadEntry, decode_all
 from .files import Disk
 from .walk import DamageFound, Walk
 
@@ -49,7 +49,8 @@ def _scan(walk: Walk, after_seq: int) -> Iterator[Entry]:
         for frame in walk.frames(after_seq):
             first = frame.head.first_seq
             try:
-                entries = [decode(item) for item in frame.items[max(0, after_seq + 1 - first) :]]
+                skipped = max(0, after_seq + 1 - first)
+                entries = decode_all(frame.items[skipped:], first + skipped)
             except BadEntry as error:
                 raise DamageFound(
                     str(error), path=frame.path, offset=frame.offset, last_good_seq=last

@@ -1,14 +1,13 @@
-"""One segment file: its name, its header, its seal, and the cursor that reads it frame by frame."""
+"""One segment: its seal, and the cursor that reads it frame by frame, in either of its forms."""
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import Self
 
-from ..errors import JournalError
-from .chain import CHAIN_BYTES, header_chain
+import msgpack
+
+from .chain import CHAIN_BYTES, CHAIN_RULES, header_chain
 from .files import Disk
 from .frame import (
     HEAD,
@@ -20,36 +19,12 @@ from .frame import (
     Splitter,
     check_chain,
     check_crc,
+    leaves_of,
     read_head,
 )
 from .header import HEADER_BYTES_MAX, PREFIX, Header, HeaderDamaged, read_header
-from .merkle import MerkleTree
-
-_NAME = re.compile(r"([0-9]{10})\.journal")
-
-
-def segment_path(folder: Path, number: int) -> Path:
-    """Return the path of segment `number`."""
-    return folder / f"{number:010d}.journal"
-
-
-def segment_numbers(names: Iterable[str]) -> list[int]:
-    """Return the segment numbers among the names of a folder, ascending."""
-    matches = (_NAME.fullmatch(name) for name in names)
-    return sorted(int(match[1]) for match in matches if match)
-
-
-def list_segments(folder: Path, disk: Disk) -> list[int]:
-    """Return the numbers of the segments in `folder`. Raises JournalError if there are none."""
-    try:
-        numbers = segment_numbers(disk.names(folder))
-    except OSError as error:
-        raise JournalError(f"the journal in {folder} cannot be read: {error}") from error
-    if numbers:
-        return numbers
-    if folder.is_dir():
-        raise JournalError(f"{folder} holds no journal yet: has the recorder been started?")
-    raise JournalError(f"there is no journal folder {folder}: check --data, or start the recorder")
+from .names import find_segment
+from .packed import PackedDamaged, open_segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +35,42 @@ class Frame:
     head: Head
     offset: int
     items: list[object]
+    leaves: list[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What ends a segment: entries and data frames in it, the tree after it, a signed checkpoint.
+
+    `note` is the text of the checkpoint; in format 1 there is none, and the root is that of a tree
+    over the entries of the segment alone.
+    """
+
+    first_seq: int
+    last_seq: int
+    entries: int
+    frames: int
+    root: bytes
+    note: str | None
+
+    def item(self) -> list[object]:
+        """Return the one item of a seal frame."""
+        plain: list[object] = [
+            "seal",
+            self.first_seq,
+            self.last_seq,
+            self.entries,
+            self.frames,
+            self.root,
+        ]
+        return plain if self.note is None else [*plain, self.note]
 
 
 class Cursor:
     """Reads one segment from its header on. Every frame is checked before it is handed out.
 
     `offset`, `chain` and `next_seq` are those after the last good frame; `last_offset` is where
-    that frame (or the header) begins.
+    that frame (or the header) begins. `seal` is known once it was read.
     """
 
     def __init__(self, path: Path, disk: Disk, *, rooted: bool = False) -> None:
@@ -76,9 +80,12 @@ class Cursor:
         """
         self.path = path
         self._disk = disk
-        self._file: BufferedReader = disk.open_read(path)
+        self._file: BufferedReader = open_segment(path, disk)
         try:
             self.header, raw = _read_file_header(self._file)
+        except PackedDamaged as error:
+            self._file.close()
+            raise HeaderDamaged(str(error)) from error
         except BaseException:
             self._file.close()
             raise
@@ -87,16 +94,30 @@ class Cursor:
         self.last_offset = 0
         self.next_seq = self.header.first_seq
         self.frames = 0
-        self.sealed = False
-        self.tree = MerkleTree() if rooted else None
+        self.seal: Seal | None = None
+        self.tree = self.header.tree() if rooted else None
+        self._rule = CHAIN_RULES[self.header.format]
         self._splitter = Splitter()
         self._buffer = bytearray(1 << 16)
+
+    @classmethod
+    def of(cls, folder: Path, number: int, disk: Disk, *, rooted: bool = False) -> Self:
+        """Open segment `number` in the form that it has now. Raises as the constructor does."""
+        try:
+            return cls(find_segment(folder, number, disk), disk, rooted=rooted)
+        except FileNotFoundError:  # it was packed between the look and the opening
+            return cls(find_segment(folder, number, disk), disk, rooted=rooted)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the seal was read."""
+        return self.seal is not None
 
     def close(self) -> None:
         """Close the file."""
@@ -105,13 +126,16 @@ class Cursor:
     def reopen(self) -> None:
         """Forget what was read ahead: a writer may have changed the end of the file since."""
         self._file.close()
-        self._file = self._disk.open_read(self.path)
+        self._file = open_segment(self.path, self._disk)
         self._file.seek(self.offset)
 
     def rest(self) -> bytes:
-        """Return every byte after the last good frame."""
-        self._file.seek(self.offset)
-        return self._file.read()
+        """Return every byte after the last good frame, as far as they can be read."""
+        try:
+            self._file.seek(self.offset)
+            return self._file.read()
+        except PackedDamaged:
+            return b""
 
     def next(self) -> Frame | None:
         """Return the next frame, or None at the end. Raises FrameDamaged and stays where it is."""
@@ -122,17 +146,17 @@ class Cursor:
         if head.first_seq != self.next_seq:
             raise SeqBroken(f"a frame begins with entry {head.first_seq}, not {self.next_seq}")
         spans, items = self._splitter.items(head, rest[: head.length])
-        leaves = check_chain(head, spans, before=self.chain, chain=chain)
-        if head.flags == Flag.SEAL:
-            self._check_seal(items)
-            self._advance(head, chain, entries=0)
-            self.sealed = True
-        else:
-            _check_seqs(head.first_seq, items)
-            self._advance(head, chain, entries=head.count)
-            if self.tree is not None:
-                self.tree.add(leaves)
-        return Frame(self.path, head, self.last_offset, items)
+        leaves = leaves_of(spans, items)
+        check_chain(head, leaves, rule=self._rule, before=self.chain, chain=chain)
+        match head.flags:
+            case Flag.DATA:
+                self._take_entries(head, items, leaves)
+            case Flag.SEAL:
+                self.seal = self._checked_seal(items)
+            case _:
+                _check_note(items)
+        self._advance(head, chain)
+        return Frame(self.path, head, self.last_offset, items, leaves)
 
     def pass_by(self, after_seq: int) -> None:
         """Move past the frames that hold only entries up to `after_seq`, checking their CRC only.
@@ -140,7 +164,6 @@ class Cursor:
         Stops before anything that is not such a frame, for `next` to judge.
         """
         while self.next_seq <= after_seq:
-            self._file.seek(self.offset)
             try:
                 read = self._read()
             except FrameDamaged:
@@ -148,10 +171,11 @@ class Cursor:
             if read is None:
                 return
             head, _, chain = read
-            follows = head.first_seq == self.next_seq and head.flags == Flag.DATA
-            if not follows or head.first_seq + head.count - 1 > after_seq:
+            follows = head.first_seq == self.next_seq and head.flags != Flag.SEAL
+            if not follows or head.next_seq - 1 > after_seq:
                 return
-            self._advance(head, chain, entries=head.count)
+            self.frames += head.flags == Flag.DATA
+            self._advance(head, chain)
 
     def _read(self) -> tuple[Head, memoryview, bytes] | None:
         self._file.seek(self.offset)
@@ -171,30 +195,44 @@ class Cursor:
         rest = rest[: self._file.readinto(rest)]
         return head, rest, check_crc(head, rest)
 
-    def _advance(self, head: Head, chain: bytes, *, entries: int) -> None:
+    def _take_entries(self, head: Head, items: list[object], leaves: list[bytes]) -> None:
+        _check_seqs(head.first_seq, items)
+        self.frames += 1
+        if self.tree is not None:
+            self.tree.add(leaves)
+
+    def _advance(self, head: Head, chain: bytes) -> None:
         self.last_offset = self.offset
         self.offset += head.frame_bytes
         self.chain = chain
-        self.next_seq += entries
-        self.frames += 1
+        self.next_seq = head.next_seq
 
-    def _check_seal(self, items: list[object]) -> None:
-        expected: list[object] = seal_item(self.header.first_seq, self.next_seq, self.frames, b"")
+    def _checked_seal(self, items: list[object]) -> Seal:
+        first, last = self.header.first_seq, self.next_seq - 1
+        expected: list[object] = ["seal", first, last, last + 1 - first, self.frames]
         match items:
-            case [[*fields, bytes(root)]] if fields == expected[:-1] and len(root) == CHAIN_BYTES:
+            case [["seal", _, _, _, _, bytes(root), *notes]] if (
+                items[0][:5] == expected  # type: ignore[index]  # the pattern says that it is a list
+                and len(root) == CHAIN_BYTES
+                and len(notes) == (self.header.format > 1)
+            ):
                 if self.tree is not None and root != self.tree.root():
                     raise SealBroken("the Merkle root in the seal is not that of the entries")
-            case _:
-                raise SealBroken("the seal is not true of its segment")
+                note = notes[0] if notes else None
+                if note is None or isinstance(note, str):
+                    return Seal(first, last, last + 1 - first, self.frames, root, note)
+        raise SealBroken("the seal is not true of its segment")
 
 
-def seal_item(first_seq: int, next_seq: int, frames: int, root: bytes) -> list[object]:
-    """Return the one item of a seal frame."""
-    return ["seal", first_seq, next_seq - 1, next_seq - first_seq, frames, root]
+def _check_note(items: list[object]) -> None:
+    if len(items) != 1 or not isinstance(items[0], str):
+        raise FrameDamaged("a checkpoint is not a note")
 
 
 def _check_seqs(first_seq: int, items: list[object]) -> None:
     for seq, item in enumerate(items, first_seq):
+        if type(item) is msgpack.ExtType:
+            continue  # redacted: its place is its number
         if not isinstance(item, list) or not item or item[0] != seq:
             raise SeqBroken(f"a frame does not hold entry {seq} in its place")
 

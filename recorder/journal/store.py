@@ -1,29 +1,41 @@
-"""The writer of the journal: open (and repair), append durably, roll over, close.
+"""The writer of the journal: open (and repair), append durably, sign, roll over, close.
 
 There is one writer per folder. Reading is elsewhere: `scan`, `head` and `verify` need no writer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from ..clock import WallClock
-from ..errors import JournalError, JournalLocked, JournalWriteFailed
+from ..errors import JournalError, JournalWriteFailed
 from ..model import RECORDER, Detail, Draft, Mark, MarkName, PoolTail
 from .codec import Packer
 from .files import Disk
 from .frame import FRAME_BYTES_MAX, FRAME_EXTRA_BYTES, FRAME_ITEMS_MAX
-from .header import Damage, Header
+from .header import FORMAT_VERSION, Damage, Header
+from .lock import take_lock
+from .names import segment_path
+from .notary import Notary, appoint
 from .repair import Recovered, recover
-from .segment import segment_path
 from .writer import DiskFull, SegmentWriter
 
 __all__ = ["DiskFull", "Journal"]
 
-LOCK_NAME = "LOCK"
 SEGMENT_BYTES_MAX = 64 * 1024 * 1024
 SEGMENT_AGE_MAX_S = 3600.0
+CHECKPOINT_ENTRIES = 10_000
+CHECKPOINT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What happened to the journal beside its entries: checkpoints signed, segments sealed."""
+
+    notes: list[str] = field(default_factory=list)
+    sealed: list[int] = field(default_factory=list)
 
 
 class Journal:
@@ -36,16 +48,19 @@ class Journal:
         lock: int,
         disk: Disk,
         *,
+        notary: Notary,
         now_ns: WallClock,
         segment_bytes_max: int,
         segment_age_max_s: float,
     ) -> None:
         """Use `Journal.open` instead: this one expects a locked and repaired folder."""
-        self._folder = folder
+        self.folder = folder
+        self.notary = notary
         self._journal_id = recovered.journal_id
         self._last_number = recovered.last_number
         self._next_seq = recovered.next_seq
         self._chain = recovered.chain
+        self._tree = recovered.tree
         self._tails = recovered.tails
         self._writer = recovered.writer
         self._damage: Damage | None = recovered.damage
@@ -56,6 +71,11 @@ class Journal:
         self._segment_age_max_ns = int(segment_age_max_s * 1e9)
         self._packer = Packer()
         self._dead: str | None = None
+        self._signed_size = recovered.signed_size
+        # Nobody knows how long entries that were not signed for before have waited already.
+        waiting = recovered.tree.size > recovered.signed_size
+        self._signed_at_ns = 0 if waiting else now_ns()
+        self._news = News()
         self.repairs: tuple[Detail, ...] = ()
         """What had to be repaired when it was opened: the details of the REPAIRED marks."""
 
@@ -65,6 +85,7 @@ class Journal:
         folder: Path,
         *,
         now_ns: WallClock,
+        keys: Path | None = None,
         segment_bytes_max: int = SEGMENT_BYTES_MAX,
         segment_age_max_s: float = SEGMENT_AGE_MAX_S,
         disk: Disk | None = None,
@@ -73,26 +94,32 @@ class Journal:
 
         A torn tail goes to `quarantine/` and is cut off; damage stays where it is and a new segment
         is begun behind it. Both append a REPAIRED mark of pool RECORDER, whose detail has `reason`
-        (`torn-tail` or `damage`), `segment`, `offset`, `bytes` and `kept_in`.
+        (`torn-tail` or `damage`), `segment`, `offset`, `bytes` and `kept_in`. The key that signs
+        checkpoints is in `keys` (`folder/keys` if None), and is made there if it is missing.
 
         Raises JournalLocked if another process writes here, JournalDamaged if nothing here can be
-        built upon, JournalError for a newer format, JournalWriteFailed if the disk refuses.
+        built upon, JournalError for a newer format or an unusable key, JournalWriteFailed if the
+        disk refuses.
         """
         disk = disk or Disk()
-        lock = _take_lock(folder, disk)
+        lock = take_lock(folder, disk)
         journal: Self | None = None
         try:
             recovered = recover(folder, disk)
+            notary, change = appoint(
+                keys or folder / "keys", recovered.journal_id, recovered.keys, disk
+            )
             journal = cls(
                 folder,
                 recovered,
                 lock,
                 disk,
+                notary=notary,
                 now_ns=now_ns,
                 segment_bytes_max=segment_bytes_max,
                 segment_age_max_s=segment_age_max_s,
             )
-            journal._begin(recovered)
+            journal._begin(recovered, change)
         except OSError as error:
             _abandon(journal, lock, disk)
             raise JournalWriteFailed(f"{folder} could not be opened: {error}") from error
@@ -122,28 +149,48 @@ class Journal:
         self._check_usable()
         first = self._next_seq
         items = [self._packer.entry(seq, draft) for seq, draft in enumerate(drafts, first)]
-        for part in _frames(items):
-            try:
-                self._commit(items[part.start : part.stop], drafts[part.start : part.stop])
-            except DiskFull as error:
-                error.written = part.start
-                raise
-            except JournalWriteFailed as error:
-                self._dead = str(error)
-                raise
-        return range(first, self._next_seq)
+        now_ns = self._now_ns()
+        try:
+            for part in _frames(items):
+                written = part.start
+                self._commit(items[part.start : part.stop], drafts[part.start : part.stop], now_ns)
+        except DiskFull as error:
+            error.written = written
+            raise
+        except JournalWriteFailed as error:
+            self._dead = str(error)
+            raise
+        last = self._next_seq
+        self._sign_if_due(now_ns)
+        return range(first, last)
+
+    def sign_if_due(self) -> None:
+        """Sign a checkpoint if the last one is too old for what came after it.
+
+        Raises JournalWriteFailed; a full disk only puts it off.
+        """
+        self._check_usable()
+        self._sign_if_due(self._now_ns())
+
+    def take_news(self) -> News:
+        """Return what happened since the last call."""
+        news, self._news = self._news, News()
+        return news
 
     def close(self) -> None:
-        """Seal the open segment, sync, and unlock. A second close does nothing.
+        """Seal the open segment, begin the next, and unlock. A second close does nothing.
 
-        A full disk leaves the segment unsealed, which the next open accepts; a dead journal is only
-        unlocked. Raises JournalWriteFailed if the disk refuses the seal.
+        The next segment is there so that opening has to read a header only. A full disk leaves the
+        segment unsealed, which the next open accepts; a dead journal is only unlocked. Raises
+        JournalWriteFailed if the disk refuses the seal.
         """
         if self._lock is None:
             return
         try:
             if self._writer is not None and self._dead is None and not self._writer.empty:
-                self._seal(self._writer)
+                now_ns = self._now_ns()
+                self._seal(self._writer, now_ns)
+                self._create(now_ns)
         except DiskFull:
             pass  # A seal is a convenience: a reader of an unsealed segment misses nothing.
         finally:
@@ -160,64 +207,97 @@ class Journal:
     ) -> None:
         self.close()
 
-    def _begin(self, recovered: Recovered) -> None:
+    def _begin(self, recovered: Recovered, change: Detail | None) -> None:
         if recovered.last_number == 0:
-            self._create()  # so that a reader finds a journal, if an empty one
+            self._create(self._now_ns())  # so that a reader finds a journal, if an empty one
         self.repairs = tuple(recovered.repairs)
-        marks = [
-            Draft(self._now_ns(), RECORDER, Mark(MarkName.REPAIRED, detail))
-            for detail in self.repairs
-        ]
+        marks = [Mark(MarkName.REPAIRED, detail) for detail in self.repairs]
+        if change is not None:
+            marks.append(Mark(MarkName.KEY_CHANGED, change))
         if marks:
-            self.append(marks)
+            self.append([Draft(self._now_ns(), RECORDER, mark) for mark in marks])
 
     def _check_usable(self) -> None:
         if self._lock is None:
-            raise JournalError(f"the journal in {self._folder} is closed")
+            raise JournalError(f"the journal in {self.folder} is closed")
         if self._dead is not None:
             raise JournalWriteFailed(f"the journal must be opened anew since {self._dead}")
 
-    def _commit(self, items: Sequence[bytes], drafts: Sequence[Draft]) -> None:
+    def _commit(self, items: Sequence[bytes], drafts: Sequence[Draft], now_ns: int) -> None:
         writer = self._writer
-        if writer is not None and self._is_full(writer, sum(map(len, items))):
-            self._seal(writer)
+        if writer is not None and self._is_full(writer, sum(map(len, items)), now_ns):
+            self._seal(writer, now_ns)
             writer = None
         if writer is None:
-            writer = self._create()
-        writer.append(items)
+            writer = self._create(now_ns)
+        writer.append(items, at_ns=now_ns)
         self._chain = writer.chain
         for seq, draft in enumerate(drafts, self._next_seq):
             self._tails.take(seq, draft.received_at_ns, draft.pool, draft.body)
         self._next_seq = writer.next_seq
 
-    def _is_full(self, writer: SegmentWriter, size: int) -> bool:
-        if writer.empty:
+    def _is_full(self, writer: SegmentWriter, size: int, now_ns: int) -> bool:
+        if writer.header.format != FORMAT_VERSION:
+            return True
+        if writer.begun_ns is None:
             return False
         if writer.size + size + FRAME_EXTRA_BYTES > self._segment_bytes_max:
             return True
-        return self._now_ns() - writer.header.created_ns >= self._segment_age_max_ns
+        return now_ns - writer.begun_ns >= self._segment_age_max_ns
 
-    def _create(self) -> SegmentWriter:
+    def _create(self, now_ns: int) -> SegmentWriter:
         number = self._last_number + 1
         header = Header(
             self._journal_id,
             number,
             self._next_seq,
             self._chain,
-            self._now_ns(),
+            now_ns,
             self._tails.freeze(),
             self._damage,
+            self._tree.size,
+            self._tree.peaks,
+            self.notary.keys,
         )
-        self._writer = SegmentWriter.create(segment_path(self._folder, number), self._disk, header)
+        path = segment_path(self.folder, number)
+        self._writer = SegmentWriter.create(path, self._disk, header)
+        self._tree = self._writer.tree
         self._last_number = number
         self._damage = None
         return self._writer
 
-    def _seal(self, writer: SegmentWriter) -> None:
-        writer.seal(self._packer.plain)
+    def _seal(self, writer: SegmentWriter, now_ns: int) -> None:
+        note = self.notary.sign(self._tree)
+        writer.seal(self._packer.plain, note)
         self._chain = writer.chain
         self._writer = None
+        self._signed(note, now_ns)
+        self._news.sealed.append(writer.header.number)
         writer.close()
+
+    def _sign_if_due(self, now_ns: int) -> None:
+        writer = self._writer
+        unsigned = self._tree.size - self._signed_size
+        if writer is None or not unsigned:
+            return
+        waited_ns = now_ns - self._signed_at_ns
+        # A clock that stepped back says nothing of how long it was.
+        if unsigned < CHECKPOINT_ENTRIES and 0 <= waited_ns < CHECKPOINT_S * 1e9:
+            return
+        note = self.notary.sign(self._tree)
+        try:
+            writer.checkpoint(self._packer.plain, note)
+        except DiskFull:
+            return  # It is tried again with the next entries.
+        except JournalWriteFailed as error:
+            self._dead = str(error)
+            raise
+        self._chain = writer.chain
+        self._signed(note, now_ns)
+
+    def _signed(self, note: str, now_ns: int) -> None:
+        self._signed_size, self._signed_at_ns = self._tree.size, now_ns
+        self._news.notes.append(note)
 
     def _release(self) -> None:
         if self._writer is not None:
@@ -240,19 +320,6 @@ def _frames(items: Sequence[bytes]) -> Iterator[range]:
         size += len(item)
     if start < len(items):
         yield range(start, len(items))
-
-
-def _take_lock(folder: Path, disk: Disk) -> int:
-    try:
-        disk.make_folder(folder)
-        lock = disk.lock(folder / LOCK_NAME)
-    except OSError as error:
-        raise JournalWriteFailed(f"{folder} cannot be used as a journal: {error}") from error
-    if lock is None:
-        raise JournalLocked(
-            f"another process is writing to the journal in {folder}: stop it, or use another folder"
-        )
-    return lock
 
 
 def _abandon(journal: Journal | None, lock: int, disk: Disk) -> None:

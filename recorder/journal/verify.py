@@ -1,43 +1,31 @@
 """Checking a whole journal: findings instead of exceptions, and never a write."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import partial
 from hashlib import sha256
+from multiprocessing import get_context
 from pathlib import Path
 
 from .chain import GENESIS
-from .codec import BadEntry, decode
 from .files import Disk
-from .frame import ChainBroken, Flag, FrameDamaged, SealBroken, SeqBroken
-from .header import HeaderDamaged
-from .repair import any_frame, frames_follow
-from .segment import Cursor, Frame, list_segments, segment_path
+from .findings import Finding, FindingKind
+from .inspect import Ends, Inspection, inspect
+from .merkle import EMPTY_ROOT, MerkleTree
+from .names import find_segment, list_segments
+from .notary import origin_of
+from .note import BadNote, Checkpoint
+from .packed import PackedDamaged, open_segment
+from .tombstone import Tombstone, open_tombstone, read_tombstone
 
+__all__ = ["Finding", "FindingKind", "Report", "verify"]
 
-class FindingKind(StrEnum):
-    """What is wrong with a journal."""
+PARALLEL_BYTES_MIN = 96 * 1024 * 1024
+"""Less than that is read sooner than other processes have started."""
 
-    TORN_TAIL = "torn-tail"  # the last frame is not whole: a crash, or it is being written now
-    DAMAGED_FRAME = "damaged-frame"
-    BROKEN_CHAIN = "broken-chain"
-    MISSING_SEGMENT = "missing-segment"
-    BAD_HEADER = "bad-header"
-    SEQ_GAP = "seq-gap"
-    BAD_SEAL = "bad-seal"
-    BAD_ENTRY = "bad-entry"
-    UNREADABLE = "unreadable"  # the system could not read the file
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing wrong: segment number, offset in bytes, last good seq before it, and a sentence."""
-
-    kind: FindingKind
-    segment: int
-    offset: int
-    seq: int
-    text: str
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +33,9 @@ class Report:
     """What `verify` read and what it found; sound if there are no findings.
 
     `first_seq` and `last_seq` are 0 for an empty journal; `chain` is the last good one in hex, and
-    `bytes` counts those of all segments.
+    `bytes` counts those of all files. A signed checkpoint vouches for the entries up to
+    `signed_seq`; `keys` are those that signed, as text. `redacted` counts bodies that were replaced
+    by their leaf, `dropped` is what the rules of retention deleted.
     """
 
     findings: tuple[Finding, ...]
@@ -56,163 +46,271 @@ class Report:
     last_seq: int
     chain: str
     bytes: int
+    packed: int = 0
+    checkpoints: int = 0
+    signed_seq: int = 0
+    tree_size: int = 0
+    root: str = EMPTY_ROOT.hex()
+    keys: tuple[str, ...] = ()
+    redacted: int = 0
+    dropped: Tombstone | None = None
 
 
-def verify(folder: Path, *, progress: Callable[[int, int], None] | None = None) -> Report:
+def verify(
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    anchors: Sequence[Checkpoint] = (),
+    processes: int | None = None,
+) -> Report:
     """Check every byte of the journal in `folder`. Never raises for damage, never writes.
 
-    `progress` is called with bytes checked and bytes in all. Raises JournalError only if `folder`
-    is not a journal at all, or one of a newer format.
+    `progress` is called with bytes checked and bytes in all. `anchors` are checkpoints that were
+    noted elsewhere: each must be what the journal was at that size. Segments are checked by as many
+    `processes` as there are processors, if they are worth it.
+
+    Raises JournalError only if `folder` is not a journal at all, or one of a newer format.
     """
-    disk = Disk()
-    return _Check(folder, disk, list_segments(folder, disk), progress).run()
+    numbers = list_segments(folder, Disk())
+    link = _Link(folder, numbers, anchors)
+    sizes = sorted({anchor.size for anchor in anchors})
+    for inspection in _inspections(folder, numbers, sizes, progress, processes):
+        link.take(inspection)
+    return link.report()
 
 
-class _Check:
-    """One run over the segments there were when it began."""
+def _inspections(
+    folder: Path,
+    numbers: Sequence[int],
+    sizes: Sequence[int],
+    progress: Progress | None,
+    processes: int | None,
+) -> Iterator[Inspection]:
+    bytes_of = {number: _size(folder, number) for number in numbers}
+    total, done = sum(bytes_of.values()), 0
+    tell = progress or _tell_nobody
+    workers = min(processes or os.cpu_count() or 1, len(numbers))
+    if workers > 1 and (processes or total >= PARALLEL_BYTES_MIN):
+        for inspection in _in_parallel(folder, numbers, sizes, workers):
+            done += bytes_of[inspection.number]
+            tell(done, total)
+            yield inspection
+        return
+    for number in numbers:
+        # A packed segment is longer inside than its file is.
+        told = partial(_tell_within, tell, done, total, bytes_of[number])
+        yield inspect(folder, number, last=number == numbers[-1], sizes=sizes, told=told)
+        done += bytes_of[number]
+        tell(done, total)
 
-    def __init__(
-        self,
-        folder: Path,
-        disk: Disk,
-        numbers: list[int],
-        progress: Callable[[int, int], None] | None,
-    ) -> None:
+
+def _in_parallel(
+    folder: Path, numbers: Sequence[int], sizes: Sequence[int], workers: int
+) -> Iterator[Inspection]:
+    # A fresh interpreter each: a copy of this one would share its threads' locks.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        last = numbers[-1]
+        waiting = [
+            pool.submit(inspect, folder, number, last=number == last, sizes=sizes)
+            for number in numbers
+        ]
+        try:
+            for future in waiting:
+                yield future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _tell_within(tell: Progress, done: int, total: int, size: int, place: int) -> None:
+    tell(done + min(place, size), total)
+
+
+def _tell_nobody(_done: int, _total: int) -> None:
+    pass
+
+
+class _Link:
+    """Puts the inspections of the segments together, in their order."""
+
+    def __init__(self, folder: Path, numbers: Sequence[int], anchors: Sequence[Checkpoint]) -> None:
         self._folder = folder
-        self._disk = disk
+        self._disk = Disk()
         self._numbers = numbers
-        self._progress = progress
-        self._sizes = {number: _size(segment_path(folder, number)) for number in numbers}
-        self._bytes = sum(self._sizes.values())
-        self._done = 0
+        self._anchors = anchors
         self._findings: list[Finding] = []
-        self._entries = self._frames = self._first_seq = 0
-        # What the next segment has to continue: None where the one before has no known end.
-        self._chain: bytes | None = GENESIS
-        self._last_chain = GENESIS
+        self._seen: list[Inspection] = []
+        self._before: Ends | None = None
+        self._expected = 1
         self._next_seq = 1
-        self._journal_id: bytes | None = None
+        self._last_chain = GENESIS
+        self._dropped: Tombstone | None = None
 
-    def run(self) -> Report:
-        expected = 1
-        for number in self._numbers:
-            if number != expected:
-                names = str(expected) if number == expected + 1 else f"{expected} to {number - 1}"
-                self._find(FindingKind.MISSING_SEGMENT, expected, 0, f"missing: segment {names}")
-                self._chain = None
-            self._segment(number)
-            expected = number + 1
-            self._done += self._sizes[number]
-            self._tell(0)
+    def take(self, found: Inspection) -> None:
+        """Add the next segment there is."""
+        self._check_missing(found)
+        if found.ends is not None:
+            self._check_ends(found, found.ends)
+            self._next_seq = found.ends.next_seq
+        self._findings += found.findings
+        self._before = found.ends
+        self._last_chain = found.chain or self._last_chain
+        self._expected = found.number + 1
+        self._seen.append(found)
+
+    def report(self) -> Report:
+        """Return what was found in all."""
+        self._check_redactions()
+        self._check_anchors()
+        seen = self._seen
+        last = next((found.ends for found in reversed(seen) if found.ends), None)
+        tree = MerkleTree() if last is None else MerkleTree.of(*last.tree)
+        entries = sum(found.entries for found in seen)
         return Report(
             tuple(self._findings),
-            self._entries,
-            self._frames,
-            len(self._numbers),
-            self._first_seq,
-            self._next_seq - 1 if self._entries else 0,
+            entries,
+            sum(found.frames for found in seen),
+            len(seen),
+            next((found.first_seq for found in seen if found.first_seq), 0),
+            self._next_seq - 1 if entries else 0,
             self._last_chain.hex(),
-            self._bytes,
+            sum(found.size for found in seen),
+            packed=sum(found.packed for found in seen),
+            checkpoints=sum(found.checkpoints for found in seen),
+            signed_seq=max(found.signed_seq for found in seen),
+            tree_size=tree.size,
+            root=tree.root().hex(),
+            keys=() if last is None else last.keys,
+            redacted=sum(len(found.redacted) for found in seen),
+            dropped=self._dropped,
         )
 
-    def _segment(self, number: int) -> None:
+    def _check_missing(self, found: Inspection) -> None:
+        number, expected = found.number, self._expected
+        if number == expected:
+            return
+        if not self._seen and self._is_dropped(found):
+            return
+        names = str(expected) if number == expected + 1 else f"{expected} to {number - 1}"
+        self._find(FindingKind.MISSING_SEGMENT, expected, f"missing: segment {names}")
+        self._before = None
+
+    def _is_dropped(self, first: Inspection) -> bool:
+        """Say whether what is missing before the first segment was dropped, and say what is wrong.
+
+        Some of what the tombstone covers may still be there: a crash came between it and them.
+        """
         try:
-            with Cursor(segment_path(self._folder, number), self._disk, rooted=True) as cursor:
-                self._header(number, cursor)
-                self._body(number, cursor)
-        except HeaderDamaged as error:
-            self._find(self._header_kind(number), number, 0, str(error))
-            self._chain = None
+            note = read_tombstone(self._folder, self._disk)
         except OSError as error:
-            self._find(FindingKind.UNREADABLE, number, 0, str(error))
-            self._chain = None
+            self._find(FindingKind.BAD_TOMBSTONE, 1, f"the tombstone cannot be read: {error}")
+            return False
+        if note is None or first.ends is None:
+            return False
+        try:
+            tombstone = open_tombstone(note, first.ends.keys)
+        except BadNote as error:
+            self._find(FindingKind.BAD_TOMBSTONE, 1, f"the tombstone is not good: {error}")
+            return False
+        if first.number > tombstone.last_segment + 1:
+            return False
+        self._dropped = tombstone
+        self._next_seq = first.ends.first_seq
+        if first.number == tombstone.last_segment + 1:
+            self._check_tombstone(tombstone, first.ends)
+        return True
 
-    def _header_kind(self, number: int) -> FindingKind:
-        """Tell a last segment that was never finished from a damaged one."""
-        path = segment_path(self._folder, number)
-        with self._disk.open_read(path) as file:
-            damaged = any_frame(file.read())
-        if number == self._numbers[-1] and not damaged:
-            return FindingKind.TORN_TAIL
-        return FindingKind.BAD_HEADER
+    def _check_tombstone(self, tombstone: Tombstone, first: Ends) -> None:
+        root = MerkleTree.of(*first.tree_before).root()
+        said = (origin_of(first.journal_id), first.first_seq - 1, first.tree_before[0])
+        if (tombstone.origin, tombstone.last_seq, tombstone.entries) != said or (
+            (tombstone.root, tombstone.chain) != (root, first.prev_chain)
+        ):
+            text = f"segment {first.number} does not go on from what the tombstone says was dropped"
+            self._find(FindingKind.BAD_TOMBSTONE, first.number, text)
 
-    def _header(self, number: int, cursor: Cursor) -> None:
-        header = cursor.header
-        if header.number != number:
-            text = f"the file says that it is segment {header.number}"
-            self._find(FindingKind.BAD_HEADER, number, 0, text)
-        if self._journal_id not in (None, header.journal_id):
+    def _check_ends(self, found: Inspection, ends: Ends) -> None:
+        number, before = found.number, self._before
+        ids = {seen.ends.journal_id for seen in self._seen if seen.ends is not None}
+        if ids and ends.journal_id not in ids:
             text = "the segment belongs to another journal"
-            self._find(FindingKind.BAD_HEADER, number, 0, text)
-        if header.prev_chain != (self._chain or header.prev_chain):
+            self._find(FindingKind.BAD_HEADER, number, text)
+        chain = GENESIS if number == 1 else before and before.chain
+        if chain is not None and ends.prev_chain != chain:
             text = "the segment does not follow from the one before it"
-            self._find(FindingKind.BROKEN_CHAIN, number, 0, text)
-        if header.first_seq != self._next_seq:
-            text = f"the segment begins with entry {header.first_seq}, not {self._next_seq}"
-            self._find(FindingKind.SEQ_GAP, number, 0, text)
-        self._check_damage(number, cursor)
-        self._journal_id = header.journal_id
-        self._next_seq = header.first_seq
+            self._find(FindingKind.BROKEN_CHAIN, number, text)
+        if ends.first_seq != self._next_seq:
+            text = f"the segment begins with entry {ends.first_seq}, not {self._next_seq}"
+            self._find(FindingKind.SEQ_GAP, number, text)
+        self._check_tree(number, ends)
+        self._check_damage(number, ends)
 
-    def _check_damage(self, number: int, cursor: Cursor) -> None:
+    def _check_tree(self, number: int, ends: Ends) -> None:
+        before = self._before
+        if before is None or before.format == 1:
+            return  # not known, or counted otherwise: the chain covers both
+        if ends.tree_before != before.tree:
+            text = "the tree in the header is not that of the entries before it"
+            self._find(FindingKind.BAD_HEADER, number, text)
+        if ends.keys_before != before.keys:
+            text = "the keys in the header are not those that the journal had before"
+            self._find(FindingKind.KEY_CHANGE, number, text)
+
+    def _check_damage(self, number: int, ends: Ends) -> None:
         """Check that the damage that a header tells of is still what it was."""
-        damage = cursor.header.damage
+        damage = ends.damage
         if damage is None or damage.segment not in self._numbers:
             return
-        with self._disk.open_read(segment_path(self._folder, damage.segment)) as file:
-            file.seek(damage.offset)
-            if sha256(file.read()).digest() != damage.sha256:
-                text = f"the damaged bytes of segment {damage.segment} are not those found then"
-                self._find(FindingKind.BAD_HEADER, number, 0, text)
-
-    def _body(self, number: int, cursor: Cursor) -> None:
-        self._last_chain = cursor.chain
+        path = find_segment(self._folder, damage.segment, self._disk)
         try:
-            while (frame := cursor.next()) is not None:
-                self._take(number, cursor, frame)
-        except FrameDamaged as error:
-            kind = self._kind(number, cursor, error)
-            self._find(kind, number, cursor.offset, str(error))
-        else:
-            if not cursor.sealed and number != self._numbers[-1]:
-                text = "the segment was left without a seal"
-                self._find(FindingKind.BAD_SEAL, number, cursor.offset, text)
-        self._chain = cursor.chain
+            with open_segment(path, self._disk) as file:
+                file.seek(damage.offset)
+                digest = sha256(file.read()).digest()
+        except (OSError, PackedDamaged):
+            digest = b""
+        if digest != damage.sha256:
+            text = f"the damaged bytes of segment {damage.segment} are not those found then"
+            self._find(FindingKind.BAD_HEADER, number, text)
 
-    def _take(self, number: int, cursor: Cursor, frame: Frame) -> None:
-        self._frames += 1
-        self._last_chain = cursor.chain
-        if frame.head.flags == Flag.DATA:
-            try:
-                for item in frame.items:
-                    decode(item)
-            except BadEntry as error:
-                self._find(FindingKind.BAD_ENTRY, number, frame.offset, str(error))
-            self._entries += frame.head.count
-            self._first_seq = self._first_seq or frame.head.first_seq
-        self._next_seq = cursor.next_seq
-        self._tell(cursor.offset)
+    def _check_redactions(self) -> None:
+        said: dict[int, bytes] = {}
+        for found in self._seen:
+            said |= found.redactions
+        for found in self._seen:
+            for seq, leaf in found.redacted.items():
+                if said.pop(seq, None) != leaf:
+                    text = f"the body of entry {seq} is missing, and no entry says who took it"
+                    self._find(FindingKind.BAD_REDACTION, found.number, text)
+        first = next((found.ends.first_seq for found in self._seen if found.ends), 1)
+        for seq in said:
+            if seq >= first:
+                text = f"entry {seq} was to be redacted and still has its body: redact it again"
+                self._find(FindingKind.BAD_REDACTION, self._seen[0].number, text)
 
-    def _kind(self, number: int, cursor: Cursor, error: FrameDamaged) -> FindingKind:
-        match error:
-            case ChainBroken():
-                return FindingKind.BROKEN_CHAIN
-            case SeqBroken():
-                return FindingKind.SEQ_GAP
-            case SealBroken():
-                return FindingKind.BAD_SEAL
-        last = number == self._numbers[-1]
-        if last and not frames_follow(cursor.rest(), cursor.next_seq):
-            return FindingKind.TORN_TAIL
-        return FindingKind.DAMAGED_FRAME
+    def _check_anchors(self) -> None:
+        roots = {size: root for found in self._seen for size, root in found.roots.items()}
+        roots[0] = EMPTY_ROOT
+        for anchor in self._anchors:
+            trouble = self._trouble_with(anchor, roots.get(anchor.size))
+            if trouble is not None:
+                number = self._seen[-1].number
+                self._find(FindingKind.ANCHOR_MISSED, number, trouble)
 
-    def _find(self, kind: FindingKind, segment: int, offset: int, text: str) -> None:
-        self._findings.append(Finding(kind, segment, offset, self._next_seq - 1, text))
+    def _trouble_with(self, anchor: Checkpoint, root: bytes | None) -> str | None:
+        ids = {origin_of(found.ends.journal_id) for found in self._seen if found.ends is not None}
+        name = f"the checkpoint of {anchor.size} entries that was noted elsewhere"
+        if anchor.origin not in ids:
+            return f"{name} is of another journal, {anchor.origin}"
+        if root is None:
+            size = max((found.ends.tree[0] for found in self._seen if found.ends), default=0)
+            if anchor.size > size:
+                return f"{name} is of a longer journal: this one has lost its end"
+            return f"{name} cannot be checked: what it vouches for is not all there any more"
+        return None if root == anchor.root else f"{name} is of other entries than these"
 
-    def _tell(self, offset: int) -> None:
-        if self._progress is not None:
-            self._progress(self._done + offset, self._bytes)
+    def _find(self, kind: FindingKind, segment: int, text: str) -> None:
+        self._findings.append(Finding(kind, segment, 0, self._next_seq - 1, text))
 
 
-def _size(path: Path) -> int:
+def _size(folder: Path, number: int) -> int:
+    path = find_segment(folder, number, Disk())
     return path.stat().st_size if path.exists() else 0

@@ -7,8 +7,10 @@ from ..errors import JournalDamaged
 from .files import Disk
 from .frame import ChainBroken, Flag, FrameDamaged, SealBroken, SeqBroken
 from .header import HeaderDamaged
+from .names import list_segments, segment_numbers, segment_path
 from .repair import any_frame, frames_follow
-from .segment import Cursor, Frame, list_segments, segment_numbers, segment_path
+from .segment import Cursor, Frame
+from .tombstone import read_tombstone
 
 
 class DamageFound(JournalDamaged):
@@ -34,6 +36,10 @@ class DamageFound(JournalDamaged):
         self.offset = offset
         self.last_good_seq = last_good_seq
         self.resume_after_seq = resume_after_seq
+
+
+class EntriesDropped(DamageFound):
+    """The entries that were asked for have been dropped by the rules of retention."""
 
 
 class Walk:
@@ -79,7 +85,7 @@ class Walk:
         """Open the last segment that begins at or before the entry after `after_seq`."""
         for number in reversed(self._numbers):
             try:
-                cursor = Cursor(segment_path(self.folder, number), self._disk)
+                cursor = Cursor.of(self.folder, number, self._disk)
             except HeaderDamaged:
                 continue  # judged when the walk comes to it from the segment before
             if cursor.header.first_seq <= after_seq + 1:
@@ -89,8 +95,25 @@ class Walk:
         path = segment_path(self.folder, self._numbers[0])
         if len(self._numbers) == 1 and self._unborn(path):
             return None
+        if (dropped := self._dropped(after_seq)) is not None:
+            raise dropped
         text = f"the entries after {after_seq} are not there"
         raise self._damage(text, path, 0, after_seq, behind=self._numbers[0] - 1)
+
+    def _dropped(self, after_seq: int) -> DamageFound | None:
+        """Return what to raise if the entries that are wanted were dropped by rule."""
+        if read_tombstone(self.folder, self._disk) is None:
+            return None
+        with Cursor.of(self.folder, self._numbers[0], self._disk) as cursor:
+            last = cursor.header.first_seq - 1
+            path = cursor.path
+        return EntriesDropped(
+            f"entries {after_seq + 1} to {last} were dropped by the rules of retention",
+            path=path,
+            offset=0,
+            last_good_seq=after_seq,
+            resume_after_seq=last,
+        )
 
     def _next(self, cursor: Cursor) -> Frame | None:
         """Return the next frame, None at the end of this segment as it stands now."""
@@ -134,7 +157,7 @@ class Walk:
             text = f"segment {number + 1} is missing"
             raise self._damage(text, path, 0, last_good, behind=number)
         try:
-            following = Cursor(path, self._disk)
+            following = Cursor.of(self.folder, successor, self._disk)
         except HeaderDamaged as error:
             if successor == self._numbers[-1] and self._unborn(path):
                 return None
@@ -149,6 +172,8 @@ class Walk:
 
     def _unborn(self, path: Path) -> bool:
         """Say whether a segment without a header is only being created."""
+        if not self._disk.exists(path):
+            return False
         with self._disk.open_read(path) as file:
             return not any_frame(file.read())
 
@@ -160,7 +185,7 @@ class Walk:
             if number <= behind:
                 break
             try:
-                with Cursor(segment_path(self.folder, number), self._disk) as cursor:
+                with Cursor.of(self.folder, number, self._disk) as cursor:
                     resume = cursor.header.first_seq - 1
             except HeaderDamaged:
                 continue

@@ -2,15 +2,17 @@
 
 import errno
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import JournalWriteFailed
-from .chain import header_chain, leaf_hash
+from .chain import CHAIN_RULES, header_chain, leaf_hash
 from .files import Disk
 from .frame import Flag, build
 from .header import Header, pack_header
-from .merkle import MerkleTree
-from .segment import Cursor, seal_item
+from .segment import Cursor, Seal
+
+Pack = Callable[[object], bytes]
 
 # What the system says when there is no room: the disk, the quota, or the largest file it allows.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -30,7 +32,10 @@ class DiskFull(JournalWriteFailed):
 
 
 class SegmentWriter:
-    """The segment that is being written. Every OSError leaves as DiskFull or JournalWriteFailed."""
+    """The segment that is being written. Every OSError leaves as DiskFull or JournalWriteFailed.
+
+    `tree` is that over all entries of the journal; `begun_ns` is when the first entry came here.
+    """
 
     def __init__(
         self, path: Path, disk: Disk, fd: int, header: Header, *, size: int, chain: bytes
@@ -41,7 +46,9 @@ class SegmentWriter:
         self.chain = chain
         self.next_seq = header.first_seq
         self.frames = 0
-        self._tree = MerkleTree()
+        self.tree = header.tree()
+        self.begun_ns: int | None = None
+        self._rule = CHAIN_RULES[header.format]
         self._disk = disk
         self._fd = fd
 
@@ -76,7 +83,9 @@ class SegmentWriter:
             raise JournalWriteFailed(f"{cursor.path}: {error}") from error
         writer = cls(cursor.path, disk, fd, cursor.header, size=cursor.offset, chain=cursor.chain)
         writer.next_seq, writer.frames = cursor.next_seq, cursor.frames
-        writer._tree = cursor.tree
+        writer.tree = cursor.tree
+        if not writer.empty:
+            writer.begun_ns = cursor.header.created_ns
         return writer
 
     @property
@@ -84,38 +93,50 @@ class SegmentWriter:
         """Whether no entry was written to this segment yet."""
         return self.next_seq == self.header.first_seq
 
-    def append(self, items: Sequence[bytes]) -> None:
-        """Write packed entries as one frame and sync it."""
+    def append(self, items: Sequence[bytes], *, at_ns: int) -> None:
+        """Write packed entries as one frame and sync it; `at_ns` is the time now."""
         leaves = [leaf_hash(item) for item in items]
         self._write(items, leaves, Flag.DATA)
-        self._tree.add(leaves)
+        self.tree.add(leaves)
         self.next_seq += len(items)
+        self.frames += 1
+        if self.begun_ns is None:
+            self.begun_ns = at_ns
 
-    def seal(self, pack: Callable[[object], bytes]) -> None:
-        """Write the frame that ends this segment and sync it."""
-        item = pack(seal_item(self.header.first_seq, self.next_seq, self.frames, self._tree.root()))
-        self._write([item], [leaf_hash(item)], Flag.SEAL)
+    def checkpoint(self, pack: Pack, note: str) -> None:
+        """Write a frame with a signed checkpoint of all entries so far, and sync it."""
+        self._write_one(pack(note), Flag.CHECKPOINT)
+
+    def seal(self, pack: Pack, note: str) -> None:
+        """Write the frame that ends this segment, with such a checkpoint, and sync it."""
+        first, last = self.header.first_seq, self.next_seq - 1
+        seal = Seal(first, last, last + 1 - first, self.frames, self.tree.root(), note)
+        if self.header.format == 1:
+            seal = replace(seal, note=None)  # It is sealed as it would have been then.
+        self._write_one(pack(seal.item()), Flag.SEAL)
 
     def close(self) -> None:
         """Close the file as it is."""
         self._disk.close(self._fd)
 
+    def _write_one(self, item: bytes, flags: Flag) -> None:
+        self._write([item], [leaf_hash(item)], flags)
+
     def _write(self, items: Sequence[bytes], leaves: Sequence[bytes], flags: Flag) -> None:
-        data, chain = build(items, leaves, flags=flags, first_seq=self.next_seq, before=self.chain)
+        data, chain = build(
+            items,
+            leaves,
+            flags=flags,
+            first_seq=self.next_seq,
+            before=self.chain,
+            rule=self._rule,
+        )
         self._put(data)
         self.chain = chain
-        self.frames += 1
 
     def _put(self, data: bytes) -> None:
-        view = memoryview(data)
         try:
-            # A nearly full disk takes a part and says so only in the count: a prototype that
-            # ignored it lost acknowledged entries.
-            while view:
-                taken = self._disk.write(self._fd, view)
-                if taken <= 0:
-                    raise OSError(errno.EIO, "the system took no bytes")
-                view = view[taken:]
+            self._disk.write_all(self._fd, data)
         except OSError as error:
             if error.errno in _FULL:
                 self._cut_back()

@@ -133,7 +133,8 @@ def test_second_recorder_is_refused(pool: SimulatedAt, tmp_path: Path) -> None:
         wait_for(process, ["recording"])
         line = refused(config, 40)
         stop(process)
-    assert line.startswith("xentrail: another process is writing to the journal in")
+    assert line.startswith(f"xentrail: process {process.pid} on ")
+    assert "is writing to the journal in" in line
 
 
 def test_repaired_journal_is_told(pool: SimulatedAt, tmp_path: Path) -> None:

@@ -224,6 +224,6 @@ async def test_start_of_two_recorders_on_one_journal_is_refused(
     """The journal has one writer; the second is told, with the exit code of the journal."""
     async with stage(tmp_path) as one, one.recording():
         await trio.sleep(1)
-        with pytest.raises(XentrailError, match="another process is writing") as caught:
+        with pytest.raises(XentrailError, match="is writing to the journal") as caught:
             await one.serve()
         assert caught.value.exit_code == 40

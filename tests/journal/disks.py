@@ -47,7 +47,7 @@ class FaultyDisk(Disk):
         return b"journal-for-test"
 
     def fresh_seed(self) -> bytes:
-        return b"the seed of a key that is a test"
+        return b"seed of a key that signs nothing"
 
 
 class QuickDisk(Disk):
@@ -81,6 +81,11 @@ class ForgetfulDisk(Disk):
         fd = super().open_append(path)
         self._paths[fd] = path
         return fd
+
+    def rename(self, source: Path, target: Path) -> None:
+        super().rename(source, target)
+        self._durable[target] = self._durable.pop(source)
+        self._named.discard(target)
 
     def sync(self, fd: int) -> None:
         super().sync(fd)

@@ -63,10 +63,16 @@ def event(number: int, size: int = 20, pool: str = "lab") -> Draft:
 
 
 def open_journal(
-    folder: Path, *, disk: Disk | None = None, segment_bytes_max: int = 1 << 26
+    folder: Path,
+    *,
+    disk: Disk | None = None,
+    segment_bytes_max: int = 1 << 26,
+    keys: Path | None = None,
 ) -> Journal:
     """Open the journal in `folder` with a counting clock."""
-    return Journal.open(folder, now_ns=clock(), disk=disk, segment_bytes_max=segment_bytes_max)
+    return Journal.open(
+        folder, now_ns=clock(), disk=disk, segment_bytes_max=segment_bytes_max, keys=keys
+    )
 
 
 def abandon(journal: Journal) -> None:
@@ -88,8 +94,18 @@ def write(folder: Path, *, batches: int = 3, sealed: bool = True) -> list[Entry]
 
 
 def segments(folder: Path) -> list[Path]:
-    """The segment files of a journal, in order."""
+    """The raw segment files of a journal, in order, without one that only waits for entries."""
+    return [path for path in files(folder) if path.stat().st_size != _header_bytes(path)]
+
+
+def files(folder: Path) -> list[Path]:
+    """All raw segment files of a journal, in order."""
     return sorted(folder.glob("*.journal"))
+
+
+def _header_bytes(path: Path) -> int:
+    """Where the header of a segment ends, as far as it says so."""
+    return 20 + int.from_bytes(path.read_bytes()[8:12], "little")
 
 
 def repairs(entries: Iterator[Entry] | list[Entry]) -> list[Mark]:

@@ -12,8 +12,10 @@ from recorder.journal.keys import (
     SigningKey,
     VerifierKey,
     create_key,
+    endorses,
     load_key,
     open_note,
+    read_endorsement,
     read_verifiers,
     replace_key,
     sign_note,
@@ -26,6 +28,8 @@ from tests.journal.published import ENOCH_PUBLIC, NOTE, PETER, PETER_PUBLIC, TEX
 NAME = "xentrail/0123456789abcdef0123456789abcdef"
 QUICK = QuickDisk()
 REMEDY = "put it back from a backup, or replace the key"
+REPLACED = ["journal.endorsement", "journal.key", "journal.pub"]
+"""What is in the folder once a key took the place of another."""
 
 
 def test_created_key_is_loaded_again(tmp_path: Path) -> None:
@@ -70,7 +74,7 @@ def test_replaced_key_stays_known_and_its_secret_goes(tmp_path: Path) -> None:
     known = read_verifiers(folder / "journal.pub", Disk())
     assert known == tuple(key.verifier for key in keys)
     assert [open_note(sign_note(TEXT, key), known) for key in keys] == [TEXT] * 4
-    assert sorted(path.name for path in folder.iterdir()) == ["journal.key", "journal.pub"]
+    assert sorted(path.name for path in folder.iterdir()) == REPLACED
     assert Disk().mode(folder / "journal.key") == 0o600
     written = "".join(path.read_text() for path in folder.iterdir())
     assert not any(key.text in written for key in keys[:-1])
@@ -368,4 +372,21 @@ def test_next_key_that_was_never_named_is_as_good_as_none(folder: Path, left: by
     assert load_key(folder, Disk()).text == PETER
     (folder / "journal.key.new").write_bytes(left)
     assert replace_key(folder, "PeterNeumann", Disk()).text == load_key(folder, Disk()).text
-    assert sorted(path.name for path in folder.iterdir()) == ["journal.key", "journal.pub"]
+    assert sorted(path.name for path in folder.iterdir()) == REPLACED
+
+
+def test_replaced_key_vouches_for_the_next(tmp_path: Path) -> None:
+    """The old key signs the new one before it goes; a lost one cannot, and nobody else can."""
+    folder = tmp_path / "keys"
+    first = create_key(folder, NAME, Disk()).verifier.text
+    assert read_endorsement(folder, Disk()) is None
+    second = replace_key(folder, NAME, Disk()).verifier.text
+    note = read_endorsement(folder, Disk())
+    assert note is not None
+    assert endorses(note, old=first, new=second)
+    assert not endorses(note, old=second, new=first)
+    assert not endorses(note, old=second, new=second)
+    (folder / "journal.key").unlink()
+    third = replace_key(folder, NAME, Disk()).verifier.text
+    note = read_endorsement(folder, Disk())
+    assert note is None or not endorses(note, old=second, new=third)

@@ -1,5 +1,6 @@
 """Opening, appending, rolling over and closing, with nothing going wrong."""
 
+import os
 from pathlib import Path
 
 import msgpack
@@ -7,7 +8,8 @@ import pytest
 
 from recorder.errors import JournalError, JournalLocked
 from recorder.journal import header as header_module
-from recorder.journal.chain import leaf_hash
+from recorder.journal import store as store_module
+from recorder.journal.chain import CHAIN_RULES, frame_chain, leaf_hash
 from recorder.journal.codec import Packer
 from recorder.journal.files import Disk
 from recorder.journal.frame import FRAME_BYTES_MAX, FRAME_ITEMS_MAX
@@ -35,6 +37,7 @@ from tests.journal.samples import (
     clock,
     drafts,
     event,
+    files,
     open_journal,
     segments,
     write,
@@ -56,8 +59,8 @@ def test_append_of_nothing_writes_nothing(tmp_path: Path) -> None:
     """An empty batch gets an empty range and leaves no frame."""
     with open_journal(tmp_path) as journal:
         assert journal.append([]) == range(1, 1)
-        size = segments(tmp_path)[0].stat().st_size
-    assert segments(tmp_path)[0].stat().st_size == size
+        size = files(tmp_path)[0].stat().st_size
+    assert files(tmp_path)[0].stat().st_size == size
     assert list(scan(tmp_path)) == []
 
 
@@ -65,7 +68,7 @@ def test_second_writer_is_refused_by_the_name_of_the_folder(tmp_path: Path) -> N
     """One journal has one writer; the refusal says which folder it is about."""
     with (
         open_journal(tmp_path) as journal,
-        pytest.raises(JournalLocked, match=f"another process .* {tmp_path}: stop it"),
+        pytest.raises(JournalLocked, match=f"process {os.getpid()} on .* in {tmp_path}: stop it"),
     ):
         open_journal(tmp_path)
     journal.close()
@@ -86,11 +89,12 @@ def test_journal_rolls_over_by_size_and_the_chain_goes_on(tmp_path: Path) -> Non
         for number in range(50):
             journal.append([event(number, 300)])
     assert len(segments(tmp_path)) > 5
-    assert max(path.stat().st_size for path in segments(tmp_path)) < 4000 + 300
+    seal_bytes_max = 600
+    assert max(path.stat().st_size for path in segments(tmp_path)) < 4000 + seal_bytes_max
     report = verify(tmp_path)
     assert report.findings == ()
     assert (report.entries, report.first_seq, report.last_seq) == (50, 1, 50)
-    assert report.segments == len(segments(tmp_path))
+    assert report.segments == len(files(tmp_path))
     assert [entry.seq for entry in scan(tmp_path)] == list(range(1, 51))
 
 
@@ -151,16 +155,17 @@ def test_head_agrees_with_verify(tmp_path: Path) -> None:
     assert (found.last_seq, found.chain, found.segments) == (30, report.chain, report.segments)
 
 
-def test_seal_holds_the_merkle_root_of_its_segment(tmp_path: Path) -> None:
-    """The root in the seal is that of RFC 6962 over the items of its segment, one leaf an item."""
+def test_seal_holds_the_merkle_root_of_all_entries_so_far(tmp_path: Path) -> None:
+    """The root in a seal is that of RFC 6962 over the items up to there, one leaf an item."""
     write(tmp_path)
+    items: list[bytes] = []
     for path in segments(tmp_path):
         with Cursor(path, Disk()) as cursor:
             *data, seal = iter(cursor.next, None)
-        items = [Packer().plain(item) for frame in data for item in frame.items]
+        items += [Packer().plain(item) for frame in data for item in frame.items]
         fields = seal.items[0]
         assert isinstance(fields, list)
-        assert fields[-1] == naive_root([leaf_hash(item) for item in items])
+        assert fields[5] == naive_root([leaf_hash(item) for item in items])
 
 
 @pytest.mark.parametrize("leave", [Journal.close, abandon], ids=["closed", "killed"])
@@ -229,11 +234,13 @@ def test_journal_of_a_newer_format_is_refused(
 ) -> None:
     """Neither reader nor writer touches a format that it does not know."""
     with monkeypatch.context() as newer:
-        newer.setattr(header_module, "FORMAT_VERSION", 2)
+        newer.setattr(header_module, "FORMAT_VERSION", 3)
+        newer.setattr(store_module, "FORMAT_VERSION", 3)
+        newer.setitem(CHAIN_RULES, 3, frame_chain)
         with open_journal(tmp_path) as journal:
             journal.append(drafts())
     bytes_before = [path.read_bytes() for path in segments(tmp_path)]
-    text = "the journal has format 2, this xentrail knows 1: upgrade"
+    text = "the journal has format 3, this xentrail knows 2: upgrade"
     for use in (open_journal, head, verify, lambda folder: list(scan(folder))):
         with pytest.raises(JournalError, match=text):
             use(tmp_path)

@@ -1,0 +1,268 @@
+"""Checking one segment by itself: every byte of it, and what it needs of its neighbours.
+
+Nothing here depends on another segment, so that many can be checked at a time.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..model import Body, Entry, Mark, MarkName, Redacted
+from .codec import BadEntry, decode_all
+from .files import Disk
+from .findings import Finding, FindingKind, kind_of
+from .frame import Flag, FrameDamaged
+from .header import Damage, Header, HeaderDamaged
+from .keys import VerifierKey, endorses, open_note
+from .merkle import MerkleTree
+from .names import find_segment, is_packed
+from .notary import origin_of
+from .note import BadNote, parse_checkpoint
+from .packed import PackedDamaged, check_form
+from .repair import any_frame, frames_follow
+from .segment import Cursor, Frame
+
+Told = Callable[[int], None]
+"""Told up to which byte of its segment an inspection has come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Where a segment begins and where it ends: what its neighbours must agree with."""
+
+    journal_id: bytes
+    number: int
+    prev_chain: bytes
+    first_seq: int
+    tree_before: tuple[int, tuple[bytes, ...]]
+    keys_before: tuple[str, ...]
+    format: int
+    damage: Damage | None
+    chain: bytes
+    next_seq: int
+    tree: tuple[int, tuple[bytes, ...]]
+    keys: tuple[str, ...]
+    sealed: bool
+    whole: bool
+
+
+@dataclass(slots=True)
+class Inspection:
+    """What one segment holds and what is wrong with it; `ends` is None if its header is.
+
+    `redacted` and `redactions` are leaves by sequence number: of bodies that are gone, and of those
+    that an entry says are gone. `roots` are those of the tree at the sizes that were asked for.
+    """
+
+    number: int
+    size: int = 0
+    packed: bool = False
+    ends: Ends | None = None
+    entries: int = 0
+    frames: int = 0
+    first_seq: int = 0
+    last_seq: int = 0
+    chain: bytes | None = None
+    checkpoints: int = 0
+    signed_seq: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    redacted: dict[int, bytes] = field(default_factory=dict)
+    redactions: dict[int, bytes] = field(default_factory=dict)
+    roots: dict[int, bytes] = field(default_factory=dict)
+
+
+def inspect(
+    folder: Path, number: int, *, last: bool, sizes: Sequence[int] = (), told: Told | None = None
+) -> Inspection:
+    """Check segment `number`, which is the last of its journal or not.
+
+    `sizes` are sizes of the tree whose roots are wanted. Never raises for damage, never writes;
+    raises JournalError for a newer format.
+    """
+    return _Inspector(folder, number, last=last, sizes=sizes, told=told).run()
+
+
+class _Inspector:
+    def __init__(
+        self, folder: Path, number: int, *, last: bool, sizes: Sequence[int], told: Told | None
+    ) -> None:
+        self._folder = folder
+        self._number = number
+        self._last = last
+        self._sizes = sizes
+        self._told = told
+        self._disk = Disk()
+        self._keys: tuple[str, ...] = ()
+        self._found = Inspection(number)
+
+    def run(self) -> Inspection:
+        try:
+            path = find_segment(self._folder, self._number, self._disk)
+            self._found.size, self._found.packed = path.stat().st_size, is_packed(path)
+            with Cursor.of(self._folder, self._number, self._disk, rooted=True) as cursor:
+                self._keys = cursor.header.keys
+                self._check_header(cursor.header)
+                whole = self._walk(cursor)
+                self._found.ends = self._ends(cursor, whole=whole)
+            if self._found.packed:
+                check_form(path, self._disk)
+        except HeaderDamaged as error:
+            self._find(self._header_kind(), 0, str(error))
+        except PackedDamaged as error:
+            self._find(FindingKind.DAMAGED_FRAME, 0, str(error))
+        except OSError as error:
+            self._find(FindingKind.UNREADABLE, 0, str(error))
+        return self._found
+
+    def _header_kind(self) -> FindingKind:
+        """Tell a last segment that was never finished from a damaged one."""
+        path = find_segment(self._folder, self._number, self._disk)
+        with self._disk.open_read(path) as file:
+            damaged = is_packed(path) or any_frame(file.read())
+        return FindingKind.TORN_TAIL if self._last and not damaged else FindingKind.BAD_HEADER
+
+    def _check_header(self, header: Header) -> None:
+        self._found.last_seq = header.first_seq - 1
+        if header.number != self._number:
+            text = f"the file says that it is segment {header.number}"
+            self._find(FindingKind.BAD_HEADER, 0, text)
+        for key in header.keys:
+            try:
+                VerifierKey.parse(key)
+            except BadNote as error:
+                self._find(FindingKind.BAD_HEADER, 0, f"a key in the header is none: {error}")
+
+    def _walk(self, cursor: Cursor) -> bool:
+        """Go through the frames; return whether nothing but a good end stopped it."""
+        assert cursor.tree is not None
+        self._found.chain = cursor.chain
+        if cursor.header.format == 1:
+            self._sizes = ()  # its trees are those of segments
+        self._root_at(cursor.tree)
+        while True:
+            before = cursor.tree.copy() if self._sizes else None
+            try:
+                frame = cursor.next()
+            except FrameDamaged as error:
+                self._find(self._kind(cursor, error), cursor.offset, str(error))
+                return False
+            if frame is None:
+                break
+            self._found.chain = cursor.chain
+            self._take(cursor, frame)
+            if before is not None:
+                self._roots_between(before, frame)
+            if self._told is not None:
+                self._told(cursor.offset)
+        if not cursor.sealed and not self._last:
+            self._find(FindingKind.BAD_SEAL, cursor.offset, "the segment was left without a seal")
+        return True
+
+    def _kind(self, cursor: Cursor, error: FrameDamaged) -> FindingKind:
+        kind = kind_of(error)
+        tail = self._last and not self._found.packed
+        if kind is not FindingKind.DAMAGED_FRAME or not tail:
+            return kind
+        follow = frames_follow(cursor.rest(), cursor.next_seq)
+        return FindingKind.DAMAGED_FRAME if follow else FindingKind.TORN_TAIL
+
+    def _take(self, cursor: Cursor, frame: Frame) -> None:
+        self._found.frames += 1
+        match frame.head.flags:
+            case Flag.DATA:
+                self._take_entries(frame)
+            case Flag.CHECKPOINT:
+                self._check_note(str(frame.items[0]), cursor, frame)
+            case _:
+                assert cursor.seal is not None
+                if cursor.seal.note is not None:
+                    self._check_note(cursor.seal.note, cursor, frame)
+
+    def _take_entries(self, frame: Frame) -> None:
+        first, count = frame.head.first_seq, frame.head.count
+        self._found.entries += count
+        self._found.first_seq = self._found.first_seq or first
+        try:
+            for entry in decode_all(frame.items, first):
+                if not isinstance(entry.body, Mark | Redacted):
+                    continue
+                self._take_special(entry, entry.body, frame)
+        except BadEntry as error:
+            self._find(FindingKind.BAD_ENTRY, frame.offset, str(error))
+        self._found.last_seq = first + count - 1
+
+    def _take_special(self, entry: Entry, body: Body, frame: Frame) -> None:
+        match body:
+            case Redacted(leaf):
+                self._found.redacted[entry.seq] = leaf
+            case Mark(MarkName.REDACTED, {"seq": int(seq), "leaf": str(leaf_hex)}):
+                self._found.redactions[seq] = bytes.fromhex(leaf_hex)
+            case Mark(MarkName.KEY_CHANGED, {"key": str(key), "endorsement": word}):
+                self._change_key(key, word, frame)
+            case _:
+                pass
+
+    def _change_key(self, key: str, word: object, frame: Frame) -> None:
+        old = self._keys[-1] if self._keys else ""
+        if not isinstance(word, str) or not old or not endorses(word, old=old, new=key):
+            text = f"the key changed to {key}, and the one before does not vouch for it"
+            self._find(FindingKind.KEY_CHANGE, frame.offset, text)
+        self._keys = (*self._keys, key)
+
+    def _check_note(self, note: str, cursor: Cursor, frame: Frame) -> None:
+        """Check that the newest key signed the checkpoint, and that it is true."""
+        assert cursor.tree is not None
+        try:
+            text = open_note(note, [VerifierKey.parse(self._keys[-1])] if self._keys else [])
+            said = parse_checkpoint(text)
+        except BadNote as error:
+            self._find(
+                FindingKind.BAD_SIGNATURE, frame.offset, f"a checkpoint is not good: {error}"
+            )
+            return
+        true = (origin_of(cursor.header.journal_id), cursor.tree.size, cursor.tree.root())
+        if (said.origin, said.size, said.root) != true:
+            text = f"a signed checkpoint of {said.size} entries is not true of this journal"
+            self._find(FindingKind.BAD_SIGNATURE, frame.offset, text)
+            return
+        self._found.checkpoints += 1
+        self._found.signed_seq = self._found.last_seq
+
+    def _root_at(self, tree: MerkleTree) -> None:
+        if tree.size in self._sizes:
+            self._found.roots[tree.size] = tree.root()
+
+    def _roots_between(self, tree: MerkleTree, frame: Frame) -> None:
+        """Note the roots of the wanted sizes that lie in a frame; `tree` is the one before it."""
+        if frame.head.flags != Flag.DATA:
+            return
+        last = tree.size + len(frame.leaves)
+        for size in sorted(size for size in self._sizes if tree.size < size <= last):
+            partial = tree.copy()
+            partial.add(frame.leaves[: size - tree.size])
+            self._root_at(partial)
+
+    def _ends(self, cursor: Cursor, *, whole: bool) -> Ends:
+        header = cursor.header
+        assert cursor.tree is not None
+        return Ends(
+            header.journal_id,
+            header.number,
+            header.prev_chain,
+            header.first_seq,
+            (header.tree_size, header.peaks),
+            header.keys,
+            header.format,
+            header.damage,
+            cursor.chain,
+            cursor.next_seq,
+            (cursor.tree.size, cursor.tree.peaks),
+            self._keys,
+            cursor.sealed,
+            whole,
+        )
+
+    def _find(self, kind: FindingKind, offset: int, text: str) -> None:
+        self._found.findings.append(
+            Finding(kind, self._number, offset, max(self._found.last_seq, 0), text)
+        )
