@@ -4,6 +4,7 @@ import difflib
 import math
 import os
 import re
+import shutil
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,12 +54,22 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     segment_age_max_s: float = 3600.0
 
 
+class Journal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much of the journal is kept, and who is told its checkpoints."""
+
+    keep_days: float | None = None
+    keep_gib: float | None = None
+    anchor_file: Path | None = None
+    anchor_command: tuple[str, ...] = ()
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole configuration file."""
 
     pools: tuple[Pool, ...] = ()
     data: Path | None = None
     limits: Limits = msgspec.field(default_factory=Limits)
+    journal: Journal = msgspec.field(default_factory=Journal)
 
 
 def load(file: Path) -> Config:
@@ -91,7 +102,23 @@ def _checked(table: dict[str, object], file: Path) -> Config:
     for name in Limits.__struct_fields__:
         if not 0 < getattr(config.limits, name) < math.inf:
             raise ConfigError(f"{file}: limits.{name}: must be more than 0 and finite")
+    _check_journal(config.journal, file=file)
     return config
+
+
+def _check_journal(journal: Journal, *, file: Path) -> None:
+    for name in ("keep_days", "keep_gib"):
+        value = getattr(journal, name)
+        if value is not None and not 0 < value < math.inf:
+            raise ConfigError(f"{file}: journal.{name}: must be more than 0 and finite")
+    if journal.anchor_command and not shutil.which(journal.anchor_command[0]):
+        raise ConfigError(
+            f"{file}: journal.anchor_command: there is no program {journal.anchor_command[0]!r}"
+        )
+    if journal.anchor_file is not None and not journal.anchor_file.absolute().parent.is_dir():
+        raise ConfigError(
+            f"{file}: journal.anchor_file: there is no folder {journal.anchor_file.parent}"
+        )
 
 
 def _convert(annotation: type, value: object) -> object:

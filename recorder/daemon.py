@@ -15,13 +15,17 @@ import trio
 
 from . import logs
 from .address import Address
+from .anchors import Anchors
 from .clock import WallClock, wall_ns
 from .config import Config, Limits, Pool, password_of
+from .config import Journal as JournalConfig
 from .errors import XentrailError
+from .journal.retention import Rules
 from .journal.store import Journal
-from .keeper import Keeper, Observer, Submission, open_channel
+from .keeper import Inbox, Keeper, Observer, Pen, open_channel
 from .model import RECORDER, Draft, Mark, MarkName, PoolTail
 from .session import Credentials, Session, open_session
+from .steward import Steward
 from .threads import RunSync
 from .tls import TlsPolicy
 from .transport import Dial
@@ -94,20 +98,28 @@ async def serve(
     of a start that reached no pool, and JournalWriteFailed, come out of it in groups.
 
     In the outer nursery: the keeper, which ends when the last pen is closed. In the intake
-    nursery: one watch a pool. Cancellation reaches only the intake; each watch says its last words
-    and closes its pen, and the keeper makes durable what it was handed, within the grace period.
+    nursery: one watch a pool, and the steward. Cancellation reaches only the intake; each watch
+    says its last words and closes its pen, and the keeper makes durable what it was handed, within
+    the grace period.
     """
     seams = seams or Seams()
     openers = [opener_of(pool, config.limits, seams) for pool in config.pools]
     journal = await seams.run_sync(partial(_open_journal, data, config.limits, seams))
     for repair in journal.repairs:
         logs.warning("journal-repaired", **repair)
-    keeper = Keeper(journal, now_ns=seams.now_ns, observer=seams.observer, run_sync=seams.run_sync)
     tails = dict(journal.tails)
-    pen, receiver = open_channel()
+    pen, inbox = open_channel()
+    steward = _steward(journal, pen.clone(), config.journal, seams)
+    keeper = Keeper(
+        journal,
+        now_ns=seams.now_ns,
+        observer=seams.observer,
+        hear=steward.hear,
+        run_sync=seams.run_sync,
+    )
     startup = Startup(frozenset(pool.name for pool in config.pools))
     async with trio.open_nursery() as outer:
-        outer.start_soon(_keep_until_drained, keeper, receiver, config.limits.grace_s)
+        outer.start_soon(_keep_until_drained, keeper, inbox, steward, config.limits.grace_s)
         try:
             await pen.put([_mark(MarkName.STARTED, _identity(), seams)])
             orphans = _orphans(tails, config, seams)
@@ -115,6 +127,7 @@ async def serve(
                 await pen.put(orphans)
             task_status.started()
             async with trio.open_nursery() as intake:
+                intake.start_soon(steward.serve)
                 for pool, opener in zip(config.pools, openers, strict=True):
                     watch = Watch(
                         pool,
@@ -137,14 +150,18 @@ async def serve(
 
 
 async def _keep_until_drained(
-    keeper: Keeper, receiver: "trio.MemoryReceiveChannel[Submission]", grace_s: float
+    keeper: Keeper, inbox: Inbox, steward: Steward, grace_s: float
 ) -> None:
-    """Run the keeper past the cancellation of the service, for the grace period at most."""
+    """Run the keeper past the cancellation of the service, for the grace period at most.
+
+    Its end signs a last checkpoint, which the steward then still hands out.
+    """
     shield = trio.CancelScope(shield=True)
 
     async def keep() -> None:
         with shield:
-            await keeper.keep(receiver)
+            await keeper.keep(inbox)
+        await steward.hand_out_last()
         nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
@@ -192,9 +209,23 @@ async def _decide_start(startup: Startup, timeout_s: float) -> None:
         raise error
 
 
+def _steward(journal: Journal, pen: Pen, config: JournalConfig, seams: Seams) -> Steward:
+    age_max_s = None if config.keep_days is None else config.keep_days * 86_400
+    bytes_max = None if config.keep_gib is None else int(config.keep_gib * 1024**3)
+    return Steward(
+        journal,
+        pen,
+        rules=Rules(age_max_s, bytes_max),
+        anchors=Anchors(config.anchor_file, config.anchor_command, seams.run_sync),
+        now_ns=seams.now_ns,
+        run_sync=seams.run_sync,
+    )
+
+
 def _open_journal(data: Path, limits: Limits, seams: Seams) -> Journal:
     return Journal.open(
         data / "journal",
+        keys=data / "keys",
         now_ns=seams.now_ns,
         segment_bytes_max=limits.segment_mib_max * 1024 * 1024,
         segment_age_max_s=limits.segment_age_max_s,

@@ -3,14 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Generic, TypeVar
 
 import trio
 
 from . import logs
 from .clock import WallClock
-from .journal.store import DiskFull, Journal
-from .model import RECORDER, Draft, Heartbeat
+from .journal.store import CHECKPOINT_S, DiskFull, Journal, News
+from .model import RECORDER, Detail, Draft, Heartbeat, Mark, MarkName
 from .threads import RunSync
+
+T = TypeVar("T")
 
 SUBMISSIONS_MAX = 64
 """Slots of the channel to the keeper. A submission is one reply of `event.next` or one baseline
@@ -26,6 +29,8 @@ IDLE_HEARTBEAT_S = 1.0
 
 DISK_FULL_RETRY_S = 1.0
 
+CLOCK_STEP_NS = 1_000_000_000
+"""A clock that goes back by less is being set right bit by bit, which nobody has to know."""
 
 Observer = Callable[[range, Sequence[Draft]], None]
 
@@ -39,18 +44,69 @@ class Submission:
     seqs: range = range(0)
 
 
+@dataclass(slots=True)
+class Chore(Generic[T]):
+    """Something that the journal has to do by itself, between two commits."""
+
+    work: Callable[[Journal], T]
+    done: trio.Event = field(default_factory=trio.Event)
+    result: T | None = None
+    refused: DiskFull | OSError | None = None
+
+    def run(self, journal: Journal) -> None:
+        """Do it; what the disk refuses is for whoever asked to deal with.
+
+        What it could not write of an entry ends the keeper: JournalWriteFailed passes by here.
+        """
+        try:
+            self.result = self.work(journal)
+        except (DiskFull, OSError) as error:
+            self.refused = error
+
+
+Handed = Submission | Chore[object]
+
+
+@dataclass(slots=True)
+class Room:
+    """Whether there is room on the disk, as all who write want to know."""
+
+    full: bool = False
+
+
 class Pen:
     """The sending end of the keeper's channel: everyone who writes holds a clone.
 
     Closing the last clone tells the keeper that nothing more will come.
     """
 
-    def __init__(self, channel: "trio.MemorySendChannel[Submission]") -> None:
+    def __init__(self, channel: "trio.MemorySendChannel[Handed]", room: Room) -> None:
         self._channel = channel
+        self._room = room
+
+    @property
+    def disk_is_full(self) -> bool:
+        """Whether what is handed over waits for room on the disk."""
+        return self._room.full
 
     def clone(self) -> "Pen":
         """Return another pen for another writer; each is closed on its own."""
-        return Pen(self._channel.clone())
+        return Pen(self._channel.clone(), self._room)
+
+    async def ask(self, work: Callable[[Journal], T]) -> T:
+        """Have the journal do something of its own, in its turn, and return the result.
+
+        Raises DiskFull, OSError. What else fails ends the keeper.
+        """
+        chore = Chore(work)
+        try:
+            await self._channel.send(chore)  # type: ignore[arg-type]  # a result of any type
+        except trio.BrokenResourceError:
+            await trio.sleep_forever()  # as in `put`
+        await chore.done.wait()
+        if chore.refused is not None:
+            raise chore.refused
+        return chore.result  # type: ignore[return-value]  # set, unless it was refused
 
     async def put(self, drafts: Sequence[Draft]) -> Submission:
         """Hand drafts over, waiting while the keeper is behind. Order is kept.
@@ -87,17 +143,27 @@ class Pen:
         self._channel.close()
 
 
-def open_channel() -> "tuple[Pen, trio.MemoryReceiveChannel[Submission]]":
+@dataclass(frozen=True, slots=True)
+class Inbox:
+    """The end that `Keeper.keep` reads; `room` is what it tells those who write."""
+
+    channel: "trio.MemoryReceiveChannel[Handed]"
+    room: Room
+
+
+def open_channel() -> tuple[Pen, Inbox]:
     """Return the first pen and the end that `Keeper.keep` reads."""
-    sender, receiver = trio.open_memory_channel[Submission](SUBMISSIONS_MAX)
-    return Pen(sender), receiver
+    sender, receiver = trio.open_memory_channel[Handed](SUBMISSIONS_MAX)
+    room = Room()
+    return Pen(sender, room), Inbox(receiver, room)
 
 
 class Keeper:
     """Writes group commits: everything that waits goes into one append and one sync.
 
-    `observer` is told of every durable group, on the trio thread. `run_sync` runs the disk call
-    (a thread; inline in simulations, whose virtual clock does not wait for threads).
+    `observer` is told of every durable group, on the trio thread; `hear` of what happened to the
+    journal beside that, also of what its end brought. `run_sync` runs the disk call (a thread;
+    inline in simulations, whose virtual clock does not wait for threads).
     """
 
     def __init__(
@@ -106,58 +172,96 @@ class Keeper:
         *,
         now_ns: WallClock,
         observer: Observer | None = None,
+        hear: Callable[[News], None] | None = None,
         run_sync: RunSync = trio.to_thread.run_sync,
     ) -> None:
         self._journal = journal
         self._now_ns = now_ns
         self._observer = observer
+        self._hear = hear
         self._run_sync = run_sync
+        self._room = Room()
+        self._last_ns = max(
+            (tail.last_received_at_ns for tail in journal.tails.values()), default=0
+        )
 
-    async def keep(self, receiver: "trio.MemoryReceiveChannel[Submission]") -> None:
+    async def keep(self, inbox: Inbox) -> None:
         """Serve until the last pen is closed; then seal and close the journal.
 
         A JournalWriteFailed other than a full disk ends the recorder: what the disk refused once
         must not be retried on the same file.
         """
+        self._room = inbox.room
         try:
-            async with receiver:
-                await self._keep_until_closed(receiver)
+            async with inbox.channel:
+                await self._keep_until_closed(inbox.channel)
         finally:
             # Also when it is given up or failed: the lock must not outlive the keeper.
             with trio.CancelScope(shield=True):
                 await self._run_sync(self._journal.close)
+            self._tell_news()
 
-    async def _keep_until_closed(self, receiver: "trio.MemoryReceiveChannel[Submission]") -> None:
-        idle = True
+    async def _keep_until_closed(self, receiver: "trio.MemoryReceiveChannel[Handed]") -> None:
+        beaten = True
         while True:
             try:
-                group = await self._next_group(receiver, heartbeat_due=not idle)
+                group = await self._next_group(receiver, wait_s=self._wait_s(beaten=beaten))
             except trio.EndOfChannel:
                 return
-            idle = not group
-            submissions = group or [
-                Submission([Draft(self._now_ns(), RECORDER, Heartbeat())]),
-            ]
-            await self._commit(submissions)
+            if group:
+                await self._serve(group)
+            elif beaten:
+                await self._run_sync(self._journal.sign)
+            else:
+                await self._commit([Submission([Draft(self._now_ns(), RECORDER, Heartbeat())])])
+            beaten = not group
+            self._tell_news()
+
+    def _wait_s(self, *, beaten: bool) -> float:
+        """Return after which idleness something is due: a heartbeat, after that a checkpoint."""
+        if not beaten:
+            return IDLE_HEARTBEAT_S
+        return CHECKPOINT_S if self._journal.unsigned else float("inf")
 
     async def _next_group(
-        self, receiver: "trio.MemoryReceiveChannel[Submission]", *, heartbeat_due: bool
-    ) -> list[Submission]:
-        """Return what waits, or nothing if a heartbeat is due first."""
-        with trio.move_on_after(IDLE_HEARTBEAT_S if heartbeat_due else float("inf")):
+        self, receiver: "trio.MemoryReceiveChannel[Handed]", *, wait_s: float
+    ) -> list[Handed]:
+        """Return what waits, or nothing if nothing comes for so long."""
+        with trio.move_on_after(wait_s):
             group = [await receiver.receive()]
-            drafts = len(group[0].drafts)
+            drafts = _drafts_in(group[0])
             while drafts < GROUP_DRAFTS_MAX:
                 try:
                     group.append(receiver.receive_nowait())
                 except (trio.WouldBlock, trio.EndOfChannel):
                     break
-                drafts += len(group[-1].drafts)
+                drafts += _drafts_in(group[-1])
             return group
         return []
 
+    async def _serve(self, group: Sequence[Handed]) -> None:
+        """Write what came, then do the chores that came with it."""
+        submissions: list[Submission] = []
+        chores: list[Chore[object]] = []
+        for handed in group:
+            if isinstance(handed, Submission):
+                submissions.append(handed)
+            else:
+                chores.append(handed)
+        if submissions:
+            await self._commit(submissions)
+        for chore in chores:
+            await self._run_sync(partial(chore.run, self._journal))
+            chore.done.set()
+
+    def _tell_news(self) -> None:
+        news = self._journal.take_news()
+        if self._hear is not None and (news.notes or news.sealed):
+            self._hear(news)
+
     async def _commit(self, group: Sequence[Submission]) -> None:
         drafts = [draft for submission in group for draft in submission.drafts]
+        drafts += self._clock_mark()
         seqs = await self._append(drafts)
         start = seqs.start
         for submission in group:
@@ -170,16 +274,44 @@ class Keeper:
     async def _append(self, drafts: Sequence[Draft]) -> range:
         """Append, waiting while the disk is full: intake stops by itself behind the channel."""
         start: int | None = None
+        since_ns = 0
         while True:
             try:
                 seqs = await self._run_sync(partial(self._journal.append, drafts))
             except DiskFull as error:
                 if start is None:
-                    start = self._journal.next_seq - error.written
+                    start, since_ns = self._journal.next_seq - error.written, self._now_ns()
+                    self._room.full = True
                     logs.error("disk-full", error=str(error))
                 drafts = drafts[error.written :]
                 await trio.sleep(DISK_FULL_RETRY_S)
             else:
-                if start is not None:
-                    logs.info("disk-has-space")
-                return seqs if start is None else range(start, seqs.stop)
+                if start is None:
+                    return seqs
+                self._room.full = False
+                await self._tell_of_full_disk(since_ns, waiting=seqs.stop - start)
+                return range(start, seqs.stop)
+
+    async def _tell_of_full_disk(self, since_ns: int, *, waiting: int) -> None:
+        logs.info("disk-has-space")
+        until_ns = self._now_ns()
+        detail: Detail = {"since_ns": since_ns, "until_ns": until_ns, "waiting": waiting}
+        mark = Draft(until_ns, RECORDER, Mark(MarkName.DISK_FULL, detail))
+        try:
+            await self._run_sync(partial(self._journal.append, [mark]))
+        except DiskFull:
+            logs.error("disk-full", error="there was room for the entries that waited, and no more")
+
+    def _clock_mark(self) -> list[Draft]:
+        """Return the mark of a clock that went back since the last commit, if it did."""
+        before, now = self._last_ns, self._now_ns()
+        self._last_ns = now
+        if before - now < CLOCK_STEP_NS:
+            return []
+        logs.warning("clock-stepped-back", seconds=(before - now) / 1e9)
+        detail: Detail = {"from_ns": before, "to_ns": now}
+        return [Draft(now, RECORDER, Mark(MarkName.CLOCK_STEPPED, detail))]
+
+
+def _drafts_in(handed: Handed) -> int:
+    return len(handed.drafts) if isinstance(handed, Submission) else 0

@@ -36,6 +36,7 @@ class GapCause(StrEnum):
     SESSION_LOST = "session-lost"
     CONNECTION_LOST = "connection-lost"
     SERVER_SILENT = "server-silent"
+    DISK_FULL = "disk-full"
     RECORDER_DIED = "recorder-died"
     RECORDER_STOPPED = "recorder-stopped"
 

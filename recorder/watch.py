@@ -80,6 +80,7 @@ class Watch:
         self._progress = trio.Event()
         self._told = ""
         self._unwritten: deque[Sequence[Draft]] = deque()
+        self._held_up = False
 
     async def run(self) -> NoReturn:
         """Record until cancelled; then say in the journal that the record ends here."""
@@ -152,6 +153,7 @@ class Watch:
         registration, and on a quiet pool nobody can tell whether there are any.
         """
         began_s = trio.current_time()
+        self._held_up = False
         if self._pool.stream is Stream.FROM:
             loss = await self._epoch_of_last_states(session)
         else:
@@ -322,6 +324,7 @@ class Watch:
         """Hand drafts to the keeper. What the subscription said counts as said: if a cancellation
         holds the drafts back, they go in front of what is written next."""
         if drafts:
+            self._held_up |= self._pen.disk_is_full
             self._unwritten.append(drafts)
             await self._pen.put(drafts)
             self._unwritten.popleft()
@@ -330,6 +333,9 @@ class Watch:
         return [draft for drafts in self._unwritten for draft in drafts]
 
     async def _lose(self, loss: Loss) -> None:
+        if self._held_up:
+            # Nobody read the server's queue while its events had nowhere to go.
+            loss = Loss(GapCause.DISK_FULL, f"the disk of the recorder was full: {loss.detail}")
         drafts = self._subscription.lost(loss.cause, loss.detail, at_ns=self._now_ns())
         await self._write_gap(drafts)
 

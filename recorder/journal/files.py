@@ -53,6 +53,10 @@ class Disk:
         """Say whether there is a file (or anything) at `path`."""
         return path.exists()
 
+    def size(self, path: Path) -> int:
+        """Return the size of the file `path` in bytes."""
+        return path.stat().st_size
+
     def mode(self, path: Path) -> int:
         """Return the permission bits of a file or folder."""
         return stat.S_IMODE(path.stat().st_mode)

@@ -4,7 +4,7 @@ No file is touched here, and what the items mean is not looked at (see `codec`).
 """
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from typing import cast
@@ -97,16 +97,31 @@ def build(
 ) -> tuple[bytes, bytes]:
     """Return the bytes of a frame over packed items, and the chain after it."""
     count = len(items)
-    prefix = array_prefix(count)
-    length = len(prefix) + sum(map(len, items))
+    length = len(array_prefix(count)) + sum(map(len, items))
     assert 0 < count <= FRAME_ITEMS_MAX
     assert length <= PAYLOAD_BYTES_MAX
     chain = rule(before, length, flags, count, first_seq, leaves)
+    return _frame(items, flags, first_seq, chain=chain), chain
+
+
+def _frame(items: Sequence[bytes], flags: int, first_seq: int, *, chain: bytes) -> bytes:
+    count = len(items)
+    prefix = array_prefix(count)
+    length = len(prefix) + sum(map(len, items))
     crc = crc32(prefix, crc32(_FIELDS.pack(flags, count, first_seq)))
     for item in items:
         crc = crc32(item, crc)
     head = HEAD.pack(length, length ^ _ONES, crc32(chain, crc), flags, count, first_seq)
-    return b"".join((head, prefix, *items, chain)), chain
+    return b"".join((head, prefix, *items, chain))
+
+
+def rebuilt(frame: bytes, instead: Mapping[int, bytes]) -> bytes:
+    """Return a whole frame with other items (by their place), under the chain that it had."""
+    head = read_head(frame)
+    payload = memoryview(frame)[HEAD.size : HEAD.size + head.length]
+    spans, _ = Splitter().items(head, payload)
+    items = [instead.get(index, bytes(span)) for index, span in enumerate(spans)]
+    return _frame(items, head.flags, head.first_seq, chain=frame[-CHAIN_BYTES:])
 
 
 def read_head(data: bytes | memoryview, offset: int = 0) -> Head:

@@ -1,7 +1,7 @@
-"""Sealed segments packed by zstd: made beside the raw file, compared with it, put in its place.
+"""Reading segments that are packed by zstd, and checking that they are nothing else.
 
 The chain covers what is packed, never the packed bytes, which anybody may unpack with `zstd -d
---long=27`.
+--long=27`. They are made in packing.py.
 """
 
 import io
@@ -13,11 +13,8 @@ import zstandard
 
 from .files import Disk
 from .frame import FrameDamaged
-from .names import TEMPORARY, is_packed, packed_path, segment_path
+from .names import is_packed
 
-LEVEL = 3
-# Records of one object come back minutes apart: a window over the whole segment packs 2.5 times
-# better than that of the level (measured: 76 bytes an event instead of 190).
 WINDOW_LOG_MAX = 27
 WINDOW_BYTES_MAX = 1 << WINDOW_LOG_MAX
 PIECE_BYTES = 1 << 20
@@ -33,30 +30,13 @@ class PackedDamaged(FrameDamaged):
 
 def open_segment(path: Path, disk: Disk) -> BufferedReader:
     """Open a segment for reading, whichever form it has; the caller closes it. Raises OSError."""
+    return open_packed(path, disk) if is_packed(path) else disk.open_read(path)
+
+
+def open_packed(path: Path, disk: Disk) -> BufferedReader:
+    """Open a packed file for reading what is in it; the caller closes it. Raises OSError."""
     file = disk.open_read(path)
-    if not is_packed(path):
-        return file
     return BufferedReader(cast("io.RawIOBase", _Unpacked(file)), buffer_size=PIECE_BYTES)
-
-
-def pack_segment(folder: Path, number: int, disk: Disk) -> None:
-    """Put a packed file in the place of a sealed raw one; a crash leaves one of them whole.
-
-    Raises OSError, and PackedDamaged if what was packed does not unpack to the same bytes.
-    """
-    raw, packed = segment_path(folder, number), packed_path(folder, number)
-    if not disk.exists(packed):
-        temporary = packed.with_name(packed.name + TEMPORARY)
-        if disk.exists(temporary):
-            disk.remove(temporary)
-        _pack(raw, temporary, disk)
-        _compare(raw, temporary, disk)
-        disk.rename(temporary, packed)
-        disk.sync_folder(folder)
-    else:
-        _compare(raw, packed, disk)
-    disk.remove(raw)
-    disk.sync_folder(folder)
 
 
 def check_form(path: Path, disk: Disk) -> None:
@@ -89,40 +69,6 @@ def _frame_end(file: BufferedReader) -> int:
         if not block:
             raise PackedDamaged("the packed segment is cut short")
     return place + _CHECKSUM_BYTES
-
-
-def _pack(raw: Path, target: Path, disk: Disk) -> None:
-    with disk.open_read(raw) as source:
-        size = source.seek(0, io.SEEK_END)
-        source.seek(0)
-        window_log = min(WINDOW_LOG_MAX, max(10, (size - 1).bit_length()))
-        parameters = zstandard.ZstdCompressionParameters.from_level(
-            LEVEL,
-            source_size=size,
-            window_log=window_log,
-            enable_ldm=True,
-            write_checksum=True,
-            write_content_size=True,
-        )
-        packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj(size=size)
-        fd = disk.create(target)
-        try:
-            while piece := source.read(PIECE_BYTES):
-                disk.write_all(fd, packer.compress(piece))
-            disk.write_all(fd, packer.flush())
-            disk.sync(fd)
-        finally:
-            disk.close(fd)
-
-
-def _compare(raw: Path, packed: Path, disk: Disk) -> None:
-    check_form(packed, disk)
-    with disk.open_read(raw) as left, open_segment(packed, disk) as right:
-        while piece := left.read(PIECE_BYTES):
-            if right.read(len(piece)) != piece:
-                raise PackedDamaged(f"{packed} does not hold what {raw} does: remove it")
-        if right.read(1):
-            raise PackedDamaged(f"{packed} holds more than {raw}: remove it")
 
 
 class _Unpacked(io.RawIOBase):

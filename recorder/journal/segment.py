@@ -69,8 +69,9 @@ class Seal:
 class Cursor:
     """Reads one segment from its header on. Every frame is checked before it is handed out.
 
-    `offset`, `chain` and `next_seq` are those after the last good frame; `last_offset` is where
-    that frame (or the header) begins. `seal` is known once it was read.
+    `raw_header` is the header as it is. `offset`, `chain` and `next_seq` are those after the last
+    good frame; `last_offset` is where that frame (or the header) begins. `seal` is known once it
+    was read.
     """
 
     def __init__(self, path: Path, disk: Disk, *, rooted: bool = False) -> None:
@@ -89,6 +90,7 @@ class Cursor:
         except BaseException:
             self._file.close()
             raise
+        self.raw_header = raw
         self.chain = header_chain(raw)
         self.offset = len(raw)
         self.last_offset = 0
@@ -99,6 +101,7 @@ class Cursor:
         self._rule = CHAIN_RULES[self.header.format]
         self._splitter = Splitter()
         self._buffer = bytearray(1 << 16)
+        self._start, self._rest = b"", memoryview(b"")
 
     @classmethod
     def of(cls, folder: Path, number: int, disk: Disk, *, rooted: bool = False) -> Self:
@@ -118,6 +121,11 @@ class Cursor:
     def sealed(self) -> bool:
         """Whether the seal was read."""
         return self.seal is not None
+
+    @property
+    def last_frame(self) -> bytes:
+        """The bytes of the frame that was read last."""
+        return self._start + bytes(self._rest)
 
     def close(self) -> None:
         """Close the file."""
@@ -193,6 +201,7 @@ class Cursor:
         # One buffer for all frames: fresh memory for each would cost more than its checksum.
         rest = memoryview(self._buffer)[:size]
         rest = rest[: self._file.readinto(rest)]
+        self._start, self._rest = start, rest
         return head, rest, check_crc(head, rest)
 
     def _take_entries(self, head: Head, items: list[object], leaves: list[bytes]) -> None:

@@ -65,7 +65,7 @@ class Journal:
         self._writer = recovered.writer
         self._damage: Damage | None = recovered.damage
         self._lock: int | None = lock
-        self._disk = disk
+        self.disk = disk
         self._now_ns = now_ns
         self._segment_bytes_max = segment_bytes_max
         self._segment_age_max_ns = int(segment_age_max_s * 1e9)
@@ -164,13 +164,33 @@ class Journal:
         self._sign_if_due(now_ns)
         return range(first, last)
 
-    def sign_if_due(self) -> None:
-        """Sign a checkpoint if the last one is too old for what came after it.
+    @property
+    def unsigned(self) -> int:
+        """How many entries came after the last checkpoint."""
+        return self._tree.size - self._signed_size
+
+    def sign(self) -> None:
+        """Sign a checkpoint of what came after the last one, if anything did.
 
         Raises JournalWriteFailed; a full disk only puts it off.
         """
         self._check_usable()
-        self._sign_if_due(self._now_ns())
+        if self.unsigned:
+            self._checkpoint(self._now_ns())
+
+    def begin_segment(self) -> None:
+        """Seal the open segment, unless it is empty, and begin the next. Raises as `append`."""
+        self._check_usable()
+        now_ns = self._now_ns()
+        try:
+            if self._writer is not None and not self._writer.empty:
+                self._seal(self._writer, now_ns)
+            if self._writer is None:
+                self._create(now_ns)
+        except JournalWriteFailed as error:
+            if not isinstance(error, DiskFull):
+                self._dead = str(error)
+            raise
 
     def take_news(self) -> News:
         """Return what happened since the last call."""
@@ -206,6 +226,11 @@ class Journal:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def now_ns(self) -> int:
+        """The time by the clock that this journal stamps its own entries with."""
+        return self._now_ns()
 
     def _begin(self, recovered: Recovered, change: Detail | None) -> None:
         if recovered.last_number == 0:
@@ -260,7 +285,7 @@ class Journal:
             self.notary.keys,
         )
         path = segment_path(self.folder, number)
-        self._writer = SegmentWriter.create(path, self._disk, header)
+        self._writer = SegmentWriter.create(path, self.disk, header)
         self._tree = self._writer.tree
         self._last_number = number
         self._damage = None
@@ -276,14 +301,16 @@ class Journal:
         writer.close()
 
     def _sign_if_due(self, now_ns: int) -> None:
-        writer = self._writer
-        unsigned = self._tree.size - self._signed_size
-        if writer is None or not unsigned:
-            return
         waited_ns = now_ns - self._signed_at_ns
         # A clock that stepped back says nothing of how long it was.
-        if unsigned < CHECKPOINT_ENTRIES and 0 <= waited_ns < CHECKPOINT_S * 1e9:
-            return
+        early = 0 <= waited_ns < CHECKPOINT_S * 1e9
+        if self.unsigned >= CHECKPOINT_ENTRIES or (self.unsigned and not early):
+            self._checkpoint(now_ns)
+
+    def _checkpoint(self, now_ns: int) -> None:
+        writer = self._writer
+        if writer is None:
+            return  # Its segment was left just now, with a seal that is signed.
         note = self.notary.sign(self._tree)
         try:
             writer.checkpoint(self._packer.plain, note)
@@ -304,7 +331,7 @@ class Journal:
             self._writer.close()
             self._writer = None
         if self._lock is not None:
-            self._disk.close(self._lock)
+            self.disk.close(self._lock)
             self._lock = None
 
 

@@ -16,7 +16,7 @@ from .inspect import Ends, Inspection, inspect
 from .merkle import EMPTY_ROOT, MerkleTree
 from .names import find_segment, list_segments
 from .notary import origin_of
-from .note import BadNote, Checkpoint
+from .note import BadNote, Checkpoint, parse_note
 from .packed import PackedDamaged, open_segment
 from .tombstone import Tombstone, open_tombstone, read_tombstone
 
@@ -144,6 +144,7 @@ class _Link:
         self._next_seq = 1
         self._last_chain = GENESIS
         self._dropped: Tombstone | None = None
+        self._tombstone = ""
 
     def take(self, found: Inspection) -> None:
         """Add the next segment there is."""
@@ -161,6 +162,7 @@ class _Link:
         """Return what was found in all."""
         self._check_redactions()
         self._check_anchors()
+        self._check_signature()
         seen = self._seen
         last = next((found.ends for found in reversed(seen) if found.ends), None)
         tree = MerkleTree() if last is None else MerkleTree.of(*last.tree)
@@ -207,10 +209,11 @@ class _Link:
         if note is None or first.ends is None:
             return False
         try:
-            tombstone = open_tombstone(note, first.ends.keys)
+            tombstone = Tombstone.parse(parse_note(note).text)
         except BadNote as error:
             self._find(FindingKind.BAD_TOMBSTONE, 1, f"the tombstone is not good: {error}")
             return False
+        self._tombstone = note
         if first.number > tombstone.last_segment + 1:
             return False
         self._dropped = tombstone
@@ -270,6 +273,16 @@ class _Link:
         if digest != damage.sha256:
             text = f"the damaged bytes of segment {damage.segment} are not those found then"
             self._find(FindingKind.BAD_HEADER, number, text)
+
+    def _check_signature(self) -> None:
+        """Check that a key of the journal signed the tombstone, be it one that came later."""
+        last = next((found.ends for found in reversed(self._seen) if found.ends), None)
+        if self._dropped is None or last is None:
+            return
+        try:
+            open_tombstone(self._tombstone, last.keys)
+        except BadNote as error:
+            self._find(FindingKind.BAD_TOMBSTONE, 1, f"the tombstone is not good: {error}")
 
     def _check_redactions(self) -> None:
         said: dict[int, bytes] = {}
