@@ -79,7 +79,7 @@ def drop(journal: Journal, last: int) -> Detail:
     write_tombstone(folder, journal.notary.sign_text(tombstone.text()), disk)
     for number in doomed:
         _remove(folder, number, disk)
-    disk.sync_folder(folder)
+        disk.sync_folder(folder)  # each by itself, so that no crash leaves a hole
     return detail
 
 

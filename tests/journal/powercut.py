@@ -42,6 +42,22 @@ class PowerCutDisk(Disk):
             path.write_bytes(data)
             path.chmod(0o600)
 
+    def arm(self, nth: int) -> None:
+        """Count from here on; all that came before is durable."""
+        self.calls, self._nth = 0, nth
+        for path, data in self._files.items():
+            data[:] = path.read_bytes()
+        self._durable, self.pending = dict(self._files), []
+
+    def open_append(self, path: Path) -> int:
+        fd = super().open_append(path)
+        self._open[fd] = path, self._files[path]
+        return fd
+
+    def rewrite(self, path: Path, offset: int, data: bytes) -> None:
+        self._count()
+        assert path.read_bytes()[offset:] == data
+
     def make_folder(self, folder: Path, mode: int = 0o750) -> None:
         self._count()
         super().make_folder(folder, mode)
