@@ -1,0 +1,36 @@
+"""What several commands of the service take on their command line."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .config import DEFAULT_DATA, Config
+
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        envvar="XENTRAIL_DATA",
+        metavar="DIR",
+        help=f"Where the journal and the history live (else ./{DEFAULT_DATA}).",
+    ),
+]
+
+
+class ReportFormat(StrEnum):
+    """How a report is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+ReportOption = Annotated[ReportFormat, typer.Option("--format", help="How it is printed.")]
+
+
+def data_folder(option: Path | None, config: Config | None = None) -> Path:
+    """Return the folder of the option or its variable, else that of the configuration."""
+    if option is not None:
+        return option
+    return config.data if config is not None and config.data is not None else DEFAULT_DATA
