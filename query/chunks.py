@@ -78,6 +78,8 @@ class Baselines:
             return
         elif known.gone or known.snapshot is None:
             told = self._appeared(pool, record, known, first_reading=False)
+        elif not record.snapshot:
+            told = Told(Operation.MOD, Origin.INFERRED, pool.gap_hiding(known))
         else:
             changes = changes_between(known.snapshot, record.snapshot)
             told = Told(
@@ -88,6 +90,8 @@ class Baselines:
         if told.changes != ():
             learn(known, told)
             self.rows.tell(pool, stamp, known, told)
+        if not record.snapshot:
+            known.snapshot = None  # It was taken out: the next one has nothing to compare with.
 
     def _appeared(
         self,
@@ -97,9 +101,10 @@ class Baselines:
         *,
         first_reading: bool,
     ) -> Told:
+        snapshot = record.snapshot or None
         if first_reading:
-            return Told(Operation.ADD, Origin.BASELINE, None, None, record.snapshot)
-        return Told(Operation.ADD, Origin.INFERRED, pool.gap_hiding(known), None, record.snapshot)
+            return Told(Operation.ADD, Origin.BASELINE, None, None, snapshot)
+        return Told(Operation.ADD, Origin.INFERRED, pool.gap_hiding(known), None, snapshot)
 
     def end(self, pool: PoolState, stamp: Stamp) -> None:
         """The baseline is complete: what it should have told of and did not is gone."""

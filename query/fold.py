@@ -23,6 +23,7 @@ from recorder.model import (
     MarkName,
     Operation,
     Stream,
+    rest_of,
 )
 
 from .chunks import Baselines, learn
@@ -56,13 +57,15 @@ class Fold:
             ) from error
 
     def _take(self, entry: Entry, stamp: Stamp) -> None:
-        body = entry.body
+        body = rest_of(entry.body)
         pool = self._pool(entry.pool, stamp)
         if not isinstance(body, BaselineRecord):
             self._baselines.interrupt()
         match body:
             case Event():
                 self._event(pool, stamp, body)
+                if entry.body is not body:
+                    self._forget(pool, body)
             case BaselineChunk():
                 self._baselines.begin(pool, body)
             case BaselineRecord():
@@ -109,6 +112,12 @@ class Fold:
         known.seen_seq = known.event_seq = stamp.seq
         known.event_id = event.id
         self.rows.tell(pool, stamp, known, told)
+
+    def _forget(self, pool: PoolState, event: Event) -> None:
+        """The state that an event told was taken out: the next one has nothing to compare with."""
+        known = self.memory.get((pool.pool, event.cls, event.ref))
+        assert known is not None
+        known.snapshot = None
 
     def _first_seen(self, pool: PoolState, stamp: Stamp, event: Event) -> Known:
         known = Known(
@@ -189,9 +198,9 @@ class Fold:
 def keys_of(entries: list[Entry]) -> set[Key]:
     """Return the objects that entries speak of."""
     return {
-        (entry.pool, entry.body.cls, entry.body.ref)
+        (entry.pool, body.cls, body.ref)
         for entry in entries
-        if isinstance(entry.body, Event | BaselineRecord)
+        if isinstance(body := rest_of(entry.body), Event | BaselineRecord)
     }
 
 

@@ -15,8 +15,8 @@ import msgspec
 
 from recorder.clock import WallClock, wall_ns
 from recorder.errors import JournalDamaged
-from recorder.journal.scan import DamageFound, head, scan
-from recorder.model import RECORDER, BaselineChunk, BaselineRecord, Entry, Event
+from recorder.journal.scan import DamageFound, EntriesDropped, head, scan
+from recorder.model import RECORDER, BaselineChunk, BaselineRecord, Entry, Event, rest_of
 
 from .database import History, insert
 from .errors import HistoryBusy, HistoryUnreadable
@@ -150,7 +150,7 @@ def batches(
     size = 0
     rows_to_come, chunk_at = 0, 0
     for entry in entries:
-        match entry.body:
+        match rest_of(entry.body):
             case BaselineChunk(count=count):
                 rows_to_come, chunk_at = count, len(batch)
             case BaselineRecord():
@@ -209,7 +209,13 @@ class _Reader:
 
     def warnings(self) -> tuple[str, ...]:
         """Say what could not be read."""
-        return tuple(f"the journal is damaged: {damage}" for _, damage in self.damages)
+        return tuple(_warning(damage) for _, damage in self.damages)
+
+
+def _warning(damage: JournalDamaged) -> str:
+    if isinstance(damage, EntriesDropped):
+        return f"the history begins later than the journal once did: {damage.text}"
+    return f"the journal is damaged: {damage}"
 
 
 def _mark_damages(history: History, damages: list[tuple[Entry | None, JournalDamaged]]) -> None:
@@ -217,14 +223,15 @@ def _mark_damages(history: History, damages: list[tuple[Entry | None, JournalDam
     known = position(history)
     for last, damage in damages:
         detail = msgspec.json.encode({"text": str(damage)}).decode()
-        params = {"name": "damaged", "detail": detail}
+        name = "entries-dropped" if isinstance(damage, EntriesDropped) else "damaged"
+        params = {"name": name, "detail": detail}
         sql = "SELECT seq FROM marks WHERE name = $name AND detail = $detail"
         if history.table(sql, params).num_rows:
             continue
         seq, at_ns = (known.last_seq, known.last_received_ns) if known else (0, 0)
         if last is not None:
             seq, at_ns = last.seq, last.received_at_ns
-        row = (seq, RECORDER, at_ns // 1000, "damaged", None, detail)
+        row = (seq, RECORDER, at_ns // 1000, name, None, detail)
         insert(history, "marks", table_of([row], MARKS))
 
 

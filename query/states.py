@@ -299,6 +299,9 @@ def _skip(history: History, pool: str, cls: str, position: int) -> _Skip | None:
 
 def _verdict_on(row: _Row, verdict: Verdict, skip: _Skip | None) -> Verdict:
     """What a baseline could not read stays unconfirmed beyond the end of the gap before it."""
+    if row.snapshot is None and row.operation != "del":
+        reason = f"what was recorded of it at @{row.seq} was redacted"
+        return Verdict(row.pool, Certainty.UNCERTAIN, reason)
     if verdict.certainty is not Certainty.KNOWN or skip is None or row.seq > skip.epoch:
         return verdict
     reason = f"class {row.cls} could not be read again after a gap (@{skip.seq})"

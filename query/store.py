@@ -10,14 +10,22 @@ from datetime import datetime
 import msgspec
 import pyarrow as pa
 
-from recorder.model import Entry, Stream
+from recorder.model import Entry, MarkName, Stream
 
 from .database import History, insert, insert_keyed
 from .fold import Fold, followed
 from .known import Key, Known, Memory, PoolState
 from .rows import Row, Rows, table_of, text_of
 from .schema import CURRENT_STATE, OBJECTS, POOLS, SCHEMA_VERSION, TABLES, TASKS
+from .scrub import scrub
 from .tasks import task_row
+
+
+class _Redaction(msgspec.Struct):
+    """What the detail of a REDACTED mark says that matters here."""
+
+    seq: int
+
 
 BY_OBJECT = "pool, class, ref, seq"
 
@@ -157,6 +165,9 @@ def write(history: History, fold: Fold, last: Entry, *, entries: int, loaded_at_
     history.connection.execute("BEGIN")
     try:
         _write_rows(history, rows)
+        for mark in rows.marks:
+            if mark[3] == MarkName.REDACTED:
+                scrub(history, msgspec.json.decode(str(mark[5]), type=_Redaction).seq)
         _write_objects(history, memory, touched)
         pools = table_of([_pool_row(pool) for pool in followed(memory)], POOLS)
         insert_keyed(history, "pools", pools, "pool")

@@ -8,7 +8,8 @@ import msgspec
 
 from ..errors import JournalError
 from ..instant import Instant
-from ..journal.scan import scan
+from ..journal.scan import EntriesDropped, scan
+from ..model import Entry
 from ..simulator.datamodel import class_named, fields
 from ..simulator.image import UNSERVED, PoolImage
 from ..simulator.values import DateTime, Record, Value
@@ -38,11 +39,11 @@ def read_past(folder: Path, instant: Instant, *, pool: str | None = None) -> Pas
     or if several pools are recorded and none is named; JournalError as `scan` does.
     """
     journal = folder / "journal" if (folder / "journal").is_dir() else folder
-    survey = Survey.of(scan(journal), instant)
+    survey = Survey.of(_entries(journal), instant)
     name = survey.pool(pool)
     survey.check_known(name)
     story = Story(name)
-    for entry in scan(journal):
+    for entry in _entries(journal):
         story.take(entry)
         if entry.seq >= survey.position:
             break
@@ -50,6 +51,14 @@ def read_past(folder: Path, instant: Instant, *, pool: str | None = None) -> Pas
         _tables(story), source=f"pool {name} at {instant}", generation=survey.position
     )
     return Past(image, survey.position, (*survey.caveats(name, instant), *_caveats(story)))
+
+
+def _entries(journal: Path) -> Iterator[Entry]:
+    """Yield the entries that there are: what was dropped from the beginning is no damage."""
+    try:
+        yield from scan(journal)
+    except EntriesDropped as dropped:
+        yield from scan(journal, after_seq=dropped.resume_after_seq or 0)
 
 
 def _tables(story: Story) -> dict[str, dict[str, Record]]:

@@ -16,6 +16,7 @@ from ..model import (
     MarkName,
     Operation,
     Stream,
+    rest_of,
 )
 
 _REMOVED = "MESSAGE_REMOVED"
@@ -51,7 +52,7 @@ class Story:
         if self._last_seq and entry.seq != self._last_seq + 1:
             self._begin_again(self._last_seq + 1)
         self._last_seq = entry.seq
-        body = entry.body
+        body = rest_of(entry.body)
         if not isinstance(body, BaselineRecord):
             self._chunk = None
         if entry.pool != self.pool:
@@ -59,6 +60,8 @@ class Story:
         match body:
             case Event():
                 self._event(entry.seq, body)
+                if entry.body is not body:
+                    self._objects[body.cls, body.ref].snapshot = None  # It was taken out.
             case BaselineChunk():
                 self._chunk, self._rows = body, []
                 self._use_if_complete()
@@ -113,7 +116,7 @@ class Story:
             known = self._objects.setdefault((row.cls, row.ref), _Object())
             known.chunk_seq = seq
             if not self._told_since(known, chunk.low):
-                known.snapshot = row.snapshot
+                known.snapshot = row.snapshot or None  # empty where it was redacted
         self._read[chunk.cls] = chunk.low
         self._chunk = None
 

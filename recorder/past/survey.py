@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from ..errors import JournalDamaged, QueryError
 from ..instant import Instant, time_text
-from ..model import RECORDER, Entry, Event, GapClosed, GapOpened, Mark, MarkName
+from ..model import RECORDER, Entry, Event, GapClosed, GapOpened, Mark, MarkName, rest_of
 
 _MISSING = "entries-missing"
 """The cause of a gap that only a reader finds: entries are lost."""
@@ -48,7 +48,7 @@ class _Facts:
     def take(self, entry: Entry) -> None:
         """Take the next entry of this pool."""
         self.last_seq, self.last_at_ns = entry.seq, entry.received_at_ns
-        match entry.body:
+        match rest_of(entry.body):
             case GapOpened() as opened:
                 self._open_gap(entry, opened)
             case GapClosed():

@@ -5,19 +5,19 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from query import loader, turns
+from query import turns
 from query.database import open_for_reading
 from query.errors import HistoryBusy, HistoryUnreadable
 from query.known import Memory
 from query.loader import load, refresh
 from recorder.errors import JournalError
-from recorder.model import Entry
+from recorder.journal.retention import drop
+from recorder.journal.store import Journal
 from tests.history.journals import START_NS, Pool, Told, rows, spoil, write_journal
 from tests.history.stories import ROOT, STORY, contents, write_more
 
@@ -96,24 +96,43 @@ def test_history_of_another_version_is_built_anew(tmp_path: Path) -> None:
     )
 
 
-def test_history_outlives_the_segments_that_the_journal_dropped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_history_outlives_the_segments_that_the_journal_dropped(tmp_path: Path) -> None:
     """What the journal no longer holds stays in the history; what was never loaded is a gap."""
-    write_journal(tmp_path / "journal", STORY.drafts())
-    path = tmp_path / "history.duckdb"
-    load(path, STORY.entries[:20], Memory(), loaded_at_us=0)
+    folder = tmp_path / "journal"
+    drafts = STORY.drafts()
+    for part in (drafts[:12], drafts[12:24], drafts[24:]):
+        write_journal(folder, part)  # a segment each
+    load(tmp_path / "history.duckdb", STORY.entries[:20], Memory(), loaded_at_us=0)
+    with Journal.open(folder, now_ns=lambda: START_NS) as journal:
+        drop(journal, 2)
+    for _ in range(2):
+        loaded = refresh(tmp_path)
+        assert loaded.last_seq == len(STORY.entries) + 1  # the mark of the drop
+        with loaded.open() as history:
+            assert rows(history, "SELECT min(seq) FROM events") == [(5,)]
+            sql = "SELECT DISTINCT detail FROM gaps WHERE cause = 'entries-missing'"
+            assert rows(history, sql) == [("entries 21 to 24 are missing from the journal",)]
 
-    def from_25_on(_folder: Path, *, after_seq: int = 0) -> Iterator[Entry]:
-        return iter([entry for entry in STORY.entries[24:] if entry.seq > after_seq])
 
-    monkeypatch.setattr(loader, "scan", from_25_on)
+def test_new_history_of_a_journal_without_its_beginning_says_so(tmp_path: Path) -> None:
+    """It is no damage; it is a warning and a mark all the same, and told once."""
+    folder = tmp_path / "journal"
+    drafts = STORY.drafts()
+    for part in (drafts[:12], drafts[12:]):
+        write_journal(folder, part)
+    with Journal.open(folder, now_ns=lambda: START_NS) as journal:
+        drop(journal, 1)
     loaded = refresh(tmp_path)
-    assert (loaded.last_seq, loaded.warnings) == (len(STORY.entries), ())
+    (warning,) = loaded.warnings
+    assert warning == (
+        "the history begins later than the journal once did: entries 1 to 12 were dropped by the"
+        " rules of retention"
+    )
+    assert refresh(tmp_path).warnings == ()
     with loaded.open() as history:
-        assert rows(history, "SELECT min(seq) FROM events") == [(5,)]
-        sql = "SELECT DISTINCT detail FROM gaps WHERE cause = 'entries-missing'"
-        assert rows(history, sql) == [("entries 21 to 24 are missing from the journal",)]
+        assert rows(history, "SELECT min(seq) >= 12 FROM events") == [(True,)]
+        sql = "SELECT count(*) FROM marks WHERE name = 'entries-dropped'"
+        assert rows(history, sql) == [(1,)]
 
 
 HOLDER = """
