@@ -144,15 +144,22 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class Redacted:
-    """An entry whose body was replaced by its leaf hash (32 bytes); a REDACTED mark says why.
+    """An entry whose snapshot was taken out; a REDACTED mark says why.
 
-    It belongs to the recorder here and has no time: whose it was is in the mark.
+    `leaf` is the leaf hash (32 bytes) of the entry as it was, `body` is what is left of it: an
+    event without a snapshot, or a baseline record with an empty one.
     """
 
     leaf: bytes
+    body: Event | BaselineRecord
 
 
 Body = Event | BaselineChunk | BaselineRecord | GapOpened | GapClosed | Mark | Heartbeat | Redacted
+
+
+def rest_of(body: Body) -> Body:
+    """Return a body, or what is left of it if its snapshot was taken out."""
+    return body.body if isinstance(body, Redacted) else body
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,9 @@ EMPTY_PAUSE_S = 0.1
 STEADY_S = 60.0
 """An epoch that lasted this long was a success: the waits begin again from the shortest."""
 
+HELD_UP_S = 1.0
+"""Who waits longer than this for a full disk leaves the server's queue unread meanwhile."""
+
 STOP_WRITE_S = 2.0
 """The last words of a watch wait at most this long for the keeper."""
 
@@ -324,10 +327,11 @@ class Watch:
         """Hand drafts to the keeper. What the subscription said counts as said: if a cancellation
         holds the drafts back, they go in front of what is written next."""
         if drafts:
-            self._held_up |= self._pen.disk_is_full
+            began_s, full = trio.current_time(), self._pen.disk_is_full
             self._unwritten.append(drafts)
             await self._pen.put(drafts)
             self._unwritten.popleft()
+            self._held_up |= full and trio.current_time() - began_s > HELD_UP_S
 
     def _left_unwritten(self) -> list[Draft]:
         return [draft for drafts in self._unwritten for draft in drafts]

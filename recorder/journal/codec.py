@@ -4,13 +4,12 @@ An item is the array [seq, received_at_ns, kind, pool, ...fields of the body]. A
 as the bytes that the server sent, never decoded: that is better evidence and several times faster.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgpack
 
 from ..errors import JournalError
 from ..model import (
-    RECORDER,
     BaselineChunk,
     BaselineRecord,
     Body,
@@ -26,7 +25,7 @@ from ..model import (
     Operation,
     Redacted,
 )
-from .frame import ITEM_BYTES_MAX, redacted, redacted_leaf
+from .frame import ITEM_BYTES_MAX, REDACTED_CODE, redacted_leaf
 
 EVENT = "event"
 CHUNK = "chunk"
@@ -51,8 +50,6 @@ class Packer:
 
     def entry(self, seq: int, draft: Draft) -> bytes:
         """Return the bytes of the draft as entry `seq`. Raises JournalError if that cannot be."""
-        if isinstance(draft.body, Redacted):
-            return redacted(draft.body.leaf)
         try:
             item = self._pack([seq, draft.received_at_ns, *_fields(draft.pool, draft.body)])
         except (OverflowError, TypeError, ValueError) as error:
@@ -77,8 +74,13 @@ def _fresh_pack() -> Callable[[object], bytes]:
     return pack
 
 
+def redacted_item(item: object, leaf: bytes) -> bytes:
+    """Return the bytes of an unpacked event or baseline record without its snapshot."""
+    assert isinstance(item, list)
+    return _fresh_pack()([*item[:-1], msgpack.ExtType(REDACTED_CODE, leaf)])
+
+
 def _fields(pool: str, body: Body) -> tuple[object, ...]:
-    assert not isinstance(body, Redacted)
     # The commonest body comes first: a pool that lives sends little else.
     fields: tuple[object, ...]
     match body:
@@ -97,22 +99,22 @@ def _fields(pool: str, body: Body) -> tuple[object, ...]:
             fields = (MARK, pool, name.value, dict(facts))
         case Heartbeat():
             fields = (HEARTBEAT, pool)
+        case Redacted(leaf, rest):
+            fields = (*_fields(pool, rest)[:-1], msgpack.ExtType(REDACTED_CODE, leaf))
     return fields
 
 
-def decode(item: object, seq: int = 0) -> Entry:
-    """Return the entry that an unpacked item is. Raises BadEntry.
-
-    `seq` is its number, which a redacted item does not hold itself.
-    """
-    if (leaf := redacted_leaf(item)) is not None:
-        return Entry(seq, 0, RECORDER, Redacted(leaf))
-    return _decode(item)
-
-
-def decode_all(items: Sequence[object], first_seq: int) -> list[Entry]:
-    """Return the entries that the items of a data frame are. Raises BadEntry."""
-    return [decode(item, seq) for seq, item in enumerate(items, first_seq)]
+def decode(item: object) -> Entry:
+    """Return the entry that an unpacked item is. Raises BadEntry."""
+    leaf = redacted_leaf(item)
+    if leaf is None:
+        return _decode(item)
+    assert isinstance(item, list)
+    nothing = b"" if len(item) > 2 and item[2] == RECORD else None
+    entry = _decode([*item[:-1], nothing])
+    if not isinstance(entry.body, Event | BaselineRecord):
+        raise BadEntry("something was taken out of an entry that holds no record")
+    return Entry(entry.seq, entry.received_at_ns, entry.pool, Redacted(leaf, entry.body))
 
 
 def _decode(item: object) -> Entry:

@@ -20,7 +20,7 @@ class FindingKind(StrEnum):
     BAD_SIGNATURE = "bad-signature"  # a checkpoint is not by the key of the journal, or not true
     KEY_CHANGE = "key-change"  # to a key that the one before does not vouch for
     BAD_TOMBSTONE = "bad-tombstone"  # what was dropped is not what the tombstone says
-    BAD_REDACTION = "bad-redaction"  # a body is missing, and no entry says who took it
+    BAD_REDACTION = "bad-redaction"  # a snapshot is missing, and no entry says who took it
     ANCHOR_MISSED = "anchor-missed"  # the journal does not go on from a checkpoint noted elsewhere
     UNREADABLE = "unreadable"  # the system could not read the file
 

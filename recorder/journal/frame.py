@@ -31,7 +31,7 @@ FRAME_EXTRA_BYTES = HEAD.size + CHAIN_BYTES
 
 
 REDACTED_CODE = 1
-"""The msgpack extension type that stands for an item of which only the leaf is left."""
+"""The msgpack extension type of a leaf hash that stands for what was taken out of an item."""
 
 
 class Flag(IntFlag):
@@ -192,22 +192,16 @@ class Splitter:
         return spans, values, start
 
 
-def redacted(leaf: bytes) -> bytes:
-    """Return the item that stands for one of which only the leaf hash is left."""
-    item: bytes = msgpack.packb(msgpack.ExtType(REDACTED_CODE, leaf))
-    return item
-
-
 def redacted_leaf(item: object) -> bytes | None:
-    """Return the leaf hash that a redacted item consists of, None if it is any other item.
+    """Return the leaf hash that stands in a redacted item for its last field, None in any other.
 
     Raises FrameDamaged for an extension that is no leaf.
     """
-    if type(item) is not msgpack.ExtType:
+    if type(item) is not list or not item or type(item[-1]) is not msgpack.ExtType:
         return None
-    code, data = cast("tuple[int, bytes]", item)
+    code, data = cast("tuple[int, bytes]", item[-1])
     if code != REDACTED_CODE or len(data) != CHAIN_BYTES:
-        raise FrameDamaged("an item is of an unknown extension type")
+        raise FrameDamaged("an item ends in an unknown extension type")
     return data
 
 

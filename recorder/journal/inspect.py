@@ -5,10 +5,11 @@ Nothing here depends on another segment, so that many can be checked at a time.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
-from ..model import Body, Entry, Mark, MarkName, Redacted
-from .codec import BadEntry, decode_all
+from ..model import Body, Draft, Entry, Mark, MarkName, Redacted
+from .codec import BadEntry, Packer, decode
 from .files import Disk
 from .findings import Finding, FindingKind, kind_of
 from .frame import Flag, FrameDamaged
@@ -50,8 +51,9 @@ class Ends:
 class Inspection:
     """What one segment holds and what is wrong with it; `ends` is None if its header is.
 
-    `redacted` and `redactions` are leaves by sequence number: of bodies that are gone, and of those
-    that an entry says are gone. `roots` are those of the tree at the sizes that were asked for.
+    `redacted` and `redactions` are digests by sequence number: of items without their snapshot, and
+    of those that an entry says are to be without. `roots` are those of the tree at the sizes that
+    were asked for.
     """
 
     number: int
@@ -66,8 +68,8 @@ class Inspection:
     checkpoints: int = 0
     signed_seq: int = 0
     findings: list[Finding] = field(default_factory=list)
-    redacted: dict[int, bytes] = field(default_factory=dict)
-    redactions: dict[int, bytes] = field(default_factory=dict)
+    redacted: dict[int, str] = field(default_factory=dict)
+    redactions: dict[int, str] = field(default_factory=dict)
     roots: dict[int, bytes] = field(default_factory=dict)
 
 
@@ -94,6 +96,7 @@ class _Inspector:
         self._disk = Disk()
         self._keys: tuple[str, ...] = ()
         self._found = Inspection(number)
+        self._pack = Packer().entry
 
     def run(self) -> Inspection:
         try:
@@ -183,7 +186,7 @@ class _Inspector:
         self._found.entries += count
         self._found.first_seq = self._found.first_seq or first
         try:
-            for entry in decode_all(frame.items, first):
+            for entry in map(decode, frame.items):
                 if not isinstance(entry.body, Mark | Redacted):
                     continue
                 self._take_special(entry, entry.body, frame)
@@ -193,10 +196,11 @@ class _Inspector:
 
     def _take_special(self, entry: Entry, body: Body, frame: Frame) -> None:
         match body:
-            case Redacted(leaf):
-                self._found.redacted[entry.seq] = leaf
-            case Mark(MarkName.REDACTED, {"seq": int(seq), "leaf": str(leaf_hex)}):
-                self._found.redactions[seq] = bytes.fromhex(leaf_hex)
+            case Redacted():
+                draft = Draft(entry.received_at_ns, entry.pool, body)
+                self._found.redacted[entry.seq] = sha256(self._pack(entry.seq, draft)).hexdigest()
+            case Mark(MarkName.REDACTED, {"seq": int(seq), "item": str(digest)}):
+                self._found.redactions[seq] = digest
             case Mark(MarkName.KEY_CHANGED, {"key": str(key), "endorsement": word}):
                 self._change_key(key, word, frame)
             case _:

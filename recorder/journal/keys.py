@@ -34,7 +34,7 @@ FILE_BYTES_MAX = 1 << 20  # thousands of public keys; a larger file is none of o
 _NEXT_PUBLIC_NAME = "journal.pub.new"
 _NEXT_ENDORSEMENT_NAME = "journal.endorsement.new"
 _PRIVATE = "PRIVATE+KEY+"
-_REMEDY = "put it back from a backup, or replace the key"
+_REMEDY = "put it back from a backup, or replace the key with `xentrail rotate-key`"
 
 
 class KeyMissing(JournalError):

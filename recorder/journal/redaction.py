@@ -1,18 +1,19 @@
-"""Taking the body of one entry out of the journal, with a word of who wanted it, and why.
+"""Taking the snapshot of one entry out of the journal, with a word of who wanted it, and why.
 
-The item is replaced by its leaf hash. Chain, tree, checkpoints and the proofs of all other entries
-stay what they were; a proof of this one still proves that it was there.
+The leaf hash of the entry as it was takes its place. Chain, tree, checkpoints and the proofs of all
+other entries stay what they were; a proof of this one still proves that it was there.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from ..errors import JournalError
 from ..model import RECORDER, BaselineRecord, Detail, Draft, Entry, Event, Mark, MarkName, Redacted
-from .codec import BadEntry, decode
+from .codec import BadEntry, decode, redacted_item
 from .files import Disk
-from .frame import Flag, FrameDamaged, rebuilt, redacted
+from .frame import Flag, FrameDamaged, rebuilt
 from .header import HeaderDamaged
 from .names import TEMPORARY, packed_path, segment_numbers, segment_path
 from .packing import pack_segment
@@ -21,22 +22,23 @@ from .store import Journal
 
 
 class CannotRedact(JournalError):
-    """The body of this entry cannot be taken out of the journal."""
+    """The snapshot of this entry cannot be taken out of the journal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an entry is: its segment, its frame, and the leaf of its item."""
+    """Where an entry is: segment, frame and place in it; its leaf, its item without snapshot."""
 
     number: int
     offset: int
     index: int
     leaf: bytes
     entry: Entry
+    without: bytes
 
 
 def redact(journal: Journal, seq: int, reason: str, *, by: str) -> Detail:
-    """Replace the body of entry `seq` by its leaf hash; return the detail of the REDACTED mark.
+    """Replace the snapshot of entry `seq` by its leaf hash; return the detail of the REDACTED mark.
 
     Durable when it returns. A crash in the middle leaves the entry as it was, with a mark that says
     what was wanted: it is asked for again then. Raises CannotRedact, which says why, JournalError,
@@ -55,6 +57,7 @@ def redact(journal: Journal, seq: int, reason: str, *, by: str) -> Detail:
     detail: Detail = {
         "seq": seq,
         "leaf": place.leaf.hex(),
+        "item": sha256(place.without).hexdigest(),
         "reason": reason,
         "by": by,
         "pool": place.entry.pool,
@@ -78,7 +81,7 @@ def _find(folder: Path, seq: int, disk: Disk, *, next_seq: int) -> Place:
                 if cursor.header.format == 1:
                     raise CannotRedact(
                         f"entry {seq} is in segment {number}, which has format 1: its chain covers"
-                        " the lengths of bodies, so that none can be taken out"
+                        " the lengths of entries, so that nothing can be taken out"
                     )
                 return _place_in(cursor, number, seq)
         except (HeaderDamaged, FrameDamaged, BadEntry) as error:
@@ -92,8 +95,9 @@ def _place_in(cursor: Cursor, number: int, seq: int) -> Place:
         first = frame.head.first_seq
         if first <= seq < first + frame.head.count:
             index = seq - first
-            entry = decode(frame.items[index], seq)
-            return Place(number, frame.offset, index, frame.leaves[index], entry)
+            item, leaf = frame.items[index], frame.leaves[index]
+            without = redacted_item(item, leaf)
+            return Place(number, frame.offset, index, leaf, decode(item), without)
     raise CannotRedact(f"entry {seq} cannot be read: it lies in damage, see `xentrail verify`")
 
 
@@ -105,7 +109,7 @@ def _data_frames(cursor: Cursor) -> Iterator[Frame]:
 
 
 def _rewrite(folder: Path, place: Place, disk: Disk) -> None:
-    """Put a segment without the body in the place of the one with it."""
+    """Put a segment without the snapshot in the place of the one with it."""
     raw, packed = segment_path(folder, place.number), packed_path(folder, place.number)
     was_packed = not disk.exists(raw)
     temporary = raw.with_name(raw.name + TEMPORARY)
@@ -133,6 +137,6 @@ def _pieces(folder: Path, place: Place, disk: Disk) -> Iterator[bytes]:
         yield cursor.raw_header
         while (frame := cursor.next()) is not None:
             if frame.offset == place.offset:
-                yield rebuilt(cursor.last_frame, {place.index: redacted(place.leaf)})
+                yield rebuilt(cursor.last_frame, {place.index: place.without})
             else:
                 yield cursor.last_frame

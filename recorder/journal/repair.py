@@ -12,7 +12,7 @@ from pathlib import Path
 from ..errors import JournalDamaged
 from ..model import Body, Detail, Mark, MarkName
 from .chain import GENESIS
-from .codec import BadEntry, decode_all
+from .codec import BadEntry, decode
 from .files import Disk
 from .frame import ChainBroken, Flag, FrameDamaged, Head, SealBroken, SeqBroken, find_frames
 from .header import FORMAT_VERSION, Damage, HeaderDamaged
@@ -129,7 +129,7 @@ def _replay(cursor: Cursor, recovered: Recovered) -> FrameDamaged | None:
             if frame.head.flags != Flag.DATA:
                 recovered.signed_size = cursor.tree.size
                 continue
-            for entry in decode_all(frame.items, frame.head.first_seq):
+            for entry in map(decode, frame.items):
                 recovered.tails.take(entry.seq, entry.received_at_ns, entry.pool, entry.body)
                 recovered.keys += key_in(entry.body)
     except FrameDamaged as error:

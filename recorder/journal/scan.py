@@ -8,11 +8,11 @@ from pathlib import Path
 from ..errors import JournalError
 from ..model import Entry
 from .chain import GENESIS
-from .codec import BadEntry, decode_all
+from .codec import BadEntry, decode
 from .files import Disk
-from .walk import DamageFound, Walk
+from .walk import DamageFound, EntriesDropped, Walk
 
-__all__ = ["DamageFound", "Head", "head", "scan"]
+__all__ = ["DamageFound", "EntriesDropped", "Head", "head", "scan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,7 @@ def _scan(walk: Walk, after_seq: int) -> Iterator[Entry]:
         for frame in walk.frames(after_seq):
             first = frame.head.first_seq
             try:
-                skipped = max(0, after_seq + 1 - first)
-                entries = decode_all(frame.items[skipped:], first + skipped)
+                entries = [decode(item) for item in frame.items[max(0, after_seq + 1 - first) :]]
             except BadEntry as error:
                 raise DamageFound(
                     str(error), path=frame.path, offset=frame.offset, last_good_seq=last

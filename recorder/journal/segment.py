@@ -5,8 +5,6 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Self
 
-import msgpack
-
 from .chain import CHAIN_BYTES, CHAIN_RULES, header_chain
 from .files import Disk
 from .frame import (
@@ -240,8 +238,6 @@ def _check_note(items: list[object]) -> None:
 
 def _check_seqs(first_seq: int, items: list[object]) -> None:
     for seq, item in enumerate(items, first_seq):
-        if type(item) is msgpack.ExtType:
-            continue  # redacted: its place is its number
         if not isinstance(item, list) or not item or item[0] != seq:
             raise SeqBroken(f"a frame does not hold entry {seq} in its place")
 

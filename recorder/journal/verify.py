@@ -13,10 +13,11 @@ from .chain import GENESIS
 from .files import Disk
 from .findings import Finding, FindingKind
 from .inspect import Ends, Inspection, inspect
+from .keys import VerifierKey, open_note
 from .merkle import EMPTY_ROOT, MerkleTree
 from .names import find_segment, list_segments
 from .notary import origin_of
-from .note import BadNote, Checkpoint, parse_note
+from .note import BadNote, Checkpoint, parse_checkpoint, parse_note
 from .packed import PackedDamaged, open_segment
 from .tombstone import Tombstone, open_tombstone, read_tombstone
 
@@ -34,8 +35,8 @@ class Report:
 
     `first_seq` and `last_seq` are 0 for an empty journal; `chain` is the last good one in hex, and
     `bytes` counts those of all files. A signed checkpoint vouches for the entries up to
-    `signed_seq`; `keys` are those that signed, as text. `redacted` counts bodies that were replaced
-    by their leaf, `dropped` is what the rules of retention deleted.
+    `signed_seq`; `keys` are those that signed, as text. `redacted` counts entries whose snapshot
+    was taken out, `dropped` is what the rules of retention deleted.
     """
 
     findings: tuple[Finding, ...]
@@ -60,20 +61,24 @@ def verify(
     folder: Path,
     *,
     progress: Progress | None = None,
-    anchors: Sequence[Checkpoint] = (),
+    anchors: Sequence[str] = (),
+    key: str | None = None,
     processes: int | None = None,
 ) -> Report:
     """Check every byte of the journal in `folder`. Never raises for damage, never writes.
 
-    `progress` is called with bytes checked and bytes in all. `anchors` are checkpoints that were
-    noted elsewhere: each must be what the journal was at that size. Segments are checked by as many
-    `processes` as there are processors, if they are worth it.
+    `progress` is called with bytes checked and bytes in all. `anchors` are checkpoints (the texts
+    of signed notes) that were noted elsewhere: each must be signed by a key of the journal and be
+    what it was at that size. `key` (as text) is one that must have signed for this journal.
+    Segments are checked by as many `processes` as there are processors, if they are worth it.
 
-    Raises JournalError only if `folder` is not a journal at all, or one of a newer format.
+    Raises JournalError only if `folder` is not a journal at all, or one of a newer format; BadNote
+    for anchors that are no checkpoints.
     """
+    noted = [(note, parse_checkpoint(parse_note(note).text)) for note in anchors]
     numbers = list_segments(folder, Disk())
-    link = _Link(folder, numbers, anchors)
-    sizes = sorted({anchor.size for anchor in anchors})
+    link = _Link(folder, numbers, noted, key)
+    sizes = sorted({checkpoint.size for _, checkpoint in noted})
     for inspection in _inspections(folder, numbers, sizes, progress, processes):
         link.take(inspection)
     return link.report()
@@ -132,11 +137,18 @@ def _tell_nobody(_done: int, _total: int) -> None:
 class _Link:
     """Puts the inspections of the segments together, in their order."""
 
-    def __init__(self, folder: Path, numbers: Sequence[int], anchors: Sequence[Checkpoint]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        numbers: Sequence[int],
+        anchors: Sequence[tuple[str, Checkpoint]],
+        key: str | None,
+    ) -> None:
         self._folder = folder
         self._disk = Disk()
         self._numbers = numbers
         self._anchors = anchors
+        self._key = key
         self._findings: list[Finding] = []
         self._seen: list[Inspection] = []
         self._before: Ends | None = None
@@ -160,11 +172,12 @@ class _Link:
 
     def report(self) -> Report:
         """Return what was found in all."""
-        self._check_redactions()
-        self._check_anchors()
-        self._check_signature()
         seen = self._seen
         last = next((found.ends for found in reversed(seen) if found.ends), None)
+        keys = () if last is None else last.keys
+        self._check_redactions()
+        self._check_anchors(keys)
+        self._check_signature(keys)
         tree = MerkleTree() if last is None else MerkleTree.of(*last.tree)
         entries = sum(found.entries for found in seen)
         return Report(
@@ -181,7 +194,7 @@ class _Link:
             signed_seq=max(found.signed_seq for found in seen),
             tree_size=tree.size,
             root=tree.root().hex(),
-            keys=() if last is None else last.keys,
+            keys=keys,
             redacted=sum(len(found.redacted) for found in seen),
             dropped=self._dropped,
         )
@@ -274,36 +287,43 @@ class _Link:
             text = f"the damaged bytes of segment {damage.segment} are not those found then"
             self._find(FindingKind.BAD_HEADER, number, text)
 
-    def _check_signature(self) -> None:
-        """Check that a key of the journal signed the tombstone, be it one that came later."""
-        last = next((found.ends for found in reversed(self._seen) if found.ends), None)
-        if self._dropped is None or last is None:
+    def _check_signature(self, keys: Sequence[str]) -> None:
+        """Check that the keys are those expected, and that one of them signed the tombstone."""
+        if self._key is not None and self._key not in keys:
+            text = f"this journal never had the key {self._key}"
+            self._find(FindingKind.KEY_CHANGE, self._seen[-1].number, text)
+        if self._dropped is None:
             return
         try:
-            open_tombstone(self._tombstone, last.keys)
+            open_tombstone(self._tombstone, keys)
         except BadNote as error:
             self._find(FindingKind.BAD_TOMBSTONE, 1, f"the tombstone is not good: {error}")
 
     def _check_redactions(self) -> None:
-        said: dict[int, bytes] = {}
+        said: dict[int, str] = {}
         for found in self._seen:
             said |= found.redactions
         for found in self._seen:
-            for seq, leaf in found.redacted.items():
-                if said.pop(seq, None) != leaf:
-                    text = f"the body of entry {seq} is missing, and no entry says who took it"
+            for seq, digest in found.redacted.items():
+                if said.pop(seq, None) != digest:
+                    text = f"the snapshot of entry {seq} is missing, and no entry says who took it"
                     self._find(FindingKind.BAD_REDACTION, found.number, text)
         first = next((found.ends.first_seq for found in self._seen if found.ends), 1)
         for seq in said:
             if seq >= first:
-                text = f"entry {seq} was to be redacted and still has its body: redact it again"
+                text = f"entry {seq} was to be redacted and still has its snapshot: redact it again"
                 self._find(FindingKind.BAD_REDACTION, self._seen[0].number, text)
 
-    def _check_anchors(self) -> None:
+    def _check_anchors(self, keys: Sequence[str]) -> None:
+        verifiers = [VerifierKey.parse(key) for key in keys]
         roots = {size: root for found in self._seen for size, root in found.roots.items()}
         roots[0] = EMPTY_ROOT
-        for anchor in self._anchors:
+        for note, anchor in self._anchors:
             trouble = self._trouble_with(anchor, roots.get(anchor.size))
+            try:
+                open_note(note, verifiers)
+            except BadNote as error:
+                trouble = f"a checkpoint that was noted elsewhere is not of this journal: {error}"
             if trouble is not None:
                 number = self._seen[-1].number
                 self._find(FindingKind.ANCHOR_MISSED, number, trouble)

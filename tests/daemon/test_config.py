@@ -27,9 +27,12 @@ def test_annotated_file_loads_and_shows_the_defaults() -> None:
     assert loaded.limits == config.Limits()
     assert loaded.pools[0].stream is Stream.REGISTER
     assert loaded.data == config.DEFAULT_DATA
+    assert loaded.journal == config.Journal()
 
 
-@pytest.mark.parametrize("struct", [config.Config, config.Pool, config.Tls, config.Limits])
+@pytest.mark.parametrize(
+    "struct", [config.Config, config.Pool, config.Tls, config.Limits, config.Journal]
+)
 def test_annotated_file_explains_every_key(struct: type[msgspec.Struct]) -> None:
     """Every key that is accepted stands in the annotated file."""
     text = ANNOTATED.read_text(encoding="utf-8")
@@ -45,6 +48,19 @@ def test_annotated_file_explains_every_key(struct: type[msgspec.Struct]) -> None
         (POOL + 'tls.fingerprnt = "ab"', "unknown key pools[0].tls.fingerprnt; did you mean"),
         ("[limits]\nsilence = 3\n" + POOL, "unknown key limits.silence; did you mean 'silence_s'?"),
         ("[limits]\nsilence_s = 0\n" + POOL, "limits.silence_s: must be more than 0"),
+        ("[journal]\nkeep_days = 0\n" + POOL, "journal.keep_days: must be more than 0 and finite"),
+        (
+            "[journal]\nkeep_gb = 1\n" + POOL,
+            "unknown key journal.keep_gb; did you mean 'keep_gib'?",
+        ),
+        (
+            '[journal]\nanchor_command = ["no-such-program"]\n' + POOL,
+            "journal.anchor_command: there is no program 'no-such-program'",
+        ),
+        (
+            '[journal]\nanchor_file = "/nonexistent/file"\n' + POOL,
+            "journal.anchor_file: there is no folder /nonexistent",
+        ),
         (POOL + POOL, "pools[1].name: 'lab' is used twice"),
         (POOL.replace('"lab"', '"a b"'), "pools[0].name: 'a b' is not a name"),
         (POOL.replace('"lab"', "7"), "pools[0].name: Expected `str`, got `int`"),

@@ -27,7 +27,7 @@ from tests.journal.published import ENOCH_PUBLIC, NOTE, PETER, PETER_PUBLIC, TEX
 
 NAME = "xentrail/0123456789abcdef0123456789abcdef"
 QUICK = QuickDisk()
-REMEDY = "put it back from a backup, or replace the key"
+REMEDY = "put it back from a backup, or replace the key with `xentrail rotate-key`"
 REPLACED = ["journal.endorsement", "journal.key", "journal.pub"]
 """What is in the folder once a key took the place of another."""
 

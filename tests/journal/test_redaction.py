@@ -1,6 +1,7 @@
 """Taking one body out of a sealed segment: recorded, and nothing else is any different for it."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import msgpack
@@ -8,11 +9,13 @@ import pytest
 
 from recorder.journal.chain import leaf_hash
 from recorder.journal.files import Disk
+from recorder.journal.frame import rebuilt, redacted_leaf
 from recorder.journal.names import find_segment, is_packed, segment_path
 from recorder.journal.packed import open_segment
 from recorder.journal.packing import pack_segment, to_pack
 from recorder.journal.redaction import CannotRedact, redact
 from recorder.journal.scan import scan
+from recorder.journal.segment import Cursor
 from recorder.journal.verify import FindingKind, verify
 from recorder.model import Entry, Event, Mark, MarkName, Redacted
 from tests.journal.powercut import PowerCut, PowerCutDisk
@@ -64,7 +67,10 @@ def test_body_is_gone_and_nothing_else(tmp_path: Path, packed: bool) -> None:
     assert entries[: seq - 1] == truth[: seq - 1]
     assert entries[seq : len(truth)] == truth[seq:]
     leaf = bytes.fromhex(str(detail["leaf"]))
-    assert entries[seq - 1] == Entry(seq, 0, "", Redacted(leaf))
+    was = truth[seq - 1]
+    assert isinstance(was.body, Event)
+    left = Redacted(leaf, replace(was.body, snapshot=None))
+    assert entries[seq - 1] == Entry(seq, was.received_at_ns, was.pool, left)
     mark = entries[-1].body
     assert isinstance(mark, Mark)
     assert (mark.name, mark.detail) == (MarkName.REDACTED, detail)
@@ -132,7 +138,7 @@ def test_missing_body_without_a_mark_is_found(tmp_path: Path) -> None:
     )
     (finding,) = verify(tmp_path / "forged").findings
     assert finding.kind is FindingKind.BAD_REDACTION
-    assert finding.text == f"the body of entry {seq} is missing, and no entry says who took it"
+    assert finding.text == f"the snapshot of entry {seq} is missing, and no entry says who took it"
 
 
 def test_wish_that_was_not_carried_out_is_found_and_can_be_repeated(tmp_path: Path) -> None:
@@ -146,7 +152,7 @@ def test_wish_that_was_not_carried_out_is_found_and_can_be_repeated(tmp_path: Pa
     (finding,) = verify(tmp_path).findings
     assert finding.kind is FindingKind.BAD_REDACTION
     assert finding.text == (
-        f"entry {seq} was to be redacted and still has its body: redact it again"
+        f"entry {seq} was to be redacted and still has its snapshot: redact it again"
     )
     with open_journal(tmp_path) as journal:
         redact(journal, seq, "r", by="b")
@@ -193,3 +199,23 @@ def test_power_cut_while_redacting_loses_nothing(
         assert where(folder) == []
         shutil.rmtree(folder)
     assert nth > 15
+
+
+def test_envelope_of_a_redacted_entry_cannot_be_changed(tmp_path: Path) -> None:
+    """The chain covers the leaf only; the rest of what is left is covered by the mark."""
+    seq = with_a_secret(tmp_path)
+    with open_journal(tmp_path) as journal:
+        redact(journal, seq, "r", by="b")
+    path = segment_path(tmp_path, 2)
+    data = path.read_bytes()
+    with Cursor(path, Disk()) as cursor:
+        while (frame := cursor.next()) is not None:
+            if redacted_leaf(frame.items[0]) is not None:
+                break
+        assert frame is not None
+        item = frame.items[0]
+        assert isinstance(item, list)
+        forged = rebuilt(cursor.last_frame, {0: msgpack.packb([*item[:8], "OpaqueRef:0", item[9]])})
+        path.write_bytes(data[: frame.offset] + forged + data[cursor.offset :])
+    (finding,) = verify(tmp_path).findings
+    assert finding.kind is FindingKind.BAD_REDACTION

@@ -1,12 +1,14 @@
 """Whatever ends an epoch is a gap with its reason, its beginning and its end."""
 
+import errno
 from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
 
-from recorder.model import Event, GapCause, GapClosed, MarkName, Stream
+from recorder.keeper import SUBMISSIONS_MAX
+from recorder.model import RECORDER, Event, GapCause, GapClosed, GapOpened, Mark, MarkName, Stream
 from recorder.xapi.subscription import TRANSIT_MAX_NS
 from tests.fakes import Method, slave_of
 from tests.watch.scripted import POOL, ScriptedPool, Stage, at_s, drop, fault, never, stage
@@ -66,6 +68,49 @@ async def test_loss_is_a_gap_from_the_last_event_to_the_new_registration(
         assert at_s(closed.blind_until_ns) == pytest.approx(BEFORE_S + 10, abs=1)
         assert len(one.bodies(GapClosed)) == 1
         assert one.ids()[-1] == pool.next_id - 1
+
+
+async def test_loss_behind_a_full_disk_is_blamed_on_it(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """While events have nowhere to go nobody reads the server's queue, which then runs over."""
+    async with stage(tmp_path) as one:
+        pool = one.pools["lab"]
+        async with one.recording():
+            await trio.sleep(BEFORE_S)
+            one.disk.write_error = errno.ENOSPC
+            for _ in range(2 * SUBMISSIONS_MAX):
+                pool.emit()
+                await trio.sleep(0.1)
+            pool.trouble(EVENTS_LOST)
+            one.disk.write_error = None
+            await trio.sleep(60)
+        opened, closed = one.only_gap()
+        assert opened.cause is GapCause.DISK_FULL
+        queue = "the server's event queue ran over before it was read"
+        assert opened.detail == f"the disk of the recorder was full: {queue}"
+        assert closed is not None
+        (mark,) = [mark for mark in one.bodies(Mark, RECORDER) if mark.name is MarkName.DISK_FULL]
+        waited = mark.detail["waiting"]
+        assert isinstance(waited, int)
+        assert waited > 0
+        assert one.ids()[-1] == pool.next_id - 1
+
+
+async def test_full_disk_that_lost_nothing_is_no_gap(tmp_path: Path, autojump_clock: Clock) -> None:
+    """What waited is written once there is room: nobody missed anything."""
+    async with stage(tmp_path) as one:
+        pool = one.pools["lab"]
+        async with one.recording():
+            await trio.sleep(BEFORE_S)
+            one.disk.write_error = errno.ENOSPC
+            for _ in range(10):
+                pool.emit()
+                await trio.sleep(1)
+            one.disk.write_error = None
+            await trio.sleep(5)
+            assert one.bodies(GapOpened) == []
+        assert one.ids() == list(range(one.ids()[0], pool.next_id))
 
 
 async def test_lost_events_cost_a_new_session(tmp_path: Path, autojump_clock: Clock) -> None:
