@@ -46,7 +46,9 @@ class MarkName(StrEnum):
 
     STARTED = "started"  # version, host name, process id
     STOPPED = "stopped"  # cleanly: all that was seen is on disk
-    CONNECTED = "connected"  # address, pool_uuid, user, codec, tls
+    CONNECTED = "connected"  # address, pool_uuid, user, codec, tls, generation
+    MEMBERS = "members"  # addresses: of the hosts of the pool, the master's first
+    ROLLED_BACK = "rolled-back"  # generation, before: the pool's database is older than it was
     REFUSED = "refused"  # a pool could not be recorded: error
     REGISTERED = "registered"  # opens an epoch: next_event_id, stream
     BASELINE_DONE = "baseline-done"  # classes, objects
@@ -187,7 +189,8 @@ class PoolTail:
 
     `pool_uuid` comes from the last CONNECTED mark; `epoch` is the seq of the last REGISTERED mark;
     `last_event_*` are of the last event in that epoch; `open_gap` is the seq of a GapOpened that
-    nothing closed yet; `baselined` says that a baseline was completed at least once.
+    nothing closed yet. `members` are the addresses of the pool's hosts from the last MEMBERS mark,
+    the master's first; `generation` is that of the pool's database at the last CONNECTED mark.
     """
 
     pool_uuid: str | None = None
@@ -197,4 +200,5 @@ class PoolTail:
     last_seq: int = 0
     last_received_at_ns: int = 0
     open_gap: int | None = None
-    baselined: bool = False
+    members: str | None = None
+    generation: int | None = None

@@ -146,8 +146,15 @@ def _current(plain: Plain, version: int) -> Header:
 
 
 def _of_format_1(plain: Plain) -> Plain:
-    """Format 1 had a tree for each segment, not one for the journal, and no keys."""
-    return {**plain, "tree": [0], "keys": []}
+    """Format 1 had a tree for each segment, not one for the journal, and no keys.
+
+    The last field of a tail said whether there had been a baseline, which nobody asked.
+    """
+    tails = plain.get("tails")
+    if not isinstance(tails, dict) or not all(isinstance(tail, list) for tail in tails.values()):
+        raise ValueError("the tails are not a map of arrays")
+    upgraded = {pool: [*tail[:-1], None, None] for pool, tail in tails.items()}
+    return {**plain, "tails": upgraded, "tree": [0], "keys": []}
 
 
 UPGRADES: Mapping[int, Callable[[Plain], Plain]] = {1: _of_format_1}

@@ -22,9 +22,10 @@ _TYPES: tuple[tuple[str, type], ...] = (
     ("last_seq", int),
     ("last_received_at_ns", int),
     ("open_gap", int),
-    ("baselined", bool),
+    ("members", str),
+    ("generation", int),
 )
-_NEVER_NONE = frozenset({"last_seq", "last_received_at_ns", "baselined"})
+_NEVER_NONE = frozenset({"last_seq", "last_received_at_ns"})
 assert tuple(name for name, _ in _TYPES) == tuple(field.name for field in fields(PoolTail))
 
 
@@ -40,7 +41,8 @@ class _Tail:
     last_seq: int
     last_received_at_ns: int
     open_gap: int | None
-    baselined: bool
+    members: str | None
+    generation: int | None
 
     def __init__(self, tail: PoolTail) -> None:
         for name in self.__slots__:
@@ -69,13 +71,15 @@ class _Tail:
     def _take_mark(self, seq: int, mark: Mark) -> None:
         match mark.name:
             case MarkName.CONNECTED:
-                uuid = mark.detail.get("pool_uuid")
+                uuid, generation = mark.detail.get("pool_uuid"), mark.detail.get("generation")
                 self.pool_uuid = uuid if isinstance(uuid, str) else self.pool_uuid
+                self.generation = generation if isinstance(generation, int) else self.generation
+            case MarkName.MEMBERS:
+                members = mark.detail.get("addresses")
+                self.members = members if isinstance(members, str) else self.members
             case MarkName.REGISTERED:
                 self.epoch = seq
                 self.last_event_id = self.last_event_at_ns = None
-            case MarkName.BASELINE_DONE:
-                self.baselined = True
             case _:
                 pass
 

@@ -198,7 +198,6 @@ def test_tails_tell_where_the_journal_stands_with_a_pool(tmp_path: Path) -> None
             last_event_at_ns=EPOCH_NS + 6,
             last_seq=7,
             last_received_at_ns=EPOCH_NS + 6,
-            baselined=True,
         )
         journal.append(drafts((gap, gap)))
         assert journal.tails["lab"].open_gap == 8
