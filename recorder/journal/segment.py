@@ -218,17 +218,17 @@ class Cursor:
         first, last = self.header.first_seq, self.next_seq - 1
         expected: list[object] = ["seal", first, last, last + 1 - first, self.frames]
         match items:
-            case [["seal", _, _, _, _, bytes(root), *notes]] if (
-                items[0][:5] == expected  # type: ignore[index]  # the pattern says that it is a list
-                and len(root) == CHAIN_BYTES
-                and len(notes) == (self.header.format > 1)
-            ):
-                if self.tree is not None and root != self.tree.root():
-                    raise SealBroken("the Merkle root in the seal is not that of the entries")
-                note = notes[0] if notes else None
-                if note is None or isinstance(note, str):
-                    return Seal(first, last, last + 1 - first, self.frames, root, note)
-        raise SealBroken("the seal is not true of its segment")
+            case [[*said, bytes(root)]] if self.header.format == 1:
+                note = None
+            case [[*said, bytes(root), str(note)]] if self.header.format > 1:
+                pass
+            case _:
+                raise SealBroken("the seal does not hold what a seal does")
+        if said != expected or len(root) != CHAIN_BYTES:
+            raise SealBroken("the seal is not true of its segment")
+        if self.tree is not None and root != self.tree.root():
+            raise SealBroken("the Merkle root in the seal is not that of the entries")
+        return Seal(first, last, last + 1 - first, self.frames, root, note)
 
 
 def _check_note(items: list[object]) -> None:
