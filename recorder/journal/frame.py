@@ -210,11 +210,8 @@ def leaves_of(spans: Sequence[memoryview], items: Sequence[object]) -> list[byte
 
     Raises FrameDamaged for an extension that is no leaf.
     """
-    leaves = [leaf_hash(span) for span in spans]
-    for index, item in enumerate(items):
-        if (leaf := redacted_leaf(item)) is not None:
-            leaves[index] = leaf
-    return leaves
+    pairs = zip(spans, items, strict=True)
+    return [redacted_leaf(item) or leaf_hash(span) for span, item in pairs]
 
 
 def check_chain(

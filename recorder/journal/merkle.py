@@ -44,15 +44,17 @@ class MerkleTree:
 
     def add(self, leaves: Iterable[bytes]) -> None:
         """Append leaf hashes."""
-        peaks, size = self._peaks, self.size
-        for leaf in leaves:
-            node, carry = leaf, size
-            while carry & 1:  # as many merges as the count so far ends in one bits
-                node = sha256(_NODE + peaks.pop() + node).digest()
-                carry >>= 1
-            peaks.append(node)
-            size += 1
-        self.size = size
+        # Level by level, as in `inclusion_path`: a loop over leaves would take twice as long.
+        nodes, start = list(leaves), self.size
+        self.size += len(nodes)
+        lower: list[bytes] = []
+        while nodes:
+            if start & 1:
+                nodes.insert(0, self._peaks.pop())
+            if len(nodes) & 1:
+                lower.append(nodes.pop())
+            nodes, start = _level_above(nodes), start >> 1
+        self._peaks += reversed(lower)
 
     def root(self) -> bytes:
         """Return the tree's root; SHA-256 of nothing while it is empty."""
