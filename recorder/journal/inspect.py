@@ -4,11 +4,12 @@ Nothing here depends on another segment, so that many can be checked at a time.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from ..model import Body, Draft, Entry, Mark, MarkName, Redacted
+from ..model import Draft, Entry, Mark, MarkName, Redacted, rest_of
 from .codec import BadEntry, Packer, decode
 from .files import Disk
 from .findings import Finding, FindingKind, kind_of
@@ -16,12 +17,16 @@ from .frame import Flag, FrameDamaged
 from .header import Damage, Header, HeaderDamaged
 from .keys import VerifierKey, endorses, open_note
 from .merkle import MerkleTree
-from .names import find_segment, is_packed
+from .names import find_segment, is_packed, segment_path
 from .notary import origin_of
 from .note import BadNote, parse_checkpoint
 from .packed import PackedDamaged, check_form
 from .repair import any_frame, frames_follow
 from .segment import Cursor, Frame
+from .tails import Tails, tails_digest
+
+_LOOKS = 3
+"""A segment is packed once, and written anew for a redaction: it does not vanish more often."""
 
 Told = Callable[[int], None]
 """Told up to which byte of its segment an inspection has come."""
@@ -29,7 +34,10 @@ Told = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """Where a segment begins and where it ends: what its neighbours must agree with."""
+    """Where a segment begins and where it ends: what its neighbours must agree with.
+
+    Of the tails it holds digests: there may be thousands of pools, and of segments.
+    """
 
     journal_id: bytes
     number: int
@@ -43,6 +51,8 @@ class Ends:
     next_seq: int
     tree: tuple[int, tuple[bytes, ...]]
     keys: tuple[str, ...]
+    tails_before: bytes
+    tails: bytes
     sealed: bool
     whole: bool
 
@@ -53,10 +63,11 @@ class Inspection:
 
     `redacted` and `redactions` are digests by sequence number: of items without their snapshot, and
     of those that an entry says are to be without. `roots` are those of the tree at the sizes that
-    were asked for.
+    were asked for. `gone` says that there was no such segment any more.
     """
 
     number: int
+    gone: bool = False
     size: int = 0
     packed: bool = False
     ends: Ends | None = None
@@ -79,9 +90,13 @@ def inspect(
     """Check segment `number`, which is the last of its journal or not.
 
     `sizes` are sizes of the tree whose roots are wanted. Never raises for damage, never writes;
-    raises JournalError for a newer format.
+    raises JournalError for a newer format. A segment that is packed or written anew meanwhile is
+    looked at again in the form that it has then.
     """
-    return _Inspector(folder, number, last=last, sizes=sizes, told=told).run()
+    for _ in range(_LOOKS):
+        with suppress(FileNotFoundError):
+            return _Inspector(folder, number, last=last, sizes=sizes, told=told).run()
+    return Inspection(number, gone=True)
 
 
 class _Inspector:
@@ -95,34 +110,46 @@ class _Inspector:
         self._told = told
         self._disk = Disk()
         self._keys: tuple[str, ...] = ()
+        self._tails = Tails({})
         self._found = Inspection(number)
         self._pack = Packer().entry
 
     def run(self) -> Inspection:
+        """Inspect the segment. Raises FileNotFoundError if its file is not there any more."""
         try:
-            path = find_segment(self._folder, self._number, self._disk)
-            self._found.size, self._found.packed = path.stat().st_size, is_packed(path)
-            with Cursor.of(self._folder, self._number, self._disk, rooted=True) as cursor:
-                self._keys = cursor.header.keys
-                self._check_header(cursor.header)
-                whole = self._walk(cursor)
-                self._found.ends = self._ends(cursor, whole=whole)
-            if self._found.packed:
-                check_form(path, self._disk)
+            self._inspect()
         except HeaderDamaged as error:
             self._find(self._header_kind(), 0, str(error))
         except PackedDamaged as error:
             self._find(FindingKind.DAMAGED_FRAME, 0, str(error))
+        except FileNotFoundError:
+            raise
         except OSError as error:
             self._find(FindingKind.UNREADABLE, 0, str(error))
         return self._found
 
+    def _inspect(self) -> None:
+        path = find_segment(self._folder, self._number, self._disk)
+        self._found.size, self._found.packed = path.stat().st_size, is_packed(path)
+        with Cursor(path, self._disk, rooted=True) as cursor:
+            self._keys = cursor.header.keys
+            self._tails = Tails(cursor.header.tails)
+            self._check_header(cursor.header)
+            whole = self._walk(cursor)
+            self._found.ends = self._ends(cursor, whole=whole)
+        if self._found.packed:
+            check_form(path, self._disk)
+
     def _header_kind(self) -> FindingKind:
         """Tell a last segment that was never finished from a damaged one."""
-        path = find_segment(self._folder, self._number, self._disk)
-        with self._disk.open_read(path) as file:
-            damaged = is_packed(path) or any_frame(file.read())
-        return FindingKind.TORN_TAIL if self._last and not damaged else FindingKind.BAD_HEADER
+        if not self._last or self._found.packed:
+            return FindingKind.BAD_HEADER
+        try:
+            with self._disk.open_read(segment_path(self._folder, self._number)) as file:
+                damaged = any_frame(file.read())
+        except OSError:
+            damaged = True  # it could be read a moment ago
+        return FindingKind.BAD_HEADER if damaged else FindingKind.TORN_TAIL
 
     def _check_header(self, header: Header) -> None:
         self._found.last_seq = header.first_seq - 1
@@ -145,7 +172,7 @@ class _Inspector:
         while True:
             before = cursor.tree.copy() if self._sizes else None
             try:
-                frame = cursor.next()
+                frame = self._next(cursor)
             except FrameDamaged as error:
                 self._find(self._kind(cursor, error), cursor.offset, str(error))
                 return False
@@ -160,6 +187,15 @@ class _Inspector:
         if not cursor.sealed and not self._last:
             self._find(FindingKind.BAD_SEAL, cursor.offset, "the segment was left without a seal")
         return True
+
+    def _next(self, cursor: Cursor) -> Frame | None:
+        try:
+            return cursor.next()
+        except FrameDamaged:
+            if not self._last:
+                raise
+        cursor.reopen()  # The writer may have been in the middle of it.
+        return cursor.next()
 
     def _kind(self, cursor: Cursor, error: FrameDamaged) -> FindingKind:
         kind = kind_of(error)
@@ -187,16 +223,14 @@ class _Inspector:
         self._found.first_seq = self._found.first_seq or first
         try:
             for entry in map(decode, frame.items):
-                if not isinstance(entry.body, Mark | Redacted):
-                    continue
-                self._take_special(entry, entry.body, frame)
+                self._take_entry(entry, frame)
         except BadEntry as error:
             self._find(FindingKind.BAD_ENTRY, frame.offset, str(error))
         self._found.last_seq = first + count - 1
 
-    def _take_special(self, entry: Entry, body: Body, frame: Frame) -> None:
-        match body:
-            case Redacted():
+    def _take_entry(self, entry: Entry, frame: Frame) -> None:
+        match entry.body:
+            case Redacted() as body:
                 draft = Draft(entry.received_at_ns, entry.pool, body)
                 self._found.redacted[entry.seq] = sha256(self._pack(entry.seq, draft)).hexdigest()
             case Mark(MarkName.REDACTED, {"seq": int(seq), "item": str(digest)}):
@@ -205,6 +239,7 @@ class _Inspector:
                 self._change_key(key, word, frame)
             case _:
                 pass
+        self._tails.take(entry.seq, entry.received_at_ns, entry.pool, rest_of(entry.body))
 
     def _change_key(self, key: str, word: object, frame: Frame) -> None:
         old = self._keys[-1] if self._keys else ""
@@ -262,6 +297,8 @@ class _Inspector:
             cursor.next_seq,
             (cursor.tree.size, cursor.tree.peaks),
             self._keys,
+            tails_digest(header.tails),
+            tails_digest(self._tails.freeze()),
             cursor.sealed,
             whole,
         )

@@ -21,7 +21,7 @@ from .frame import (
     read_head,
 )
 from .header import HEADER_BYTES_MAX, PREFIX, Header, HeaderDamaged, read_header
-from .names import find_segment
+from .names import find_segment, is_packed
 from .packed import PackedDamaged, open_segment
 
 
@@ -133,7 +133,6 @@ class Cursor:
         """Forget what was read ahead: a writer may have changed the end of the file since."""
         self._file.close()
         self._file = open_segment(self.path, self._disk)
-        self._file.seek(self.offset)
 
     def rest(self) -> bytes:
         """Return every byte after the last good frame, as far as they can be read."""
@@ -186,7 +185,7 @@ class Cursor:
     def _read(self) -> tuple[Head, memoryview, bytes] | None:
         self._file.seek(self.offset)
         start = self._file.read(HEAD.size)
-        if not start:
+        if not start and (self.sealed or not is_packed(self.path)):
             return None
         if self.sealed:
             raise SealBroken("there are bytes after the seal")

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
+from hashlib import sha256
 from types import MappingProxyType
 
 from ..model import (
@@ -112,6 +113,12 @@ class Tails:
 def tails_to_plain(tails: Mapping[str, PoolTail]) -> dict[str, list[object]]:
     """Return the tails as a segment header holds them: by pool, the fields in their order."""
     return {pool: [getattr(tail, name) for name, _ in _TYPES] for pool, tail in tails.items()}
+
+
+def tails_digest(tails: Mapping[str, PoolTail]) -> bytes:
+    """Return a SHA-256 that two mappings share if they are equal; it is stored nowhere."""
+    text = repr(sorted(tails_to_plain(tails).items()))
+    return sha256(text.encode(errors="surrogatepass")).digest()
 
 
 def tails_from_plain(plain: object) -> dict[str, PoolTail]:

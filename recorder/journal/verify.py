@@ -3,12 +3,15 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
 
+from ..errors import JournalError
 from .chain import GENESIS
 from .files import Disk
 from .findings import Finding, FindingKind
@@ -19,12 +22,15 @@ from .names import find_segment, list_segments
 from .notary import origin_of
 from .note import BadNote, Checkpoint, parse_checkpoint, parse_note
 from .packed import PackedDamaged, open_segment
+from .tails import tails_digest
 from .tombstone import Tombstone, open_tombstone, read_tombstone
 
 __all__ = ["Finding", "FindingKind", "Report", "verify"]
 
 PARALLEL_BYTES_MIN = 96 * 1024 * 1024
 """Less than that is read sooner than other processes have started."""
+
+_NO_TAILS = tails_digest({})
 
 Progress = Callable[[int, int], None]
 
@@ -76,12 +82,44 @@ def verify(
     for anchors that are no checkpoints.
     """
     noted = [(note, parse_checkpoint(parse_note(note).text)) for note in anchors]
+    report = _verify(folder, progress, noted, key, processes)
+    if any(finding.kind is FindingKind.BAD_REDACTION for finding in report.findings):
+        # A body that is taken out meanwhile looks like that: its segment and the entry that tells
+        # of it were not read in one instant.
+        return _verify(folder, progress, noted, key, processes)
+    return report
+
+
+def _verify(
+    folder: Path,
+    progress: Progress | None,
+    noted: Sequence[tuple[str, Checkpoint]],
+    key: str | None,
+    processes: int | None,
+) -> Report:
     numbers = list_segments(folder, Disk())
-    link = _Link(folder, numbers, noted, key)
     sizes = sorted({checkpoint.size for _, checkpoint in noted})
-    for inspection in _inspections(folder, numbers, sizes, progress, processes):
+    found = list(_inspections(folder, numbers, sizes, progress, processes))
+    there = _still_there(folder, found)
+    link = _Link(folder, [inspection.number for inspection in there], noted, key)
+    for inspection in there:
         link.take(inspection)
     return link.report()
+
+
+def _still_there(folder: Path, found: Sequence[Inspection]) -> Sequence[Inspection]:
+    """Leave out what the rules of retention dropped while the rest was looked at.
+
+    They drop from the oldest on. Anything else that is gone is missing.
+    """
+    if not any(inspection.gone for inspection in found):
+        return found
+    first = list_segments(folder, Disk())[0]
+    there = [inspection for inspection in found if not inspection.gone]
+    there = [inspection for inspection in there if inspection.number >= first]
+    if not there:
+        raise JournalError(f"every segment in {folder} was replaced while it was read: try again")
+    return there
 
 
 def _inspections(
@@ -112,18 +150,20 @@ def _inspections(
 def _in_parallel(
     folder: Path, numbers: Sequence[int], sizes: Sequence[int], workers: int
 ) -> Iterator[Inspection]:
-    # A fresh interpreter each: a copy of this one would share its threads' locks.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        last = numbers[-1]
-        waiting = [
-            pool.submit(inspect, folder, number, last=number == last, sizes=sizes)
-            for number in numbers
-        ]
-        try:
-            for future in waiting:
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    look, done = partial(_look, folder, numbers[-1], sizes), 0
+    try:
+        # A fresh interpreter each: a copy of this one would share its threads' locks.
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            for inspection in pool.map(look, numbers):
+                yield inspection
+                done += 1
+    except BrokenProcessPool:
+        # The system killed one, for want of memory most likely: one at a time needs the least.
+        yield from map(look, numbers[done:])
+
+
+def _look(folder: Path, last: int, sizes: Sequence[int], number: int) -> Inspection:
+    return inspect(folder, number, last=number == last, sizes=sizes)
 
 
 def _tell_within(tell: Progress, done: int, total: int, size: int, place: int) -> None:
@@ -258,10 +298,13 @@ class _Link:
             text = f"the segment begins with entry {ends.first_seq}, not {self._next_seq}"
             self._find(FindingKind.SEQ_GAP, number, text)
         self._check_tree(number, ends)
+        self._check_tails(number, ends)
         self._check_damage(number, ends)
 
     def _check_tree(self, number: int, ends: Ends) -> None:
         before = self._before
+        if number == 1 and ends.tree_before != (0, ()):
+            self._find(FindingKind.BAD_HEADER, number, "the first segment has a tree before it")
         if before is None or before.format == 1:
             return  # not known, or counted otherwise: the chain covers both
         if ends.tree_before != before.tree:
@@ -270,6 +313,17 @@ class _Link:
         if ends.keys_before != before.keys:
             text = "the keys in the header are not those that the journal had before"
             self._find(FindingKind.KEY_CHANGE, number, text)
+
+    def _check_tails(self, number: int, ends: Ends) -> None:
+        """Check what recording goes on from: no signature covers it, but the entries do."""
+        before, expected = self._before, _NO_TAILS
+        if number != 1:
+            if before is None or not before.whole:
+                return  # not known
+            expected = before.tails
+        if ends.tails_before != expected:
+            text = "where the pools stand in the header is not where the entries before it end"
+            self._find(FindingKind.BAD_HEADER, number, text)
 
     def _check_damage(self, number: int, ends: Ends) -> None:
         """Check that the damage that a header tells of is still what it was."""
@@ -345,5 +399,6 @@ class _Link:
 
 
 def _size(folder: Path, number: int) -> int:
-    path = find_segment(folder, number, Disk())
-    return path.stat().st_size if path.exists() else 0
+    with suppress(OSError):  # told when it is inspected
+        return find_segment(folder, number, Disk()).stat().st_size
+    return 0

@@ -6,7 +6,7 @@ that needs no key anew: numbers, trees, seals, headers and the chain (`assemble`
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -180,10 +180,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A raw segment taken apart."""
+    """A raw segment taken apart; `lies` are fields of the header that are not to be computed."""
 
     header: Header
-    parts: tuple[Part, ...] = field(default=())
+    parts: tuple[Part, ...]
+    lies: Mapping[str, object] = field(default_factory=dict)
 
 
 def dismantle(data: bytes) -> Taken:
@@ -237,6 +238,7 @@ class _Writer:
             tree_size=self._tree.size,
             peaks=self._tree.peaks,
         )
+        header = replace(header, **taken.lies)  # type: ignore[arg-type]  # tests know the types
         raw = pack_header(header)
         self._chain = header_chain(raw)
         first, frames = self._seq, 0
