@@ -22,6 +22,7 @@ _BLOCK_HEAD_BYTES = 3
 _BLOCK_RLE = 1
 _CHECKSUM_BYTES = 4
 _HEAD_BYTES_MAX = 18
+_HEAD_BITS_UNUSED = 0x18
 
 
 class PackedDamaged(FrameDamaged):
@@ -58,7 +59,8 @@ def _frame_end(file: BufferedReader) -> int:
     """Walk from block to block (RFC 8878 section 3.1.1) and return where the frame ends."""
     head = file.read(_HEAD_BYTES_MAX)
     found = zstandard.get_frame_parameters(head)
-    if not found.has_checksum or found.dict_id or head[4] & 0x18:
+    sized = found.content_size not in (0, zstandard.CONTENTSIZE_UNKNOWN)
+    if not sized or not found.has_checksum or found.dict_id or head[4] & _HEAD_BITS_UNUSED:
         raise PackedDamaged("the packed segment does not begin as xentrail writes it")
     place, last = zstandard.frame_header_size(head), 0
     while not last:

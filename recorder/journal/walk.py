@@ -7,7 +7,7 @@ from ..errors import JournalDamaged
 from .files import Disk
 from .frame import ChainBroken, Flag, FrameDamaged, SealBroken, SeqBroken
 from .header import HeaderDamaged
-from .names import list_segments, segment_numbers, segment_path
+from .names import is_packed, list_segments, segment_numbers, segment_path
 from .repair import any_frame, frames_follow
 from .segment import Cursor, Frame
 from .tombstone import read_tombstone
@@ -104,9 +104,12 @@ class Walk:
         """Return what to raise if the entries that are wanted were dropped by rule."""
         if read_tombstone(self.folder, self._disk) is None:
             return None
-        with Cursor.of(self.folder, self._numbers[0], self._disk) as cursor:
-            last = cursor.header.first_seq - 1
-            path = cursor.path
+        try:
+            with Cursor.of(self.folder, self._numbers[0], self._disk) as cursor:
+                last = cursor.header.first_seq - 1
+                path = cursor.path
+        except HeaderDamaged:
+            return None  # Where it begins cannot be told.
         return EntriesDropped(
             f"entries {after_seq + 1} to {last} were dropped by the rules of retention",
             path=path,
@@ -210,6 +213,6 @@ def does_not_follow(before: Cursor, after: Cursor) -> str | None:
 
 def _is_tail(cursor: Cursor, error: FrameDamaged) -> bool:
     """Say whether a bad frame of the last segment is torn or being written, not damaged."""
-    if isinstance(error, ChainBroken | SeqBroken | SealBroken):
+    if is_packed(cursor.path) or isinstance(error, ChainBroken | SeqBroken | SealBroken):
         return False
     return not frames_follow(cursor.rest(), cursor.next_seq)
