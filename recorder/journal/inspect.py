@@ -235,8 +235,8 @@ class _Inspector:
                 self._found.redacted[entry.seq] = sha256(self._pack(entry.seq, draft)).hexdigest()
             case Mark(MarkName.REDACTED, {"seq": int(seq), "item": str(digest)}):
                 self._found.redactions[seq] = digest
-            case Mark(MarkName.KEY_CHANGED, {"key": str(key), "endorsement": word}):
-                self._change_key(key, word, frame)
+            case Mark(MarkName.KEY_CHANGED, detail):
+                self._change_key(str(detail.get("key")), detail.get("endorsement"), frame)
             case _:
                 pass
         self._tails.take(entry.seq, entry.received_at_ns, entry.pool, rest_of(entry.body))

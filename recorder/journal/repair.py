@@ -143,7 +143,7 @@ def _replay(cursor: Cursor, recovered: Recovered) -> FrameDamaged | None:
 def key_in(body: Body) -> tuple[str, ...]:
     """Return the verifier key that an entry makes known, if it does."""
     if isinstance(body, Mark) and body.name is MarkName.KEY_CHANGED:
-        return (str(body.detail["key"]),)
+        return (str(body.detail.get("key")),)
     return ()
 
 

@@ -19,8 +19,9 @@ from .note import BadNote
 TOMBSTONE_BYTES_MAX = 1 << 16
 _FIELDS = re.compile(
     r"(?P<origin>\S+)\n"
-    r"dropped segments 1 to (?P<last_segment>[0-9]+)\n"
-    r"dropped entries 1 to (?P<last_seq>[0-9]+), of which there were (?P<entries>[0-9]+)\n"
+    r"dropped segments 1 to (?P<last_segment>[0-9]{1,10})\n"
+    r"dropped entries 1 to (?P<last_seq>[0-9]{1,20}),"
+    r" of which there were (?P<entries>[0-9]{1,20})\n"
     r"written from (?P<begun>\S+) to (?P<ended>\S+)\n"
     r"root (?P<root>\S+)\n"
     r"chain (?P<chain>\S+)\n"

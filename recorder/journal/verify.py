@@ -203,6 +203,8 @@ class _Link:
         self._check_missing(found)
         if found.ends is not None:
             self._check_ends(found, found.ends)
+            if self._dropped is not None and found.number == self._dropped.last_segment + 1:
+                self._check_tombstone(self._dropped, found.ends)
             self._next_seq = found.ends.next_seq
         self._findings += found.findings
         self._before = found.ends
@@ -271,8 +273,6 @@ class _Link:
             return False
         self._dropped = tombstone
         self._next_seq = first.ends.first_seq
-        if first.number == tombstone.last_segment + 1:
-            self._check_tombstone(tombstone, first.ends)
         return True
 
     def _check_tombstone(self, tombstone: Tombstone, first: Ends) -> None:
@@ -348,6 +348,9 @@ class _Link:
             self._find(FindingKind.KEY_CHANGE, self._seen[-1].number, text)
         if self._dropped is None:
             return
+        if self._dropped.last_segment >= self._numbers[-1]:
+            text = "the tombstone says that all was dropped, but the last segment never is"
+            self._find(FindingKind.BAD_TOMBSTONE, 1, text)
         try:
             open_tombstone(self._tombstone, keys)
         except BadNote as error:

@@ -213,7 +213,7 @@ def test_content_that_was_forged_is_found(bench: Bench) -> None:
 
 def test_last_segment_that_is_packed_has_no_torn_tail(bench: Bench) -> None:
     """Only what was sealed is packed: a packed file that ends early is damage, even the last."""
-    *names, empty = bench.files
+    *names, _empty = bench.files
     files = {name: bench.files[name] for name in names}
     assert bench.finds(files).findings == ()
     last = names[-1]
