@@ -4,7 +4,7 @@ An item is the array [seq, received_at_ns, kind, pool, ...fields of the body]. A
 as the bytes that the server sent, never decoded: that is better evidence and several times faster.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import NoneType
 from typing import cast
 
@@ -89,12 +89,13 @@ def redacted_item(item: object, leaf: bytes) -> bytes:
 
 
 def _fields(pool: str, body: Body) -> tuple[object, ...]:
-    # The commonest body comes first: a pool that lives sends little else.
+    # A pool that lives sends little but events: a match, and the value of an enum that is a string
+    # already, would take as long as packing.
+    if isinstance(body, Event):
+        at_s = float(body.server_at_s)
+        return EVENT, pool, body.id, at_s, body.cls, body.operation, body.ref, body.snapshot
     fields: tuple[object, ...]
     match body:
-        case Event(id, server_at_s, cls, operation, ref, snapshot):
-            at_s = float(server_at_s)
-            fields = (EVENT, pool, id, at_s, cls, operation.value, ref, snapshot)
         case BaselineRecord(cls, ref, snapshot):
             fields = (RECORD, pool, cls, ref, snapshot)
         case BaselineChunk(cls, low, high, count):
@@ -114,8 +115,6 @@ def _fields(pool: str, body: Body) -> tuple[object, ...]:
 
 def decode(item: object) -> Entry:
     """Return the entry that an unpacked item is. Raises BadEntry."""
-    if is_event(item):
-        return _decode(item)
     leaf = redacted_leaf(item)
     if leaf is None:
         return _decode(item)
@@ -127,11 +126,27 @@ def decode(item: object) -> Entry:
     return Entry(entry.seq, entry.received_at_ns, entry.pool, Redacted(leaf, entry.body))
 
 
-def is_event(item: object) -> bool:
-    """Say whether an item is a good event; sees as much as `decode` does, in a fifth of the time.
+def telling(items: Sequence[object]) -> list[Entry]:
+    """Return the entries of a data frame, less those events that one of their pool follows.
 
-    Nearly every entry is one, and whoever only checks them need not make objects of them.
+    That is enough for whoever follows where the journal stands, and takes a third of the time; all
+    items are checked. Raises BadEntry.
     """
+    entries: list[Entry] = []
+    followed: set[object] = set()
+    for item in reversed(items):
+        if _is_event(item):
+            pool = cast(_Event, item)[3]
+            if pool in followed:
+                continue
+            followed.add(pool)
+        entries.append(decode(item))
+    entries.reverse()
+    return entries
+
+
+def _is_event(item: object) -> bool:
+    # Nearly every item is one: this is all the checking of types that an event gets.
     return (
         type(item) is list
         and tuple(map(type, item)) in _EVENT_TYPES
@@ -141,7 +156,7 @@ def is_event(item: object) -> bool:
 
 
 def _decode(item: object) -> Entry:
-    if is_event(item):
+    if _is_event(item):
         seq, received_at_ns, _, pool, id_, at_s, cls, operation, ref, snapshot = cast(_Event, item)
         body = Event(id_, at_s, cls, _OPERATIONS[operation], ref, snapshot)
         return Entry(seq, received_at_ns, pool, body)

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from ..model import Draft, Entry, Mark, MarkName, Redacted, rest_of
-from .codec import BadEntry, Packer, decode
+from .codec import BadEntry, Packer, telling
 from .files import Disk
 from .findings import Finding, FindingKind, kind_of
 from .frame import Flag, FrameDamaged
@@ -222,7 +222,7 @@ class _Inspector:
         self._found.entries += count
         self._found.first_seq = self._found.first_seq or first
         try:
-            for entry in map(decode, frame.items):
+            for entry in telling(frame.items):
                 self._take_entry(entry, frame)
         except BadEntry as error:
             self._find(FindingKind.BAD_ENTRY, frame.offset, str(error))

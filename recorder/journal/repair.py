@@ -10,9 +10,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from ..errors import JournalDamaged
-from ..model import Body, Detail, Mark, MarkName
+from ..model import Body, Detail, Mark, MarkName, rest_of
 from .chain import GENESIS
-from .codec import BadEntry, decode
+from .codec import BadEntry, telling
 from .files import Disk
 from .frame import ChainBroken, Flag, FrameDamaged, Head, SealBroken, SeqBroken, find_frames
 from .header import FORMAT_VERSION, Damage, HeaderDamaged
@@ -129,8 +129,9 @@ def _replay(cursor: Cursor, recovered: Recovered) -> FrameDamaged | None:
             if frame.head.flags != Flag.DATA:
                 recovered.signed_size = cursor.tree.size
                 continue
-            for entry in map(decode, frame.items):
-                recovered.tails.take(entry.seq, entry.received_at_ns, entry.pool, entry.body)
+            for entry in telling(frame.items):
+                body = rest_of(entry.body)
+                recovered.tails.take(entry.seq, entry.received_at_ns, entry.pool, body)
                 recovered.keys += key_in(entry.body)
     except FrameDamaged as error:
         return error

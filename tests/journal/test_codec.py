@@ -1,13 +1,16 @@
 """Entries to bytes and back."""
 
+import random
+
 import msgpack
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from recorder.errors import JournalError
-from recorder.journal.codec import BadEntry, Packer, decode
+from recorder.journal.codec import BadEntry, Packer, decode, telling
 from recorder.journal.frame import ITEM_BYTES_MAX
+from recorder.journal.tails import Tails
 from recorder.model import (
     BaselineChunk,
     BaselineRecord,
@@ -22,6 +25,7 @@ from recorder.model import (
     Mark,
     MarkName,
     Operation,
+    PoolTail,
 )
 from tests.journal.samples import BODIES, EPOCH_NS
 
@@ -114,3 +118,35 @@ def test_packer_refuses_an_entry_larger_than_a_frame_can_hold() -> None:
     body = BaselineRecord("vm", "OpaqueRef:1", bytes(ITEM_BYTES_MAX))
     with pytest.raises(JournalError, match="more than 33554432"):
         Packer().entry(1, Draft(0, "lab", body))
+
+
+def test_telling_entries_leave_the_tails_where_all_entries_do() -> None:
+    """Leaving out events that another follows changes nothing of where the pools stand."""
+    rng = random.Random(5)
+    for _ in range(300):
+        drafts = [
+            Draft(rng.randrange(100), rng.choice(["lab", "other", ""]), rng.choice(BODIES))
+            for _ in range(rng.randrange(1, 30))
+        ]
+        items = [unpack(Packer().entry(seq, draft)) for seq, draft in enumerate(drafts, 7)]
+        entries, told = [decode(item) for item in items], telling(items)
+        assert [entry for entry in entries if not isinstance(entry.body, Event)] == [
+            entry for entry in told if not isinstance(entry.body, Event)
+        ]
+        assert tails_after(told) == tails_after(entries)
+
+
+def tails_after(entries: list[Entry]) -> dict[str, PoolTail]:
+    tails = Tails({})
+    for entry in entries:
+        tails.take(entry.seq, entry.received_at_ns, entry.pool, entry.body)
+    return dict(tails.freeze())
+
+
+def test_telling_entries_are_all_checked() -> None:
+    """An event that is left out must be one all the same."""
+    item = unpack(Packer().entry(1, Draft(0, "lab", BODIES[5])))
+    assert isinstance(item, list)
+    assert len(telling([item, item])) == 1
+    with pytest.raises(BadEntry):
+        telling([[*item[:-1], 5], item])
