@@ -307,7 +307,7 @@ class _Link:
             self._find(FindingKind.BAD_HEADER, number, "the first segment has a tree before it")
         if before is None or before.format == 1:
             return  # not known, or counted otherwise: the chain covers both
-        if ends.tree_before != before.tree:
+        if before.whole and ends.tree_before != before.tree:
             text = "the tree in the header is not that of the entries before it"
             self._find(FindingKind.BAD_HEADER, number, text)
         if ends.keys_before != before.keys:

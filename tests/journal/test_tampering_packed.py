@@ -4,14 +4,17 @@ zstd has bits that mean nothing: padding at the end of its tables, for instance.
 changed a container, and not a byte of the evidence in it.
 """
 
+import errno
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from io import BufferedReader, FileIO
 from pathlib import Path
 
 import pytest
 import zstandard
 
+from recorder.errors import JournalError
 from recorder.journal.files import Disk
 from recorder.journal.packed import PackedDamaged, open_segment
 from recorder.journal.packing import pack_segment
@@ -229,3 +232,36 @@ def test_last_segment_that_is_packed_has_no_torn_tail(bench: Bench) -> None:
             list(scan(bench.folder))
         with pytest.raises(DamageFound, match="cut short"):
             head(bench.folder)
+
+
+class Failing(BufferedReader):
+    """A file of which the system gives `good` bytes and no more."""
+
+    def __init__(self, path: Path, good: int) -> None:
+        super().__init__(FileIO(path))
+        self._good = good
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        if self.tell() > self._good:
+            raise OSError(errno.EIO, "Input/output error")
+        return data
+
+
+@pytest.mark.parametrize("good", [0, 10, 500, 1000])
+def test_disk_that_fails_while_a_packed_file_is_unpacked_is_told(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, good: int
+) -> None:
+    """A disk that cannot read is a finding for verify; for scan it is an error with the folder."""
+    open_read = Disk.open_read
+
+    def open_failing(disk: Disk, path: Path) -> BufferedReader:
+        if path.name == "0000000002.journal.zst":
+            return Failing(path, good)
+        return open_read(disk, path)
+
+    monkeypatch.setattr(Disk, "open_read", open_failing)
+    found = {finding.segment: finding.kind for finding in verify(bench.folder).findings}
+    assert found[2] is FindingKind.UNREADABLE
+    with pytest.raises(JournalError, match=f"the journal in {bench.folder} cannot be read"):
+        list(scan(bench.folder))
