@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from recorder.journal.chain import leaf_hash
-from recorder.journal.frame import Flag, redacted
+from recorder.journal.codec import redacted_item
+from recorder.journal.frame import Flag
 from recorder.journal.keys import VerifierKey
 from recorder.journal.note import parse_note
 from tests.journal.tampering import Part, Taken, genesis, listed, packed, plain
@@ -117,13 +118,13 @@ def seal_within(segments: list[Taken]) -> None:
 
 
 def body_taken_away(segments: list[Taken]) -> None:
-    """An entry becomes its leaf, and no entry says who took it."""
-    replace_item(segments, 1, 0, 5, lambda item: redacted(leaf_hash(item)))
+    """A snapshot becomes the leaf of its entry, and no entry says who took it."""
+    replace_item(segments, 1, 0, 5, lambda item: redacted_item(plain(item), leaf_hash(item)))
 
 
 def body_taken_away_for_another(segments: list[Taken]) -> None:
-    """An entry becomes the leaf of another."""
-    replace_item(segments, 1, 0, 5, lambda item: redacted(leaf_hash(item[:-1])))
+    """A snapshot becomes the leaf of another entry."""
+    replace_item(segments, 1, 0, 5, lambda item: redacted_item(plain(item), bytes(32)))
 
 
 def new_key(segments: list[Taken]) -> None:

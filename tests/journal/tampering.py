@@ -32,7 +32,7 @@ from recorder.journal.segment import Seal
 from recorder.journal.store import Journal
 from recorder.journal.tails import Tails
 from recorder.journal.verify import Report, verify
-from recorder.model import Entry
+from recorder.model import Entry, rest_of
 from tests.journal.disks import FaultyDisk, QuickDisk
 from tests.journal.samples import SECOND_NS, abandon, clock, drafts
 
@@ -273,7 +273,7 @@ class _Writer:
             entry = decode(plain(numbered))
         except BadEntry:
             return numbered
-        self._tails.take(seq, entry.received_at_ns, entry.pool, entry.body)
+        self._tails.take(seq, entry.received_at_ns, entry.pool, rest_of(entry.body))
         return numbered
 
     def _seal(self, part: Part, first: int, frames: int) -> bytes:

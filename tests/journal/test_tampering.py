@@ -14,7 +14,6 @@ import pytest
 from recorder.journal.chain import leaf_hash
 from recorder.journal.frame import Flag, build
 from recorder.journal.header import Header, pack_header
-from recorder.journal.note import Checkpoint, parse_checkpoint, parse_note
 from recorder.journal.verify import FindingKind, verify
 from tests.journal.forgeries import FORGERIES, Forgery, edit_entry
 from tests.journal.tampering import (
@@ -51,11 +50,11 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     return bench
 
 
-def last_checkpoint(bench: Bench) -> Checkpoint:
+def last_checkpoint(bench: Bench) -> str:
     """What somebody noted elsewhere: the newest checkpoint of the whole journal."""
     seal = plain(dismantle(sealed(bench)[-1]).parts[-1].items[0])
     assert isinstance(seal, list)
-    return parse_checkpoint(parse_note(seal[6]).text)
+    return str(seal[6])
 
 
 def sealed(bench: Bench) -> list[bytes]:
@@ -283,6 +282,8 @@ def test_journal_under_a_strangers_key_names_that_key(bench: Bench) -> None:
     report = verify(bench.folder)
     assert report.findings == ()
     assert report.keys == other.keys != (key,)
+    (finding,) = verify(bench.folder, key=key).findings
+    assert finding.kind is FindingKind.KEY_CHANGE
     assert verify(bench.folder, anchors=[anchor]).findings
 
 

@@ -1,4 +1,4 @@
-"""Tampering with what is missing by rule: dropped segments, and bodies that were redacted."""
+"""Tampering with what is missing by rule: dropped segments, and what was redacted."""
 
 from collections import deque
 from collections.abc import Callable
@@ -6,12 +6,14 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from recorder.errors import JournalError
 from recorder.journal.chain import leaf_hash
+from recorder.journal.codec import redacted_item
 from recorder.journal.files import Disk
-from recorder.journal.frame import Flag, rebuilt, redacted
+from recorder.journal.frame import Flag, rebuilt, redacted_leaf
 from recorder.journal.notary import Notary
 from recorder.journal.note import parse_note
 from recorder.journal.redaction import redact
@@ -32,9 +34,11 @@ from tests.journal.tampering import (
     collect,
     dismantle,
     forbid_writing,
+    listed,
     overwrite,
     owner,
     packed,
+    plain,
     sample,
     split,
     stranger,
@@ -45,7 +49,7 @@ REDACTED = 66  # in the third segment, an event
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """A journal whose first two segments were dropped, and of which one body was redacted."""
+    """A journal whose first two segments were dropped, and of which one entry was redacted."""
     folder = tmp_path / "written"
     sample(folder)
     with Journal.open(folder, now_ns=clock(), disk=SmallDisk()) as journal:
@@ -170,59 +174,68 @@ def test_damage_of_the_first_segment_left_is_found_and_scan_says_so(bench: Bench
     overwrite(bench.folder / name, data)
 
 
-def with_body_gone(data: bytes, number: int, index: int, item: bytes) -> bytes:
+def with_item(data: bytes, number: int, index: int, item: bytes) -> bytes:
     """Return a segment with one item of a frame replaced, under the chain that it had."""
     parts = split(data)
     parts[1 + number] = rebuilt(parts[1 + number], {index: item})
     return b"".join(parts)
 
 
-def test_body_that_is_replaced_by_its_leaf_without_a_mark_is_found(bench: Bench) -> None:
-    """The chain still fits, but a signed entry has to say who took it."""
+def test_snapshot_that_is_replaced_by_a_leaf_without_a_mark_is_found(bench: Bench) -> None:
+    """The chain still fits, but a signed entry has to say who took it, whatever item it was."""
     for name in list(bench.files)[:3]:
         data = bench.files[name]
         for number, part in enumerate(dismantle(data).parts):
             for index, item in enumerate(part.items):
-                damaged = with_body_gone(data, number, index, redacted(leaf_hash(item)))
-                if damaged == data or (part.flags, item[:1]) == (Flag.DATA, b"\xc7"):
-                    continue
-                assert bench.finds_in(name, damaged), f"{name} {number} {index}"
+                value = plain(item)
+                if redacted_leaf(value) is None:
+                    taken = redacted_item(
+                        value if isinstance(value, list) else [value], leaf_hash(item)
+                    )
+                    damaged = with_item(data, number, index, taken)
+                    assert bench.finds_in(name, damaged), f"{name} {number} {index}"
 
 
-def test_body_that_is_put_back_or_replaced_is_found(bench: Bench) -> None:
-    """In the place of a redacted body nothing else passes: neither another leaf nor a body."""
-    name = next(iter(bench.files))
-    data = bench.files[name]
-    place = [
-        (number, index)
+def test_redacted_entry_that_is_changed_or_replaced_is_found(bench: Bench) -> None:
+    """What is left of it stays as it was: neither another leaf nor other fields pass.
+
+    Only verify can tell: scan has not read the entry yet that says what was left.
+    """
+    name, data = next(iter(bench.files.items()))
+    ((number, index, item),) = [
+        (number, index, listed(item))
         for number, part in enumerate(dismantle(data).parts)
         for index, item in enumerate(part.items)
-        if item[:2] == b"\xc7\x20"
+        if redacted_leaf(plain(item)) is not None
     ]
-    ((number, index),) = place
-    for item in (
-        redacted(bytes(32)),
-        packed([REDACTED, 5, "heartbeat", ""]),
-        packed(None),
-        b"\xc7\x20\x02" + bytes(32),
-        b"\xc7\x1f\x01" + bytes(31),
-        b"\xd4\x01\x00",
-        b"\xd6\xff" + bytes(4),
-        b"\xc7\x03\xff" + bytes(3),
-    ):
-        damaged = with_body_gone(data, number, index, item)
-        assert bench.finds(bench.files | {name: damaged}).findings, item
+    leaf = item[-1]
+    fields: list[object] = [5, 5, "mark", "elsewhere", 5, 5.0, "task", "del", "OpaqueRef:5", None]
+    changed = [[*item[:at], value, *item[at + 1 :]] for at, value in enumerate(fields)]
+    codes = [msgpack.ExtType(2, bytes(32)), msgpack.ExtType(1, bytes(31)), msgpack.ExtType(1, b"")]
+    others: list[object] = [
+        [*item[:-1], msgpack.ExtType(1, bytes(32))],
+        *([*item[:-1], code] for code in codes),
+        [REDACTED, 5, "heartbeat", ""],
+        [REDACTED, 5, "heartbeat", leaf],
+        [REDACTED, leaf],
+        [leaf],
+        leaf,
+        None,
+    ]
+    for value in (*changed, *others):
+        damaged = with_item(data, number, index, packed(value))
+        assert bench.finds_in(name, damaged), value
 
 
 def forged_marks() -> list[dict[str, object]]:
     """Details of a REDACTED mark that are not as they should be."""
     return [
-        {"seq": 62, "leaf": "zz"},
-        {"seq": 62, "leaf": "00" * 32},
-        {"seq": -1, "leaf": "00" * 32},
-        {"seq": "62", "leaf": "00" * 32},
+        {"seq": 62, "item": "zz"},
+        {"seq": 62, "item": "00" * 32},
+        {"seq": -1, "item": "00" * 32},
+        {"seq": "62", "item": "00" * 32},
         {"seq": 62},
-        {"leaf": "00" * 32},
+        {"item": "00" * 32},
         {},
     ]
 
@@ -236,7 +249,7 @@ def test_odd_marks_of_redactions_do_not_stop_verify(
     files = bench.files | assemble(taken, sign=notary(bench).sign)
     bench.place(files)
     found = {finding.kind for finding in verify(bench.folder).findings}
-    names_one = detail.get("seq") == 62 and "leaf" in detail
+    names_one = detail.get("seq") == 62 and "item" in detail
     assert (FindingKind.BAD_REDACTION in found) == names_one
     assert name in files
 
