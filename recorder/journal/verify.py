@@ -375,7 +375,7 @@ class _Link:
                 self._find(FindingKind.BAD_REDACTION, self._seen[0].number, text)
 
     def _check_anchors(self, keys: Sequence[str]) -> None:
-        verifiers = [VerifierKey.parse(key) for key in keys]
+        verifiers = _verifiers(keys)
         roots = {size: root for found in self._seen for size, root in found.roots.items()}
         roots[0] = EMPTY_ROOT
         for note, anchor in self._anchors:
@@ -402,6 +402,15 @@ class _Link:
 
     def _find(self, kind: FindingKind, segment: int, text: str) -> None:
         self._findings.append(Finding(kind, segment, 0, self._next_seq - 1, text))
+
+
+def _verifiers(keys: Sequence[str]) -> list[VerifierKey]:
+    """Return the keys that are any: of those that are none the segments have told."""
+    verifiers = []
+    for key in keys:
+        with suppress(BadNote):
+            verifiers.append(VerifierKey.parse(key))
+    return verifiers
 
 
 def _work_bytes(folder: Path, bytes_of: Mapping[int, int]) -> int:

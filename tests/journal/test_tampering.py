@@ -14,12 +14,15 @@ import pytest
 from recorder.journal.chain import leaf_hash
 from recorder.journal.frame import Flag, build
 from recorder.journal.header import Header, pack_header
+from recorder.journal.scan import scan
 from recorder.journal.verify import FindingKind, verify
 from tests.journal.forgeries import FORGERIES, Forgery, edit_entry
+from tests.journal.samples import event, open_journal
 from tests.journal.tampering import (
     Bench,
     Files,
     Part,
+    SmallDisk,
     Taken,
     assemble,
     collect,
@@ -92,6 +95,23 @@ def test_every_value_of_a_byte_is_found(bench: Bench) -> None:
             edited[place] ^= 0x41
             bench.check_scan()
         overwrite(bench.folder / name, data)
+
+
+def test_flips_in_a_journal_of_records_are_found(tmp_path: Path) -> None:
+    """A sample of the bytes of entries as large as real ones: a byte in ten thousand."""
+    with open_journal(tmp_path / "written", segment_bytes_max=1 << 20, disk=SmallDisk()) as journal:
+        for number in range(10):
+            journal.append([event(number * 100 + at, 3000) for at in range(100)])
+    truth = list(scan(tmp_path / "written"))
+    bench = Bench(tmp_path / "damaged", collect(tmp_path / "written"), truth)
+    assert len(bench.files) == 5
+    rng = random.Random(3)
+    for name, data in bench.files.items():
+        edited = bytearray(data)
+        for place in rng.sample(range(len(data)), 20 + len(data) // 10_000):
+            edited[place] ^= rng.randrange(1, 256)
+            assert bench.finds_in(name, edited), f"byte {place} of {name}"
+            edited[place] = data[place]
 
 
 def test_every_cut_is_found(bench: Bench) -> None:

@@ -263,6 +263,8 @@ def test_odd_marks_of_keys_do_not_stop_verify(bench: Bench, detail: dict[str, ob
     _, taken = with_mark(bench, "key-changed", detail)
     bench.place(bench.files | assemble(taken, sign=notary(bench).sign))
     assert verify(bench.folder).findings
+    seal = listed(taken[0].parts[-1].items[0])
+    assert verify(bench.folder, anchors=[str(seal[6])]).findings
 
 
 def with_mark(bench: Bench, name: str, detail: dict[str, object]) -> tuple[str, list[Taken]]:
