@@ -86,7 +86,11 @@ class _Tail:
 
 
 class Tails:
-    """The tails of all pools; RECORDER (the empty name) has one as well."""
+    """The tails of all pools; RECORDER (the empty name) has one as well.
+
+    `verify` computes them anew and compares, so that another rule needs another version of the
+    format. Of the events of a pool only the last may count: see `codec.telling`.
+    """
 
     __slots__ = ("_frozen", "_tails")
 

@@ -1,24 +1,20 @@
 """Checking a whole journal: findings instead of exceptions, and never a write."""
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
-from multiprocessing import get_context
 from pathlib import Path
 
 from ..errors import JournalError
 from .chain import GENESIS
 from .files import Disk
 from .findings import Finding, FindingKind
-from .inspect import Ends, Inspection, inspect
+from .inspect import Ends, Inspection
+from .inspections import Progress, inspect_all
 from .keys import VerifierKey, open_note
 from .merkle import EMPTY_ROOT, MerkleTree
-from .names import find_segment, is_packed, list_segments
+from .names import find_segment, list_segments
 from .notary import origin_of
 from .note import BadNote, Checkpoint, parse_checkpoint, parse_note
 from .packed import PackedDamaged, open_segment
@@ -27,15 +23,7 @@ from .tombstone import Tombstone, open_tombstone, read_tombstone
 
 __all__ = ["Finding", "FindingKind", "Report", "verify"]
 
-PARALLEL_BYTES_MIN = 256 * 1024 * 1024
-"""Less than that is read sooner than other processes have started (measured: half a second)."""
-
-PACKED_TIMES = 30
-"""What is in a packed file is about so many times as long (measured: 40)."""
-
 _NO_TAILS = tails_digest({})
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +90,7 @@ def _verify(
 ) -> Report:
     numbers = list_segments(folder, Disk())
     sizes = sorted({checkpoint.size for _, checkpoint in noted})
-    found = list(_inspections(folder, numbers, sizes, progress, processes))
+    found = list(inspect_all(folder, numbers, sizes, progress, processes))
     there = _still_there(folder, found)
     link = _Link(folder, [inspection.number for inspection in there], noted, key)
     for inspection in there:
@@ -123,58 +111,6 @@ def _still_there(folder: Path, found: Sequence[Inspection]) -> Sequence[Inspecti
     if not there:
         raise JournalError(f"every segment in {folder} was replaced while it was read: try again")
     return there
-
-
-def _inspections(
-    folder: Path,
-    numbers: Sequence[int],
-    sizes: Sequence[int],
-    progress: Progress | None,
-    processes: int | None,
-) -> Iterator[Inspection]:
-    bytes_of = {number: _size(folder, number) for number in numbers}
-    total, done = sum(bytes_of.values()), 0
-    tell = progress or _tell_nobody
-    workers = min(processes or os.cpu_count() or 1, len(numbers))
-    if workers > 1 and (processes or _work_bytes(folder, bytes_of) >= PARALLEL_BYTES_MIN):
-        for inspection in _in_parallel(folder, numbers, sizes, workers):
-            done += bytes_of[inspection.number]
-            tell(done, total)
-            yield inspection
-        return
-    for number in numbers:
-        # A packed segment is longer inside than its file is.
-        told = partial(_tell_within, tell, done, total, bytes_of[number])
-        yield inspect(folder, number, last=number == numbers[-1], sizes=sizes, told=told)
-        done += bytes_of[number]
-        tell(done, total)
-
-
-def _in_parallel(
-    folder: Path, numbers: Sequence[int], sizes: Sequence[int], workers: int
-) -> Iterator[Inspection]:
-    look, done = partial(_look, folder, numbers[-1], sizes), 0
-    try:
-        # A fresh interpreter each: a copy of this one would share its threads' locks.
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for inspection in pool.map(look, numbers):
-                yield inspection
-                done += 1
-    except BrokenProcessPool:
-        # The system killed one, for want of memory most likely: one at a time needs the least.
-        yield from map(look, numbers[done:])
-
-
-def _look(folder: Path, last: int, sizes: Sequence[int], number: int) -> Inspection:
-    return inspect(folder, number, last=number == last, sizes=sizes)
-
-
-def _tell_within(tell: Progress, done: int, total: int, size: int, place: int) -> None:
-    tell(done + min(place, size), total)
-
-
-def _tell_nobody(_done: int, _total: int) -> None:
-    pass
 
 
 class _Link:
@@ -319,6 +255,8 @@ class _Link:
 
     def _check_tails(self, number: int, ends: Ends) -> None:
         """Check what recording goes on from: no signature covers it, but the entries do."""
+        if ends.format == 1:
+            return  # it told less
         before, expected = self._before, _NO_TAILS
         if number != 1:
             if before is None or not before.whole:
@@ -411,16 +349,3 @@ def _verifiers(keys: Sequence[str]) -> list[VerifierKey]:
         with suppress(BadNote):
             verifiers.append(VerifierKey.parse(key))
     return verifiers
-
-
-def _work_bytes(folder: Path, bytes_of: Mapping[int, int]) -> int:
-    return sum(
-        size * (PACKED_TIMES if is_packed(find_segment(folder, number, Disk())) else 1)
-        for number, size in bytes_of.items()
-    )
-
-
-def _size(folder: Path, number: int) -> int:
-    with suppress(OSError):  # told when it is inspected
-        return find_segment(folder, number, Disk()).stat().st_size
-    return 0

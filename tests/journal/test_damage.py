@@ -63,15 +63,16 @@ def kinds(report: Report) -> list[FindingKind]:
     return [finding.kind for finding in report.findings]
 
 
-@pytest.mark.parametrize("sealed", [True, False])
-def test_verify_finds_every_flipped_bit(tmp_path: Path, sealed: bool) -> None:
-    """No single bit of a segment can change without a finding, and scan yields only a prefix."""
-    truth = small(tmp_path, frames=1, sealed=sealed)
+def test_verify_finds_flipped_bits_of_a_segment_without_a_seal(tmp_path: Path) -> None:
+    """Nor can a bit change where nothing is signed for yet; scan yields only a prefix.
+
+    Those of sealed segments are tried in test_tampering.
+    """
+    truth = small(tmp_path, frames=1, sealed=False)
     (path,) = segments(tmp_path)
     data = bytearray(path.read_bytes())
     assert verify(tmp_path).findings == ()
-    # Without the seal only the end of the file differs: every third bit will do.
-    for place in range(0, 8 * len(data), 1 if sealed else 3):
+    for place in range(0, 8 * len(data), 3):
         data[place // 8] ^= 1 << place % 8
         path.write_bytes(data)
         data[place // 8] ^= 1 << place % 8

@@ -8,7 +8,7 @@ import pytest
 
 from recorder.errors import JournalError
 from recorder.journal import inspect as inspect_module
-from recorder.journal import verify as verify_module
+from recorder.journal import inspections as inspections_module
 from recorder.journal.names import find_segment
 from recorder.journal.packing import pack_segment
 from recorder.journal.redaction import redact
@@ -176,7 +176,7 @@ def test_killed_process_does_not_stop_verify(
             yield look(numbers[1])
             raise BrokenProcessPool
 
-    monkeypatch.setattr(verify_module, "ProcessPoolExecutor", Killed)
+    monkeypatch.setattr(inspections_module, "ProcessPoolExecutor", Killed)
     report = verify(journal.folder, processes=2)
     assert report.findings == ()
     assert report.entries == 100
