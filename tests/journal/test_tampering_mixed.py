@@ -183,7 +183,7 @@ def test_mixed_damage_is_never_believed(
     bench, signed = journal(tmp_path, form)
     forbid_writing(monkeypatch)
 
-    @settings(max_examples=600, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=250, deadline=None, database=None, derandomize=True)
     @given(st.lists(PICK, min_size=1, max_size=6))
     def check(picks: list[Pick]) -> None:
         try_one(bench, signed, picks)
