@@ -60,6 +60,7 @@ class Journal:
         self._last_number = recovered.last_number
         self._next_seq = recovered.next_seq
         self._chain = recovered.chain
+        self._keys = recovered.keys or notary.keys  # those that the journal has told of so far
         self._tree = recovered.tree
         self._tails = recovered.tails
         self._writer = recovered.writer
@@ -241,6 +242,7 @@ class Journal:
             marks.append(Mark(MarkName.KEY_CHANGED, change))
         if marks:
             self.append([Draft(self._now_ns(), RECORDER, mark) for mark in marks])
+        self._keys = self.notary.keys
 
     def _check_usable(self) -> None:
         if self._lock is None:
@@ -264,8 +266,8 @@ class Journal:
     def _is_full(self, writer: SegmentWriter, size: int, now_ns: int) -> bool:
         if writer.header.format != FORMAT_VERSION:
             return True
-        if writer.begun_ns is None:
-            return False
+        if writer.begun_ns is None or self._keys != self.notary.keys:
+            return False  # Nothing is signed, not even a seal, before the journal tells of the key.
         if writer.size + size + FRAME_EXTRA_BYTES > self._segment_bytes_max:
             return True
         return now_ns - writer.begun_ns >= self._segment_age_max_ns
@@ -282,7 +284,7 @@ class Journal:
             self._damage,
             self._tree.size,
             self._tree.peaks,
-            self.notary.keys,
+            self._keys,
         )
         path = segment_path(self.folder, number)
         self._writer = SegmentWriter.create(path, self.disk, header)
@@ -309,8 +311,10 @@ class Journal:
 
     def _checkpoint(self, now_ns: int) -> None:
         writer = self._writer
-        if writer is None:
-            return  # Its segment was left just now, with a seal that is signed.
+        if writer is None or writer.header.format != FORMAT_VERSION:
+            # Its segment was left just now, with a seal that is signed; or there were no
+            # checkpoints in its format, and the next entries go into another one.
+            return
         note = self.notary.sign(self._tree)
         try:
             writer.checkpoint(self._packer.plain, note)
