@@ -15,19 +15,20 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from .clock import wall_ns
 from .errors import ConfigError, JournalDamaged
 from .instant import time_text
-from .options import DataOption, ReportFormat, ReportOption, data_folder
+from .options import SEQ_HELP, DataOption, ReportFormat, ReportOption, data_folder
+from .proof_cli import check_proof, notes_in, prove
 
 if TYPE_CHECKING:
     from .journal.newest import Newest
     from .journal.verify import Report
-
-SEQ_HELP = "The number of the entry, as every answer names it (@SEQ)."
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands about the journal to the root command."""
     app.command()(verify)
     app.command()(head)
+    app.command()(prove)
+    app.command(name="check-proof")(check_proof)
     app.command()(repair)
     app.command()(redact)
     app.command(name="rotate-key")(rotate_key)
@@ -55,7 +56,7 @@ def verify(
     from .journal.note import BadNote
     from .journal.verify import verify as verify_journal
 
-    anchors = [note for file in checkpoint or () for note in _notes(file)]
+    anchors = [note for file in checkpoint or () for note in notes_in(file)]
     with _bar("verifying") as bar:
         try:
             trusted = None if key is None else VerifierKey.parse(key.strip()).text
@@ -214,17 +215,6 @@ def _print_newest(found: "Newest") -> None:
         f"{unsigned:,} entries since then wait for the next" if unsigned else "nothing since then"
     )
     console.print(f"vouches for entries up to @{found.signed_seq}; {since}")
-
-
-def _notes(file: Path) -> list[str]:
-    from .journal.note import BadNote, split_notes
-
-    try:
-        return split_notes(file.read_bytes())
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
-    except BadNote as error:
-        raise ConfigError(f"{file}: does not hold signed checkpoints: {error}") from error
 
 
 def _must_be(folder: Path) -> None:

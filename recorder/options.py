@@ -18,6 +18,8 @@ DataOption = Annotated[
     ),
 ]
 
+SEQ_HELP = "The number of the entry, as every answer names it (@SEQ)."
+
 
 class ReportFormat(StrEnum):
     """How a report is printed."""

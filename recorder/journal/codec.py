@@ -4,7 +4,7 @@ An item is the array [seq, received_at_ns, kind, pool, ...fields of the body]. A
 as the bytes that the server sent, never decoded: that is better evidence and several times faster.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import NoneType
 from typing import cast
 
@@ -36,6 +36,17 @@ GAP_OPENED = "gap-opened"
 GAP_CLOSED = "gap-closed"
 MARK = "mark"
 HEARTBEAT = "heartbeat"
+
+FIELDS: Mapping[str, tuple[str, ...]] = {
+    EVENT: ("id", "server_at_s", "class", "operation", "ref", "snapshot"),
+    CHUNK: ("class", "low", "high", "count"),
+    RECORD: ("class", "ref", "snapshot"),
+    GAP_OPENED: ("cause", "detail", "last_event_id", "complete_until_ns"),
+    GAP_CLOSED: ("opened_seq", "blind_until_ns"),
+    MARK: ("name", "detail"),
+    HEARTBEAT: (),
+}
+"""By kind: what FORMAT.md calls the fields of an entry behind its pool."""
 
 
 _Event = tuple[int, int, str, str, int, float, str, str, str, bytes | None]

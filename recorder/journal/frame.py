@@ -118,10 +118,15 @@ def _frame(items: Sequence[bytes], flags: int, first_seq: int, *, chain: bytes) 
 def rebuilt(frame: bytes, instead: Mapping[int, bytes]) -> bytes:
     """Return a whole frame with other items (by their place), under the chain that it had."""
     head = read_head(frame)
-    payload = memoryview(frame)[HEAD.size : HEAD.size + head.length]
-    spans, _ = Splitter().items(head, payload)
-    items = [instead.get(index, bytes(span)) for index, span in enumerate(spans)]
+    items = [instead.get(index, item) for index, item in enumerate(items_of(frame))]
     return _frame(items, head.flags, head.first_seq, chain=frame[-CHAIN_BYTES:])
+
+
+def items_of(frame: bytes) -> list[bytes]:
+    """Return the bytes of each item of a whole frame."""
+    head = read_head(frame)
+    payload = memoryview(frame)[HEAD.size : HEAD.size + head.length]
+    return [bytes(span) for span in Splitter().items(head, payload)[0]]
 
 
 def read_head(data: bytes | memoryview, offset: int = 0) -> Head:

@@ -45,7 +45,7 @@ class Signature:
 
     def line(self) -> str:
         """Return the signature line with its newline."""
-        return f"{_MARK}{self.name} {_encode(self.key_id + self.signature)}\n"
+        return f"{_MARK}{self.name} {encode_base64(self.key_id + self.signature)}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Checkpoint:
 
     def text(self) -> str:
         """Return the text of the note that is to be signed."""
-        lines = (self.origin, str(self.size), _encode(self.root), *self.extensions)
+        lines = (self.origin, str(self.size), encode_base64(self.root), *self.extensions)
         return "".join(f"{line}\n" for line in lines)
 
 
@@ -145,7 +145,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
     origin, size, root, *extensions = lines
     if not _SIZE.fullmatch(size):
         raise BadNote(f"the tree size {size[:40]!r} of the checkpoint is not a plain number")
-    return Checkpoint(origin, int(size), _decode(root, "the root hash"), tuple(extensions))
+    return Checkpoint(origin, int(size), decode_base64(root, "the root hash"), tuple(extensions))
 
 
 def key_id(name: str, public: bytes) -> bytes:
@@ -155,7 +155,7 @@ def key_id(name: str, public: bytes) -> bytes:
 
 def format_key(name: str, identity: bytes, key: bytes) -> str:
     """Return `NAME+ID+KEY` for an Ed25519 key, public or private, whose id is `identity`."""
-    return f"{name}+{identity.hex()}+{_encode(_ED25519 + key)}"
+    return f"{name}+{identity.hex()}+{encode_base64(_ED25519 + key)}"
 
 
 def parse_key(text: str) -> tuple[str, bytes, bytes]:
@@ -165,7 +165,7 @@ def parse_key(text: str) -> tuple[str, bytes, bytes]:
     check_name(name)
     if not _KEY_ID.fullmatch(identity):
         raise BadNote(f"the key of {name} has no id of 8 lower-case hex digits after its name")
-    raw = _decode(encoded, f"the key of {name}")
+    raw = decode_base64(encoded, f"the key of {name}")
     if raw[:1] != _ED25519:
         raise BadNote(f"the key of {name} is not for Ed25519, the only kind that is known here")
     if len(raw) != 1 + KEY_BYTES:
@@ -187,11 +187,27 @@ def check_name(name: str) -> None:
         raise BadNote(f"{name!r} cannot name a key: spaces and plus signs are not allowed")
 
 
+def encode_base64(data: bytes) -> str:
+    """Return the one base64 of `data`."""
+    return b64encode(data).decode()
+
+
+def decode_base64(text: str, what: str) -> bytes:
+    """Return the bytes that `text`, which is called `what`, is the base64 of. Raises BadNote."""
+    try:
+        raw = b64decode(text, validate=True)
+    except ValueError as error:
+        raise BadNote(f"{what} is not base64") from error
+    if encode_base64(raw) != text:  # bits that mean nothing are set: two texts would say the same
+        raise BadNote(f"{what} is not the base64 of its bytes")
+    return raw
+
+
 def _signature(line: str) -> Signature:
     name, space, encoded = line.removeprefix(_MARK).partition(" ")
     if not line.startswith(_MARK) or not space:
         raise BadNote(f"{line[:40]!r} is not a signature line")
-    raw = _decode(encoded, f"the signature of {name}")
+    raw = decode_base64(encoded, f"the signature of {name}")
     return Signature(name, raw[:KEY_ID_BYTES], raw[KEY_ID_BYTES:])
 
 
@@ -206,17 +222,3 @@ def _check_characters(text: str) -> None:
 
 def _join(lines: list[str]) -> str:
     return "".join(f"{line}\n" for line in lines)
-
-
-def _encode(data: bytes) -> str:
-    return b64encode(data).decode()
-
-
-def _decode(text: str, what: str) -> bytes:
-    try:
-        raw = b64decode(text, validate=True)
-    except ValueError as error:
-        raise BadNote(f"{what} is not base64") from error
-    if _encode(raw) != text:  # bits that mean nothing are set: two texts would say the same
-        raise BadNote(f"{what} is not the base64 of its bytes")
-    return raw

@@ -134,7 +134,7 @@ class Walk:
         try:
             return cursor.next()
         except FrameDamaged as error:
-            if not final and _is_tail(cursor, error):
+            if not final and is_tail(cursor, error):
                 return None
             raise self._damage(
                 str(error),
@@ -211,7 +211,7 @@ def does_not_follow(before: Cursor, after: Cursor) -> str | None:
     return None
 
 
-def _is_tail(cursor: Cursor, error: FrameDamaged) -> bool:
+def is_tail(cursor: Cursor, error: FrameDamaged) -> bool:
     """Say whether a bad frame of the last segment is torn or being written, not damaged."""
     if is_packed(cursor.path) or isinstance(error, ChainBroken | SeqBroken | SealBroken):
         return False
