@@ -63,7 +63,8 @@ class Inspection:
 
     `redacted` and `redactions` are digests by sequence number: of items without their snapshot, and
     of those that an entry says are to be without. `roots` are those of the tree at the sizes that
-    were asked for. `gone` says that there was no such segment any more.
+    were asked for, `signers` the keys that signed good checkpoints. `gone` says that there was no
+    such segment any more.
     """
 
     number: int
@@ -82,6 +83,7 @@ class Inspection:
     redacted: dict[int, str] = field(default_factory=dict)
     redactions: dict[int, str] = field(default_factory=dict)
     roots: dict[int, bytes] = field(default_factory=dict)
+    signers: set[str] = field(default_factory=set)
 
 
 def inspect(
@@ -265,6 +267,7 @@ class _Inspector:
             self._find(FindingKind.BAD_SIGNATURE, frame.offset, text)
             return
         self._found.checkpoints += 1
+        self._found.signers.add(self._keys[-1])
         self._found.signed_seq = self._found.last_seq
 
     def _root_at(self, tree: MerkleTree) -> None:

@@ -287,6 +287,10 @@ class _Link:
         if self._key is not None and self._key not in keys:
             text = f"this journal never had the key {self._key}"
             self._find(FindingKind.KEY_CHANGE, self._seen[-1].number, text)
+        elif self._key is not None and not any(self._key in found.signers for found in self._seen):
+            # To be named by a journal is nothing: whoever forges one can name any key in it.
+            text = f"no checkpoint in this journal is signed by the key {self._key}"
+            self._find(FindingKind.KEY_CHANGE, self._seen[-1].number, text)
         if self._dropped is None:
             return
         if self._dropped.last_segment >= self._numbers[-1]:

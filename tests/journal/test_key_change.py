@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from recorder.journal.files import Disk
-from recorder.journal.keys import PUBLIC_NAME, read_verifiers, replace_key
+from recorder.journal.keys import PUBLIC_NAME, read_verifiers, replace_key, sign_note
 from recorder.journal.scan import scan
 from recorder.journal.store import Journal
 from recorder.journal.verify import FindingKind, verify
-from recorder.model import Mark, MarkName
+from recorder.model import RECORDER, Draft, Mark, MarkName
 from tests.journal.samples import EPOCH_NS, SECOND_NS, abandon, drafts, files, open_journal
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "journal"
@@ -72,6 +72,25 @@ def test_change_behind_damage_is_told_as_well(tmp_path: Path) -> None:
     kinds = {finding.kind for finding in report.findings}
     assert kinds == {FindingKind.DAMAGED_FRAME, FindingKind.SEQ_GAP}
     assert report.keys[1:] == (new,)
+
+
+def test_key_that_is_only_named_vouches_for_nothing(tmp_path: Path) -> None:
+    """Whoever forges a journal can name any key in it, and with a key of his own vouch for it."""
+    with open_journal(tmp_path / "true") as journal:
+        journal.append(drafts())
+        (key,) = journal.notary.keys
+    assert verify(tmp_path / "true", key=key).findings == ()
+    journal = open_journal(tmp_path / "forged")
+    journal.append(drafts())
+    journal.sign()
+    word = sign_note(f"the next key of this journal\n{key}\n", journal.notary._key)
+    mark = Mark(MarkName.KEY_CHANGED, {"key": key, "endorsement": word})
+    journal.append([Draft(EPOCH_NS, RECORDER, mark)])
+    abandon(journal)
+    assert verify(tmp_path / "forged").findings == ()
+    (finding,) = verify(tmp_path / "forged", key=key).findings
+    assert finding.kind is FindingKind.KEY_CHANGE
+    assert finding.text == f"no checkpoint in this journal is signed by the key {key}"
 
 
 def test_nothing_is_signed_in_a_segment_of_format_1(tmp_path: Path) -> None:
