@@ -3,7 +3,7 @@
 import os
 import platform
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,7 +19,7 @@ from .anchors import Anchors
 from .clock import WallClock, wall_ns
 from .config import Config, Limits, Pool, password_of
 from .config import Journal as JournalConfig
-from .errors import XentrailError
+from .errors import ProtocolError, XentrailError
 from .journal.retention import Rules
 from .journal.store import Journal
 from .keeper import Inbox, Keeper, Observer, Pen, open_channel
@@ -29,7 +29,7 @@ from .steward import Steward
 from .threads import RunSync
 from .tls import TlsPolicy
 from .transport import Dial
-from .watch import Watch
+from .watch import OpenSession, Watch
 from .xapi.subscription import Subscription
 
 LAST_WORDS_S = 2.0
@@ -179,9 +179,7 @@ def _orphans(tails: Mapping[str, PoolTail], config: Config, seams: Seams) -> lis
     return [draft for pool in gone for draft in pool.died(at_ns=seams.now_ns())]
 
 
-def opener_of(
-    pool: Pool, limits: Limits, seams: Seams
-) -> Callable[[], AbstractAsyncContextManager[Session]]:
+def opener_of(pool: Pool, limits: Limits, seams: Seams) -> OpenSession:
     """Return what opens a session with `pool`; bad addresses and passwords are told at once."""
     addresses = [Address.parse(text) for text in pool.addresses]
     tls = TlsPolicy(
@@ -189,15 +187,37 @@ def opener_of(
     )
     tls.context()  # an unreadable CA file is told now, not with the first connection
     credentials = Credentials(pool.user, seams.password(pool))
-    return partial(
-        open_session,
-        addresses,
-        tls,
-        credentials,
-        dial=seams.dial,
-        limits=limits,
-        run_sync=seams.run_sync,
-    )
+
+    def opener(members: Sequence[str], gently: bool) -> AbstractAsyncContextManager[Session]:
+        return open_session(
+            with_members(addresses, members),
+            tls,
+            credentials,
+            gently=gently,
+            dial=seams.dial,
+            limits=limits,
+            run_sync=seams.run_sync,
+        )
+
+    return opener
+
+
+def with_members(addresses: Sequence[Address], members: Sequence[str]) -> list[Address]:
+    """Return the configured addresses, and behind them where else hosts of the pool are.
+
+    Those are spoken to as the first configured one is. A recorder that was told to stay on this
+    machine, or to use the socket of a host, does not leave it for what a pool says.
+    """
+    first, found = addresses[0], list(addresses)
+    for member in members:
+        try:
+            address = first.with_host(member)
+        except ProtocolError:
+            continue  # What is no address for us is none of the pool's hosts for us.
+        stays = not first.is_loopback or address.is_loopback
+        if stays and first.scheme != "unix" and address not in found:
+            found.append(address)
+    return found
 
 
 async def _decide_start(startup: Startup, timeout_s: float) -> None:

@@ -6,14 +6,15 @@ that means for the record is for the watch to say.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import trio
 
 from .address import Address
 from .config import Limits
-from .errors import LoginRefused, ProtocolError, TransportError, XapiFault
-from .line import FAILURES, JSON, XML, Codec, Failure, Line, Route, retold
+from .errors import LoginRefused, ProtocolError, XapiFault
+from .line import FAILURES, JSON, XML, Codec, Line, Route
+from .search import Probe, Search
 from .threads import RunSync
 from .tls import TlsPolicy
 from .transport import Dial
@@ -24,7 +25,6 @@ __all__ = ["Credentials", "Line", "Session", "open_session"]
 ORIGINATOR = "xentrail"
 """The server counts sessions by originator; "" would share a bucket of 400 with everyone else."""
 
-REDIRECTS_MAX = 3
 LOGOUT_TIMEOUT_S = 2.0
 
 
@@ -93,69 +93,54 @@ async def open_session(
     credentials: Credentials,
     *,
     originator: str = ORIGINATOR,
+    gently: bool = False,
     dial: Dial | None = None,
     limits: Limits | None = None,
     run_sync: RunSync = trio.to_thread.run_sync,
 ) -> AsyncIterator[Session]:
-    """Log in at the master that the first usable address leads to; log out on leaving.
+    """Log in at the master that the addresses lead to, all tried at once; log out on leaving.
 
-    Raises LoginRefused at once: another address would count as one more wrong password. Otherwise
-    every address is tried; the error then names each with its reason, and is a TransportError if
-    any of them may come back by itself. `dial` and `run_sync` replace the network and the thread
-    that decodes large answers.
+    Raises LoginRefused, or an error that names each address with its reason (see `Search.run`).
+    `gently` tries one address at a time: for a password that was refused before. `dial` and
+    `run_sync` replace the network and the thread that decodes large answers.
     """
     routes = [Route(one, tls, dial, limits or Limits(), run_sync) for one in addresses]
-    session = await _first(routes, credentials, originator)
+    session = await _search(routes, credentials, originator, gently=gently)
     try:
         yield session
     finally:
         await session.log_out()
 
 
-async def _first(routes: Sequence[Route], credentials: Credentials, originator: str) -> Session:
-    errors: list[Failure] = []
-    for route in routes:
+async def _search(
+    routes: Sequence[Route], credentials: Credentials, originator: str, *, gently: bool
+) -> Session:
+    async def attempt(probe: Probe) -> Session:
         try:
-            return await _follow(route, credentials, originator)
-        except LoginRefused:
-            raise
-        except FAILURES as error:
-            errors.append(_named(error, route.address))
-    if len(errors) == 1:
-        raise errors[0]
-    raise _all_failed(errors)
-
-
-async def _follow(route: Route, credentials: Credentials, originator: str) -> Session:
-    """Log in where `route` leads, from member to master."""
-    first = route.address
-    for _ in range(1 + REDIRECTS_MAX):
-        try:
-            return await _log_in(route, credentials, originator)
+            return await _log_in(probe, credentials, originator)
         except XapiFault as fault:
-            master = faults.is_slave(fault)
-            if master is None:
-                raise _explained(fault, route.address, credentials.user) from fault
-            route = replace(route, address=route.address.with_host(master))
-    raise TransportError(
-        f"{first} leads from member to member, {REDIRECTS_MAX} times, and to no master;"
-        " the pool may be choosing a new one"
-    )
+            if faults.is_slave(fault) is not None:
+                raise
+            raise _explained(fault, probe.route.address, credentials.user) from fault
+
+    return await Search(attempt, Session.log_out).run(routes, gently=gently)
 
 
-async def _log_in(route: Route, credentials: Credentials, originator: str) -> Session:
+async def _log_in(probe: Probe, credentials: Credentials, originator: str) -> Session:
     """Log in with the codec that the host knows: one without /jsonrpc answers no JSON there."""
     try:
-        return await _log_in_with(JSON, route, credentials, originator)
+        return await _log_in_with(JSON, probe, credentials, originator)
     except ProtocolError:
-        return await _log_in_with(XML, route, credentials, originator)
+        return await _log_in_with(XML, probe, credentials, originator)
 
 
 async def _log_in_with(
-    codec: Codec, route: Route, credentials: Credentials, originator: str
+    codec: Codec, probe: Probe, credentials: Credentials, originator: str
 ) -> Session:
-    session = Session(route, codec)
+    session = Session(probe.route, codec)
     try:
+        await session.open()
+        probe.connected = True
         await session.log_in(credentials.user, credentials.password, originator)
     except BaseException:
         await session.aclose()
@@ -176,15 +161,3 @@ def _explained(fault: XapiFault, address: Address, user: str) -> XapiFault:
     else:
         return XapiFault(fault.code, fault.params, shown=f"{address} refuses the login: {fault}")
     return LoginRefused(fault.code, fault.params, shown=text)
-
-
-def _named(error: Failure, address: Address) -> Failure:
-    """Make sure that an error names the address that was configured, and not only the master."""
-    text = str(error)
-    return error if str(address) in text else retold(error, f"{address}: {text}")
-
-
-def _all_failed(errors: Sequence[Failure]) -> Failure:
-    text = "; ".join(str(error) for error in errors)
-    passing = [error for error in errors if error.retryable]
-    return retold((passing or errors)[0], f"no address of this pool works: {text}")

@@ -6,7 +6,6 @@ Everything expected to go wrong ends inside `Watch.run`; what leaves it is a bug
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import NoReturn
 
 import trio
@@ -14,19 +13,33 @@ import trio
 from . import logs
 from .clock import WallClock
 from .config import Limits, Pool
-from .errors import AnotherPool, ProtocolError, TransportError, XapiFault, XentrailError
+from .errors import (
+    LoginRefused,
+    ProtocolError,
+    TransportError,
+    XapiFault,
+    XentrailError,
+)
+from .identity import Identity, generation_of
 from .keeper import Pen
-from .model import Detail, Draft, GapCause, GapOpened, PoolTail, Stream
+from .losses import Loss, ends_session, is_permanent, loss_of
+from .model import Draft, Event, GapCause, GapOpened, PoolTail, Stream
 from .session import Line, Session
-from .xapi import faults
 from .xapi.backoff import Backoff
 from .xapi.baseline import classes_with_records, uuid_of_pool
 from .xapi.subscription import Chunk, Subscription
 
+OpenSession = Callable[[Sequence[str], bool], AbstractAsyncContextManager[Session]]
 Expected = (TransportError, ProtocolError, XapiFault)
 
 REFUSED_RETRY_S = 60.0
 """A refused password is not hammered on: directories lock accounts."""
+
+PROBE_WAIT_MAX_S = 0.5
+"""A new master answers tens of seconds after the old one died; half a second later it is found."""
+
+PROBE_SOON_S = 900.0
+"""For so long a pool is looked for that often: a reboot of a large host takes some minutes."""
 
 FROM_TIMEOUT_S = 30.0
 """How long the server holds an `event.from` with nothing to say: xe's own value."""
@@ -44,18 +57,12 @@ STOP_WRITE_S = 2.0
 """The last words of a watch wait at most this long for the keeper."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """Why an epoch ended."""
-
-    cause: GapCause
-    detail: str
-
-
 class Watch:
     """Records one pool.
 
-    `open_session` returns an async context manager that logs in and, on leaving, logs out.
+    `open_session` is told which hosts the pool has besides those in the configuration, and whether
+    to go gently because the password was refused; it returns an async context manager that logs in
+    and, on leaving, logs out.
     `report` is told the outcome of every attempt to connect: None, or the error.
     """
 
@@ -65,7 +72,7 @@ class Watch:
         pen: Pen,
         tail: PoolTail,
         *,
-        open_session: Callable[[], AbstractAsyncContextManager[Session]],
+        open_session: OpenSession,
         limits: Limits,
         now_ns: WallClock,
         uniform: Callable[[float, float], float],
@@ -73,12 +80,17 @@ class Watch:
     ) -> None:
         self._pool = pool
         self._pen = pen
-        self._pool_uuid = tail.pool_uuid
+        self._identity = Identity(pool, tail)
+        self._refused = False
         self._open_session = open_session
         self._limits = limits
         self._now_ns = now_ns
         self._report = report
         self._backoff = Backoff(cap_s=limits.retry_wait_max_s, uniform=uniform)
+        self._probing = Backoff(
+            cap_s=min(PROBE_WAIT_MAX_S, limits.retry_wait_max_s), uniform=uniform
+        )
+        self._away_since_s: float | None = None
         self._subscription = Subscription(pool.name, tail)
         self._progress = trio.Event()
         self._told = ""
@@ -106,15 +118,31 @@ class Watch:
     async def _connect_once(self) -> None:
         """Log in and record until the session is of no use any more; then wait a little."""
         try:
-            async with self._open_session() as session:
-                await self._check_pool(session)
+            known = self._identity.members.addresses
+            async with self._open_session(known, self._refused) as session:
+                self._refused, self._away_since_s = False, None
+                self._probing.reset()
+                await self._greet(session)
                 await self._record(session)
             wait_s = self._backoff.next_s()
         except Expected as error:
             permanent = is_permanent(error)
+            self._refused = isinstance(error, LoginRefused)
             await self._failed(error, permanent=permanent)
-            wait_s = REFUSED_RETRY_S if permanent else self._backoff.next_s()
+            wait_s = REFUSED_RETRY_S if permanent else self._next_probe_s()
         await trio.sleep(wait_s)
+
+    def _next_probe_s(self) -> float:
+        """Return how long to wait until the pool is looked for again.
+
+        Looking is cheap, and a master that has moved is to be found at once; a pool that is away
+        for longer is not about to come back in this very second.
+        """
+        now_s = trio.current_time()
+        if self._away_since_s is None:
+            self._away_since_s = now_s
+        soon = now_s - self._away_since_s < PROBE_SOON_S
+        return (self._probing if soon else self._backoff).next_s()
 
     async def _failed(self, error: XentrailError, *, permanent: bool) -> None:
         """Tell an error once, however often the attempts end in it."""
@@ -127,26 +155,14 @@ class Watch:
         if permanent:
             await self._put(self._subscription.refused(text, at_ns=self._now_ns()))
 
-    async def _check_pool(self, session: Session) -> None:
+    async def _greet(self, session: Session) -> None:
         """Refuse another pool behind a known address; say where we are connected."""
-        pools = await session.get_all_records("pool")
-        uuid = uuid_of_pool(pools)
-        if self._pool_uuid is not None and uuid != self._pool_uuid:
-            raise AnotherPool(
-                "ANOTHER_POOL",
-                shown=f"pool {self._pool.name}: {session.address} is pool {uuid}, but the journal"
-                f" holds pool {self._pool_uuid} under this name; correct the address or give the"
-                " other pool a name of its own",
-            )
-        self._pool_uuid = uuid
-        detail: Detail = {
-            "address": str(session.address),
-            "pool_uuid": uuid,
-            "user": self._pool.user,
-            "codec": session.codec,
-            "tls_verified": self._pool.tls.verify,
-        }
-        await self._put(self._subscription.connected(detail, at_ns=self._now_ns()))
+        greeting = await self._identity.greet(session)
+        await self._put(self._subscription.connected(greeting.detail, at_ns=self._now_ns()))
+        generation, before = greeting.generation, greeting.rolled_back_from
+        if generation is not None and before is not None:
+            drafts = self._subscription.rolled_back(generation, before, at_ns=self._now_ns())
+            await self._put(drafts)
 
     async def _record(self, session: Session) -> None:
         """Record one epoch, and declare it lost when it ends.
@@ -157,6 +173,7 @@ class Watch:
         """
         began_s = trio.current_time()
         self._held_up = False
+        self._identity.members.begin()
         if self._pool.stream is Stream.FROM:
             loss = await self._epoch_of_last_states(session)
         else:
@@ -235,6 +252,7 @@ class Watch:
             at_ns=self._now_ns(),
         )
         await self._put(drafts)
+        await self._tell_members(events)
         self._progress.set()
         self._progress = trio.Event()
         if not events:
@@ -281,6 +299,7 @@ class Watch:
             at_ns=self._now_ns(),
         )
         await self._put(drafts)
+        await self._tell_members(reply.events)
         if not reply.events:
             await trio.sleep(EMPTY_PAUSE_S)
         return reply.token
@@ -299,6 +318,8 @@ class Watch:
                 await self._progress.wait()
             await self._put(self._subscription.chunk(chunk, at_ns=self._now_ns()))
             objects += len(chunk.records)
+            self._identity.members.read(cls, chunk.records)
+        await self._tell_members()
         was_blind = self._subscription.gap_is_open
         drafts = self._subscription.baselined(
             classes=len(classes), objects=objects, at_ns=self._now_ns()
@@ -322,6 +343,12 @@ class Watch:
         return Chunk(cls.lower(), low, high, records)
 
     # -- what is written ------------------------------------------------------------------------
+
+    async def _tell_members(self, events: Sequence[Event] = ()) -> None:
+        """Write down which hosts the pool has, if they are others than before."""
+        addresses = self._identity.news_of_members(events)
+        if addresses is not None:
+            await self._put(self._subscription.members(addresses, at_ns=self._now_ns()))
 
     async def _put(self, drafts: Sequence[Draft]) -> None:
         """Hand drafts to the keeper. What the subscription said counts as said: if a cancellation
@@ -360,33 +387,3 @@ class Watch:
         logs.warning(
             "gap-opened", pool=self._pool.name, cause=opened.cause.value, detail=opened.detail
         )
-
-
-def ends_session(fault: XapiFault) -> bool:
-    """Tell whether a fault speaks of the session or the host, and not of what was asked for."""
-    gone = faults.is_session_lost(fault) or faults.is_emergency(fault)
-    return gone or faults.is_slave(fault) is not None
-
-
-def generation_of(token: str) -> int:
-    """Return the database generation in a token of the server. Raises ProtocolError."""
-    digits = token.partition(",")[0]
-    if not (digits.isascii() and digits.isdigit()):
-        raise ProtocolError(f"the server's token {token!r:.60} holds no generation")
-    return int(digits)
-
-
-def is_permanent(error: XentrailError) -> bool:
-    """Tell whether only the operator of the pool, or of the recorder, can mend it."""
-    return not error.retryable or (isinstance(error, XapiFault) and faults.is_permanent(error))
-
-
-def loss_of(error: XentrailError) -> Loss:
-    """Say what an error of the epoch means for it."""
-    if isinstance(error, XapiFault):
-        if faults.is_events_lost(error):
-            detail = "the server's event queue ran over before it was read"
-            return Loss(GapCause.EVENTS_LOST, detail)
-        if faults.is_session_lost(error):
-            return Loss(GapCause.SESSION_LOST, f"the server ended the session: {error.code}")
-    return Loss(GapCause.CONNECTION_LOST, str(error))

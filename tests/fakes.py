@@ -94,17 +94,21 @@ class FakeHost:
 class FakeNetwork:
     """Hosts by name or address. `dial` is what a transport takes in place of sockets.
 
-    `nursery` holds one server a connection; each ends when its client closes.
+    `nursery` holds one server a connection; each ends when its client closes. Hosts in `silent`
+    swallow every packet, as a machine without power does.
     """
 
     nursery: trio.Nursery
     hosts: dict[str, FakeHost]
     dialled: list[str] = field(default_factory=list)
+    silent: set[str] = field(default_factory=set)
 
     async def dial(self, address: Address) -> trio.abc.Stream:
         """Connect to a host, or refuse as the kernel does."""
         await trio.lowlevel.checkpoint()
         self.dialled.append(str(address))
+        if address.host in self.silent:
+            await trio.sleep_forever()
         if address.host not in self.hosts:
             raise ConnectionRefusedError(111, "Connection refused")
         client, server = trio.testing.memory_stream_pair()

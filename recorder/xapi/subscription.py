@@ -91,6 +91,15 @@ class Subscription:
         assert self.phase is Phase.OFFLINE
         return self._drafts([Mark(MarkName.CONNECTED, detail)], at_ns)
 
+    def rolled_back(self, generation: int, before: int, *, at_ns: int) -> list[Draft]:
+        """The pool's database is older than it was: what was written since is undone."""
+        detail = {"generation": generation, "before": before}
+        return self._drafts([Mark(MarkName.ROLLED_BACK, detail)], at_ns)
+
+    def members(self, addresses: str, *, at_ns: int) -> list[Draft]:
+        """The pool has these hosts now; their addresses are separated by spaces."""
+        return self._drafts([Mark(MarkName.MEMBERS, {"addresses": addresses})], at_ns)
+
     def registered(
         self, stream: Stream, *, id_before: int, id_after: int, asked_at_ns: int, at_ns: int
     ) -> list[Draft]:

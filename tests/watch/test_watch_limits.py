@@ -8,6 +8,7 @@ import trio
 import trio.testing
 
 from recorder.model import GapOpened, MarkName, Stream
+from recorder.watch import PROBE_SOON_S, PROBE_WAIT_MAX_S
 from tests.watch.scripted import ScriptedPool, drop, fault, logged, stage
 
 Clock = trio.testing.MockClock
@@ -125,7 +126,7 @@ async def test_token_that_is_none_does_not_end_the_recorder(
 async def test_attempts_slow_down_to_the_longest_wait(
     tmp_path: Path, autojump_clock: Clock
 ) -> None:
-    """An unreachable pool is tried soon at first and every 10 s in the end."""
+    """An unreachable pool is looked for twice a second at first and every 10 s in the end."""
     times: list[float] = []
     async with stage(tmp_path) as one:
         dial = one.network.dial
@@ -140,9 +141,10 @@ async def test_attempts_slow_down_to_the_longest_wait(
             one.cut("lab")
             times.clear()
             one.pools["lab"].trouble(drop)
-            await trio.sleep(200)
+            await trio.sleep(PROBE_SOON_S + 200)
     waits = [after - before for before, after in pairwise(times)]
-    assert waits[0] < 1
+    soon = waits[: int(PROBE_SOON_S)]
+    assert max(soon) == pytest.approx(PROBE_WAIT_MAX_S)
     assert waits[-1] == pytest.approx(10.0)
 
 

@@ -21,15 +21,22 @@ class Pool:
     def __init__(self, nursery: trio.Nursery, **hosts: FakeHost) -> None:
         self.network = FakeNetwork(nursery, hosts)
 
-    def open(self, *names: str, credentials: Credentials = ROOT) -> Any:
+    def open(self, *names: str, credentials: Credentials = ROOT, gently: bool = False) -> Any:
         addresses = [Address.parse(f"https://{name}") for name in names]
         return open_session(
-            addresses, TlsPolicy(), credentials, dial=self.network.dial, limits=LIMITS
+            addresses,
+            TlsPolicy(),
+            credentials,
+            gently=gently,
+            dial=self.network.dial,
+            limits=LIMITS,
         )
 
-    async def failure(self, *names: str, credentials: Credentials = ROOT) -> XentrailError:
+    async def failure(
+        self, *names: str, credentials: Credentials = ROOT, gently: bool = False
+    ) -> XentrailError:
         """Return the error of a session that cannot be opened."""
         with pytest.raises(XentrailError) as caught:
-            async with self.open(*names, credentials=credentials):
+            async with self.open(*names, credentials=credentials, gently=gently):
                 pytest.fail("the session was opened")
         return caught.value
