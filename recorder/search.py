@@ -40,6 +40,12 @@ class Probe:
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     connected: bool = False
 
+    def is_connected(self) -> None:
+        """Note that the host took the connection: from now on it is not silent."""
+        if not self.connected:
+            self.connected = True
+            self.scope.deadline = float("inf")
+
 
 class Search(Generic[T]):
     """One round over the addresses of a pool.
@@ -67,8 +73,8 @@ class Search(Generic[T]):
         """Return what the first successful attempt gave; `gently` tries one address at a time.
 
         Raises LoginRefused as soon as one host refuses user or password: another would count as one
-        more wrong password. Otherwise the error names each address with its reason, and is a
-        TransportError if any of them may come back by itself.
+        more wrong password. Otherwise the error names each address with its reason, and is of the
+        kind of the first that may come back by itself.
         """
         self._began_s = trio.current_time()
         for together in [[route] for route in routes] if gently else [routes]:

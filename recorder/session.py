@@ -140,7 +140,7 @@ async def _log_in_with(
     session = Session(probe.route, codec)
     try:
         await session.open()
-        probe.connected = True
+        probe.is_connected()
         await session.log_in(credentials.user, credentials.password, originator)
     except BaseException:
         await session.aclose()
