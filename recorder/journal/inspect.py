@@ -87,7 +87,13 @@ class Inspection:
 
 
 def inspect(
-    folder: Path, number: int, *, last: bool, sizes: Sequence[int] = (), told: Told | None = None
+    folder: Path,
+    number: int,
+    *,
+    last: bool,
+    sizes: Sequence[int] = (),
+    told: Told | None = None,
+    disk: Disk | None = None,
 ) -> Inspection:
     """Check segment `number`, which is the last of its journal or not.
 
@@ -95,22 +101,30 @@ def inspect(
     raises JournalError for a newer format. A segment that is packed or written anew meanwhile is
     looked at again in the form that it has then.
     """
+    disk = disk or Disk()
     for _ in range(_LOOKS):
         with suppress(FileNotFoundError):
-            return _Inspector(folder, number, last=last, sizes=sizes, told=told).run()
+            return _Inspector(folder, number, disk, last=last, sizes=sizes, told=told).run()
     return Inspection(number, gone=True)
 
 
 class _Inspector:
     def __init__(
-        self, folder: Path, number: int, *, last: bool, sizes: Sequence[int], told: Told | None
+        self,
+        folder: Path,
+        number: int,
+        disk: Disk,
+        *,
+        last: bool,
+        sizes: Sequence[int],
+        told: Told | None,
     ) -> None:
         self._folder = folder
         self._number = number
         self._last = last
         self._sizes = sizes
         self._told = told
-        self._disk = Disk()
+        self._disk = disk
         self._keys: tuple[str, ...] = ()
         self._tails = Tails({})
         self._found = Inspection(number)
@@ -132,7 +146,7 @@ class _Inspector:
 
     def _inspect(self) -> None:
         path = find_segment(self._folder, self._number, self._disk)
-        self._found.size, self._found.packed = path.stat().st_size, is_packed(path)
+        self._found.size, self._found.packed = self._disk.size(path), is_packed(path)
         with Cursor(path, self._disk, rooted=True) as cursor:
             self._keys = cursor.header.keys
             self._tails = Tails(cursor.header.tails)

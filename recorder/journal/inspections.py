@@ -29,14 +29,15 @@ def inspect_all(
     sizes: Sequence[int],
     progress: Progress | None,
     processes: int | None,
+    disk: Disk,
 ) -> Iterator[Inspection]:
     """Yield what is in the segments of these numbers, in their order; see `verify`."""
-    bytes_of = {number: _size(folder, number) for number in numbers}
+    bytes_of = {number: _size(folder, number, disk) for number in numbers}
     total, done = sum(bytes_of.values()), 0
     tell = progress or _tell_nobody
     workers = min(processes or os.cpu_count() or 1, len(numbers))
-    if workers > 1 and (processes or _work_bytes(folder, bytes_of) >= PARALLEL_BYTES_MIN):
-        for inspection in _in_parallel(folder, numbers, sizes, workers):
+    if workers > 1 and (processes or _work_bytes(folder, bytes_of, disk) >= PARALLEL_BYTES_MIN):
+        for inspection in _in_parallel(folder, numbers, sizes, workers, disk):
             done += bytes_of[inspection.number]
             tell(done, total)
             yield inspection
@@ -44,15 +45,16 @@ def inspect_all(
     for number in numbers:
         # A packed segment is longer inside than its file is.
         told = partial(_tell_within, tell, done, total, bytes_of[number])
-        yield inspect(folder, number, last=number == numbers[-1], sizes=sizes, told=told)
+        last = number == numbers[-1]
+        yield inspect(folder, number, last=last, sizes=sizes, told=told, disk=disk)
         done += bytes_of[number]
         tell(done, total)
 
 
 def _in_parallel(
-    folder: Path, numbers: Sequence[int], sizes: Sequence[int], workers: int
+    folder: Path, numbers: Sequence[int], sizes: Sequence[int], workers: int, disk: Disk
 ) -> Iterator[Inspection]:
-    look, done = partial(_look, folder, numbers[-1], sizes), 0
+    look, done = partial(_look, folder, numbers[-1], sizes, disk), 0
     try:
         # A fresh interpreter each: a copy of this one would share its threads' locks.
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
@@ -64,8 +66,8 @@ def _in_parallel(
         yield from map(look, numbers[done:])
 
 
-def _look(folder: Path, last: int, sizes: Sequence[int], number: int) -> Inspection:
-    return inspect(folder, number, last=number == last, sizes=sizes)
+def _look(folder: Path, last: int, sizes: Sequence[int], disk: Disk, number: int) -> Inspection:
+    return inspect(folder, number, last=number == last, sizes=sizes, disk=disk)
 
 
 def _tell_within(tell: Progress, done: int, total: int, size: int, place: int) -> None:
@@ -76,14 +78,14 @@ def _tell_nobody(_done: int, _total: int) -> None:
     pass
 
 
-def _work_bytes(folder: Path, bytes_of: Mapping[int, int]) -> int:
+def _work_bytes(folder: Path, bytes_of: Mapping[int, int], disk: Disk) -> int:
     return sum(
-        size * (PACKED_TIMES if is_packed(find_segment(folder, number, Disk())) else 1)
+        size * (PACKED_TIMES if is_packed(find_segment(folder, number, disk)) else 1)
         for number, size in bytes_of.items()
     )
 
 
-def _size(folder: Path, number: int) -> int:
+def _size(folder: Path, number: int, disk: Disk) -> int:
     with suppress(OSError):  # told when it is inspected
-        return find_segment(folder, number, Disk()).stat().st_size
+        return disk.size(find_segment(folder, number, disk))
     return 0

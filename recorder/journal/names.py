@@ -49,7 +49,7 @@ def list_segments(folder: Path, disk: Disk) -> list[int]:
         raise JournalError(f"the journal in {folder} cannot be read: {error}") from error
     if numbers:
         return numbers
-    if folder.is_dir():
+    if disk.exists(folder):
         raise JournalError(f"{folder} holds no journal yet: has the recorder been started?")
     raise JournalError(f"there is no journal folder {folder}: check --data, or start the recorder")
 

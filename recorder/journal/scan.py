@@ -24,19 +24,19 @@ class Head:
     segments: int
 
 
-def scan(folder: Path, *, after_seq: int = 0) -> Iterator[Entry]:
+def scan(folder: Path, *, after_seq: int = 0, disk: Disk | None = None) -> Iterator[Entry]:
     """Yield the entries after `after_seq`, in order; safe while a writer appends.
 
     A last frame that is torn or still being written ends the iteration. Raises DamageFound (a
     JournalDamaged) after the good entries before any other damage, and JournalError if `folder` is
     not a journal (at once, before the first entry is asked for).
     """
-    return _scan(Walk(folder, Disk()), after_seq)
+    return _scan(Walk(folder, disk or Disk()), after_seq)
 
 
-def head(folder: Path) -> Head:
+def head(folder: Path, *, disk: Disk | None = None) -> Head:
     """Return where the journal ends; reads the last segment only. Raises as `scan` does."""
-    with closing(Walk(folder, Disk())) as walk, _readable(folder):
+    with closing(Walk(folder, disk or Disk())) as walk, _readable(folder):
         cursor = walk.to_the_end()
         if cursor is None:
             return Head(0, GENESIS.hex(), walk.segments)

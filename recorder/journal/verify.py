@@ -61,6 +61,7 @@ def verify(
     anchors: Sequence[str] = (),
     key: str | None = None,
     processes: int | None = None,
+    disk: Disk | None = None,
 ) -> Report:
     """Check every byte of the journal in `folder`. Never raises for damage, never writes.
 
@@ -72,12 +73,13 @@ def verify(
     Raises JournalError only if `folder` is not a journal at all, or one of a newer format; BadNote
     for anchors that are no checkpoints.
     """
+    disk = disk or Disk()
     noted = [(note, parse_checkpoint(parse_note(note).text)) for note in anchors]
-    report = _verify(folder, progress, noted, key, processes)
+    report = _verify(folder, progress, noted, key, processes, disk)
     if any(finding.kind is FindingKind.BAD_REDACTION for finding in report.findings):
         # A body that is taken out meanwhile looks like that: its segment and the entry that tells
         # of it were not read in one instant.
-        return _verify(folder, progress, noted, key, processes)
+        return _verify(folder, progress, noted, key, processes, disk)
     return report
 
 
@@ -87,25 +89,26 @@ def _verify(
     noted: Sequence[tuple[str, Checkpoint]],
     key: str | None,
     processes: int | None,
+    disk: Disk,
 ) -> Report:
-    numbers = list_segments(folder, Disk())
+    numbers = list_segments(folder, disk)
     sizes = sorted({checkpoint.size for _, checkpoint in noted})
-    found = list(inspect_all(folder, numbers, sizes, progress, processes))
-    there = _still_there(folder, found)
-    link = _Link(folder, [inspection.number for inspection in there], noted, key)
+    found = list(inspect_all(folder, numbers, sizes, progress, processes, disk))
+    there = _still_there(folder, found, disk)
+    link = _Link(folder, [inspection.number for inspection in there], noted, key, disk)
     for inspection in there:
         link.take(inspection)
     return link.report()
 
 
-def _still_there(folder: Path, found: Sequence[Inspection]) -> Sequence[Inspection]:
+def _still_there(folder: Path, found: Sequence[Inspection], disk: Disk) -> Sequence[Inspection]:
     """Leave out what the rules of retention dropped while the rest was looked at.
 
     They drop from the oldest on. Anything else that is gone is missing.
     """
     if not any(inspection.gone for inspection in found):
         return found
-    first = list_segments(folder, Disk())[0]
+    first = list_segments(folder, disk)[0]
     there = [inspection for inspection in found if not inspection.gone]
     there = [inspection for inspection in there if inspection.number >= first]
     if not there:
@@ -122,9 +125,10 @@ class _Link:
         numbers: Sequence[int],
         anchors: Sequence[tuple[str, Checkpoint]],
         key: str | None,
+        disk: Disk,
     ) -> None:
         self._folder = folder
-        self._disk = Disk()
+        self._disk = disk
         self._numbers = numbers
         self._anchors = anchors
         self._key = key
