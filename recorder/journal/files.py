@@ -21,10 +21,15 @@ class Disk:
 
     def make_folder(self, folder: Path, mode: int = 0o750) -> None:
         """Create `folder` and its parents where missing, durably; `mode` is for `folder` itself."""
-        missing = [part for part in (folder, *folder.parents) if not part.exists()]
-        folder.mkdir(parents=True, exist_ok=True, mode=mode)
+        missing = [part for part in (folder, *folder.parents) if not self.exists(part)]
+        for part in reversed(missing):
+            self.create_folder(part, mode if part == folder else 0o750)
         for part in missing:
             self.sync_folder(part.parent)
+
+    def create_folder(self, folder: Path, mode: int) -> None:
+        """Create the folder `folder` in a folder that is there."""
+        folder.mkdir(mode=mode, exist_ok=True)
 
     def lock(self, path: Path) -> int | None:
         """Take the lock file `path` and return its descriptor, or None if it is taken."""

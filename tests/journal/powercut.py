@@ -60,7 +60,7 @@ class PowerCutDisk(Disk):
 
     def make_folder(self, folder: Path, mode: int = 0o750) -> None:
         self._count()
-        super().make_folder(folder, mode)
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
 
     def create(self, path: Path, mode: int = 0o640) -> int:
         self._count()
