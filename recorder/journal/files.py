@@ -22,9 +22,13 @@ class Disk:
     def make_folder(self, folder: Path, mode: int = 0o750) -> None:
         """Create `folder` and its parents where missing, durably; `mode` is for `folder` itself."""
         missing = [part for part in (folder, *folder.parents) if not self.exists(part)]
+        there = folder.parents[len(missing) - 1] if missing else folder
+        # What is there may come from a process that died before it could sync it. Who may not
+        # read the parent has not made anything in it.
+        with contextlib.suppress(PermissionError):
+            self.sync_folder(there.parent)
         for part in reversed(missing):
             self.create_folder(part, mode if part == folder else 0o750)
-        for part in missing:
             self.sync_folder(part.parent)
 
     def create_folder(self, folder: Path, mode: int) -> None:
