@@ -4,9 +4,10 @@ Only the last frame can be torn, because a frame is written only once the one be
 a whole frame behind the damage proves that the damage came later, and damage is never cut off.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 
 from ..errors import JournalDamaged
@@ -251,8 +252,7 @@ def _quarantine(
     quarantine = folder / QUARANTINE
     disk.make_folder(quarantine)
     taken = disk.names(quarantine)
-    copy = 1 + sum(name.startswith(_place(number, offset)) for name in taken)
-    name = f"{_place(number, offset)}{copy}.{reason}"
+    name = _free(_place(number, offset), taken) + reason
     fd = disk.create(quarantine / name)
     try:
         disk.write_all(fd, data)
@@ -261,6 +261,12 @@ def _quarantine(
         disk.close(fd)
     disk.sync_folder(quarantine)
     return _detail(reason, number, offset, len(data), name)
+
+
+def _free(place: str, taken: Sequence[str]) -> str:
+    # Not one more than there are: a crash may have left the second copy and not the first.
+    copies = (f"{place}{copy}." for copy in count(1))
+    return next(name for name in copies if not any(other.startswith(name) for other in taken))
 
 
 def _place(number: int, offset: int) -> str:
