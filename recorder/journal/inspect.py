@@ -17,11 +17,11 @@ from .frame import Flag, FrameDamaged
 from .header import Damage, Header, HeaderDamaged
 from .keys import VerifierKey, endorses, open_note
 from .merkle import MerkleTree
-from .names import find_segment, is_packed, segment_path
+from .names import find_segment, is_packed
 from .notary import origin_of
 from .note import BadNote, parse_checkpoint
 from .packed import PackedDamaged, check_form
-from .repair import any_frame, frames_follow
+from .repair import frames_follow, is_unborn
 from .segment import Cursor, Frame
 from .tails import Tails, tails_digest
 
@@ -148,6 +148,11 @@ class _Inspector:
         path = find_segment(self._folder, self._number, self._disk)
         self._found.size, self._found.packed = self._disk.size(path), is_packed(path)
         with Cursor(path, self._disk, rooted=True) as cursor:
+            if cursor.header.number != self._number:
+                kind = self._header_kind()
+                self._find(kind, 0, f"the file says that it is segment {cursor.header.number}")
+                if kind is FindingKind.TORN_TAIL:
+                    return  # What an earlier segment left there is no part of the journal.
             self._keys = cursor.header.keys
             self._tails = Tails(cursor.header.tails)
             self._check_header(cursor.header)
@@ -161,17 +166,13 @@ class _Inspector:
         if not self._last or self._found.packed:
             return FindingKind.BAD_HEADER
         try:
-            with self._disk.open_read(segment_path(self._folder, self._number)) as file:
-                damaged = any_frame(file.read())
+            unborn = is_unborn(self._folder, self._number, self._disk)
         except OSError:
-            damaged = True  # it could be read a moment ago
-        return FindingKind.BAD_HEADER if damaged else FindingKind.TORN_TAIL
+            unborn = False  # it could be read a moment ago
+        return FindingKind.TORN_TAIL if unborn else FindingKind.BAD_HEADER
 
     def _check_header(self, header: Header) -> None:
         self._found.last_seq = header.first_seq - 1
-        if header.number != self._number:
-            text = f"the file says that it is segment {header.number}"
-            self._find(FindingKind.BAD_HEADER, 0, text)
         for key in header.keys:
             try:
                 VerifierKey.parse(key)

@@ -5,6 +5,7 @@ a whole frame behind the damage proves that the damage came later, and damage is
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import count
@@ -18,7 +19,7 @@ from .files import Disk
 from .frame import ChainBroken, Flag, FrameDamaged, Head, SealBroken, SeqBroken, find_frames
 from .header import FORMAT_VERSION, Damage, HeaderDamaged
 from .merkle import MerkleTree
-from .names import QUARANTINE, find_segment, is_packed, segment_numbers
+from .names import QUARANTINE, find_segment, is_packed, segment_numbers, segment_path
 from .segment import Cursor
 from .tails import Tails
 from .writer import SegmentWriter
@@ -60,36 +61,34 @@ def recover(folder: Path, disk: Disk) -> Recovered:
         try:
             with Cursor.of(folder, numbers[-1], disk, rooted=True) as cursor:
                 return _build_on(folder, disk, cursor, lost, repairs)
-        except HeaderDamaged:
-            if lost or not _discard_unborn(folder, disk, numbers[-1], repairs):
-                lost.insert(0, numbers[-1])
-            numbers.pop()
+        except HeaderDamaged as error:
+            trouble = error
+            number = numbers.pop()
+            if not lost and is_unborn(folder, number, disk):
+                _discard(folder, disk, number, repairs)
+            else:
+                lost.insert(0, number)
     if lost:
         raise JournalDamaged(
-            f"no segment in {folder} has a readable header: move the folder away to record anew"
+            f"no segment in {folder} has a header that can be used ({trouble}):"
+            " move the folder away to record anew"
         )
     return Recovered(disk.fresh_id(), repairs=repairs)
 
 
-def _discard_unborn(folder: Path, disk: Disk, number: int, repairs: list[Detail]) -> bool:
-    """Remove the last segment if it died before its header was durable; say whether it did."""
-    path = find_segment(folder, number, disk)
-    data = _read(disk, path)
-    if is_packed(path) or any_frame(data):
-        return False  # only what was sealed is packed
-    if data:
+def _discard(folder: Path, disk: Disk, number: int, repairs: list[Detail]) -> None:
+    """Remove a last segment that was never born."""
+    path = segment_path(folder, number)
+    if data := _read(disk, path):
         repairs.append(_quarantine(folder, disk, number, 0, data, TORN_TAIL))
     disk.remove(path)
     disk.sync_folder(folder)
-    return True
 
 
 def _build_on(
     folder: Path, disk: Disk, cursor: Cursor, lost: list[int], repairs: list[Detail]
 ) -> Recovered:
     number = cursor.header.number
-    if segment_numbers([cursor.path.name]) != [number]:
-        raise JournalDamaged(f"{cursor.path} says that it is segment {number}: it was renamed")
     recovered = Recovered(
         cursor.header.journal_id,
         lost[-1] if lost else number,
@@ -178,14 +177,44 @@ def _is_damage(cursor: Cursor, trouble: FrameDamaged, rest: bytes) -> bool:
     return frames_follow(rest, cursor.next_seq)
 
 
-def any_frame(data: bytes) -> bool:
-    """Say whether a segment without a readable header holds frames: then it had one once."""
-    return any(find_frames(data, first_seq_min=1, first_seq_max=1 << 63))
+def is_unborn(folder: Path, number: int, disk: Disk) -> bool:
+    """Say whether the last segment, which lacks its header, died before that was durable.
+
+    Then its blocks may hold anything, even what an earlier segment left in them; but no entry that
+    is newer than those of the segments before it. Raises OSError.
+    """
+    path = segment_path(folder, number)
+    if not disk.exists(path):
+        return False  # only what was sealed is packed
+    earlier = [other for other in segment_numbers(disk.names(folder)) if other < number]
+    next_seq = _next_seq(folder, earlier, disk)
+    frames = find_frames(_read(disk, path), first_seq_min=next_seq, first_seq_max=1 << 63)
+    return not _are_newer(frames, next_seq)
+
+
+def _next_seq(folder: Path, numbers: list[int], disk: Disk) -> int:
+    """Return the number behind the last good entry of these segments."""
+    for number in reversed(numbers):
+        try:
+            with Cursor.of(folder, number, disk) as cursor:
+                with suppress(FrameDamaged):
+                    while cursor.next() is not None:
+                        pass
+                return cursor.next_seq
+        except HeaderDamaged:
+            continue
+    return 1
 
 
 def frames_follow(rest: bytes, next_seq: int) -> bool:
     """Say whether a whole frame begins behind the first byte: then no crash left these bytes so."""
-    return any(_later(rest, next_seq, 1))
+    return _are_newer(_later(rest, next_seq, 1), next_seq)
+
+
+def _are_newer(frames: Iterator[tuple[int, Head]], next_seq: int) -> bool:
+    # A seal or checkpoint with the very next number may be what a file system left of the segment
+    # before, in a block that it used again. Behind a frame of this one it has a later number.
+    return any(head.flags == Flag.DATA or head.first_seq > next_seq for _, head in frames)
 
 
 def _later(rest: bytes, next_seq: int, start: int) -> Iterator[tuple[int, Head]]:

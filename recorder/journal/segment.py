@@ -105,9 +105,13 @@ class Cursor:
     def of(cls, folder: Path, number: int, disk: Disk, *, rooted: bool = False) -> Self:
         """Open segment `number` in the form that it has now. Raises as the constructor does."""
         try:
-            return cls(find_segment(folder, number, disk), disk, rooted=rooted)
+            cursor = cls(find_segment(folder, number, disk), disk, rooted=rooted)
         except FileNotFoundError:  # it was packed between the look and the opening
-            return cls(find_segment(folder, number, disk), disk, rooted=rooted)
+            cursor = cls(find_segment(folder, number, disk), disk, rooted=rooted)
+        if cursor.header.number != number:
+            cursor.close()
+            raise HeaderDamaged(f"the file says that it is segment {cursor.header.number}")
+        return cursor
 
     def __enter__(self) -> Self:
         return self

@@ -8,7 +8,7 @@ from .files import Disk
 from .frame import ChainBroken, Flag, FrameDamaged, SealBroken, SeqBroken
 from .header import HeaderDamaged
 from .names import is_packed, list_segments, segment_numbers, segment_path
-from .repair import any_frame, frames_follow
+from .repair import frames_follow, is_unborn
 from .segment import Cursor, Frame
 from .tombstone import read_tombstone
 
@@ -93,7 +93,7 @@ class Walk:
                 return cursor
             cursor.close()
         path = segment_path(self.folder, self._numbers[0])
-        if len(self._numbers) == 1 and self._unborn(path):
+        if len(self._numbers) == 1 and is_unborn(self.folder, self._numbers[0], self._disk):
             return None
         if (dropped := self._dropped(after_seq)) is not None:
             raise dropped
@@ -162,7 +162,7 @@ class Walk:
         try:
             following = Cursor.of(self.folder, successor, self._disk)
         except HeaderDamaged as error:
-            if successor == self._numbers[-1] and self._unborn(path):
+            if successor == self._numbers[-1] and is_unborn(self.folder, successor, self._disk):
                 return None
             raise self._damage(str(error), path, 0, last_good, behind=successor) from error
         trouble = does_not_follow(cursor, following)
@@ -172,13 +172,6 @@ class Walk:
         cursor.close()
         self._cursor = following
         return following
-
-    def _unborn(self, path: Path) -> bool:
-        """Say whether a segment without a header is only being created."""
-        if not self._disk.exists(path):
-            return False
-        with self._disk.open_read(path) as file:
-            return not any_frame(file.read())
 
     def _damage(
         self, text: str, path: Path, offset: int, last_good_seq: int, *, behind: int
@@ -202,8 +195,6 @@ def does_not_follow(before: Cursor, after: Cursor) -> str | None:
     header = after.header
     if header.journal_id != before.header.journal_id:
         return "the segment belongs to another journal"
-    if header.number != before.header.number + 1:
-        return f"the segment says that it is number {header.number}"
     if header.prev_chain != before.chain:
         return "the segment does not follow from the one before it"
     if header.first_seq != before.next_seq:
