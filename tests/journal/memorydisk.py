@@ -6,8 +6,8 @@ Nothing of the journal is known here, only the seam `Disk`. Paths are keys: no r
 import errno
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from io import SEEK_CUR, SEEK_END, BufferedReader, RawIOBase
@@ -28,7 +28,9 @@ class Plan:
     """What goes wrong for one process. Calls are counted from 1, the nth of a method likewise."""
 
     stop_at: int | None = None
-    """The call, of any method, before or in which the process ends."""
+    """The call before or in which the process ends."""
+    stop_among: Collection[str] = ()
+    """The methods whose calls `stop_at` counts; all of them if there are none here."""
     failures: Mapping[tuple[str, int], int] = field(default_factory=dict)
     """By method and nth call of it: the errno that it raises."""
     short_writes: float = 0.0
@@ -46,13 +48,16 @@ class Fate(Enum):
     FAILED = auto()
 
 
+_WHOLE: AbstractContextManager[Fate] = nullcontext(Fate.WHOLE)
+
+
 class MemoryDisk(Disk):
     """One process's view of a disk. `crash` and `kill` return the disk for the next process."""
 
     def __init__(self, random: Random, root: MemoryFolder | None = None) -> None:
         """`random` decides everything: pass a seeded one."""
         self.calls: Counter[str] = Counter()
-        """How often each method was called since `begin`."""
+        """How often each method was called since `begin`, if something is to go wrong."""
         self.failed = 0
         """How many calls failed since `begin`."""
         self.stopped_in: str | None = None
@@ -60,6 +65,7 @@ class MemoryDisk(Disk):
         self._random = random
         self._root = root or MemoryFolder()
         self._plan = NOTHING_WRONG
+        self._counted = 0
         self._stopped = False
         self._open: dict[int, MemoryFile] = {}
         self._locks: dict[int, MemoryFile] = {}
@@ -69,7 +75,7 @@ class MemoryDisk(Disk):
         """Count the calls from 1 again, and let go wrong what `plan` says."""
         self._plan = plan
         self.calls.clear()
-        self.failed = 0
+        self.failed = self._counted = 0
 
     def crash(self) -> "MemoryDisk":
         """Cut the power. Return the disk as the next boot finds it, all of it durable."""
@@ -229,14 +235,18 @@ class MemoryDisk(Disk):
     def fresh_seed(self) -> bytes:
         return self._random.randbytes(32)
 
-    @contextmanager
-    def _call(self, name: str, path: Path | None = None) -> Iterator[Fate]:
+    def _call(self, name: str, path: Path | None = None) -> "AbstractContextManager[Fate]":
+        """Return what surrounds a call: it ends the process, or lets the call fail, as planned."""
         if self._stopped:
             raise Crash("the process has ended")
+        return _WHOLE if self._plan is NOTHING_WRONG else self._planned(name, path)
+
+    @contextmanager
+    def _planned(self, name: str, path: Path | None) -> Iterator[Fate]:
         self.calls[name] += 1
         code = self._plan.failures.get((name, self.calls[name]))
         fate = Fate.WHOLE if code is None else Fate.FAILED
-        if self.calls.total() == self._plan.stop_at:
+        if self._is_last(name):
             self._stopped = True
             before = self._random.random() < 0.3
             self.stopped_in = f"before {name}" if before else name
@@ -249,6 +259,12 @@ class MemoryDisk(Disk):
         if code is not None:
             self.failed += 1
             raise _error(code, path)
+
+    def _is_last(self, name: str) -> bool:
+        if self._plan.stop_among and name not in self._plan.stop_among:
+            return False
+        self._counted += 1
+        return self._counted == self._plan.stop_at
 
     def _sync(self, file: MemoryFile) -> None:
         with self._call("sync") as fate:

@@ -42,7 +42,7 @@ class MemoryFolder:
         if random.random() < 0.5:
             survived = self._changes[: random.randint(0, len(self._changes))]
         else:
-            share = random.random()
+            share = random.choice((0.2, 0.5, 0.8))
             survived = [change for change in self._changes if random.random() < share]
         for change in survived:
             _apply(names, change)

@@ -54,7 +54,7 @@ def frame_offsets(path: Path) -> list[int]:
         return offsets[:-1]
 
 
-@pytest.mark.parametrize("filler", [b"", b"\0" * 512, b"\xa5" * 100])
+@pytest.mark.parametrize("filler", [b"", bytes(512), b"\xa5" * 100], ids=["none", "zeros", "noise"])
 def test_old_blocks_in_a_torn_tail_do_not_make_it_damage(tmp_path: Path, filler: bytes) -> None:
     """A block of the segment before, with its last frame and seal, is no proof of later frames."""
     truth = write_two_segments(tmp_path)
