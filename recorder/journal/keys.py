@@ -24,6 +24,7 @@ from .note import (
     parse_key,
     parse_note,
 )
+from .refusal import told
 
 KEY_NAME = "journal.key"
 PUBLIC_NAME = "journal.pub"
@@ -157,7 +158,7 @@ def load_key(folder: Path, disk: Disk, *, name: str | None = None) -> SigningKey
     try:
         return _load(folder, disk, name)
     except OSError as error:
-        raise JournalError(f"the key in {folder} cannot be read: {error}") from error
+        raise JournalError(f"the key in {folder} cannot be read: {told(error)}") from error
 
 
 def create_key(folder: Path, name: str, disk: Disk) -> SigningKey:
@@ -175,7 +176,7 @@ def create_key(folder: Path, name: str, disk: Disk) -> SigningKey:
         _check_folder(folder, disk)
         return _put_new_key(folder, (), name, disk)
     except OSError as error:
-        raise JournalWriteFailed(f"no key could be created in {folder}: {error}") from error
+        raise JournalWriteFailed(f"no key could be created in {folder}: {told(error)}") from error
 
 
 def replace_key(folder: Path, name: str, disk: Disk) -> SigningKey:
@@ -192,7 +193,9 @@ def replace_key(folder: Path, name: str, disk: Disk) -> SigningKey:
         _complete(folder, known, disk)
         return _put_new_key(folder, known, name, disk, old=_usable(folder, known[-1], disk))
     except OSError as error:
-        raise JournalWriteFailed(f"the key in {folder} could not be replaced: {error}") from error
+        raise JournalWriteFailed(
+            f"the key in {folder} could not be replaced: {told(error)}"
+        ) from error
 
 
 def endorses(note: str, *, old: str, new: str) -> bool:

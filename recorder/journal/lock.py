@@ -7,6 +7,7 @@ from pathlib import Path
 from ..errors import JournalLocked, JournalWriteFailed
 from .files import Disk
 from .names import LOCK
+from .refusal import told
 
 _HOLDER_BYTES_MAX = 200
 
@@ -25,7 +26,7 @@ def take_lock(folder: Path, disk: Disk) -> int:
             return lock
         holder = _holder(path, disk)
     except OSError as error:
-        raise JournalWriteFailed(f"{folder} cannot be used as a journal: {error}") from error
+        raise JournalWriteFailed(f"{folder} cannot be used as a journal: {told(error)}") from error
     raise JournalLocked(
         f"{holder} is writing to the journal in {folder}: stop it, or use another folder"
     )

@@ -19,6 +19,7 @@ from .header import FORMAT_VERSION, Damage, Header
 from .lock import take_lock
 from .names import segment_path
 from .notary import Notary, appoint
+from .refusal import told
 from .repair import Recovered, recover
 from .writer import DiskFull, SegmentWriter
 
@@ -123,7 +124,7 @@ class Journal:
             journal._begin(recovered, change)
         except OSError as error:
             _abandon(journal, lock, disk)
-            raise JournalWriteFailed(f"{folder} could not be opened: {error}") from error
+            raise JournalWriteFailed(f"{folder} could not be opened: {told(error)}") from error
         except BaseException:
             _abandon(journal, lock, disk)
             raise

@@ -10,6 +10,7 @@ from .chain import CHAIN_RULES, header_chain, leaf_hash
 from .files import Disk
 from .frame import Flag, build
 from .header import Header, pack_header
+from .refusal import told
 from .segment import Cursor, Seal
 
 Pack = Callable[[object], bytes]
@@ -69,7 +70,9 @@ class SegmentWriter:
             if isinstance(error, DiskFull):
                 writer._remove()
             if isinstance(error, OSError):
-                raise JournalWriteFailed(f"{path}: {error}") from error
+                raise JournalWriteFailed(
+                    f"{path} could not be made durable: {told(error)}"
+                ) from error
             raise
         return writer
 
@@ -80,7 +83,7 @@ class SegmentWriter:
         try:
             fd = disk.open_append(cursor.path)
         except OSError as error:
-            raise JournalWriteFailed(f"{cursor.path}: {error}") from error
+            raise JournalWriteFailed(f"{cursor.path} could not be opened: {told(error)}") from error
         writer = cls(cursor.path, disk, fd, cursor.header, size=cursor.offset, chain=cursor.chain)
         writer.next_seq, writer.frames = cursor.next_seq, cursor.frames
         writer.tree = cursor.tree
@@ -146,23 +149,25 @@ class SegmentWriter:
         except OSError as error:
             # Never again on this file: the kernel calls the pages clean after a failed sync, so a
             # second one would succeed without having written anything.
-            raise JournalWriteFailed(f"{self.path} could not be made durable: {error}") from error
+            raise JournalWriteFailed(
+                f"{self.path} could not be made durable: {told(error)}"
+            ) from error
         self.size += len(data)
 
     def _cut_back(self) -> None:
         try:
             self._disk.truncate(self._fd, self.size)
         except OSError as error:
-            raise JournalWriteFailed(f"{self.path} could not be cut back: {error}") from error
+            raise JournalWriteFailed(f"{self.path} could not be cut back: {told(error)}") from error
 
     def _remove(self) -> None:
         try:
             self._disk.remove(self.path)
         except OSError as error:
-            raise JournalWriteFailed(f"{self.path} could not be removed: {error}") from error
+            raise JournalWriteFailed(f"{self.path} could not be removed: {told(error)}") from error
 
 
 def _refused(path: Path, error: OSError) -> JournalWriteFailed:
     if error.errno in _FULL:
-        return DiskFull(f"there is no room left to write {path}: {error.strerror}")
-    return JournalWriteFailed(f"{path} could not be written: {error}")
+        return DiskFull(f"there is no room left to write {path}: {told(error)}")
+    return JournalWriteFailed(f"{path} could not be written: {told(error)}")

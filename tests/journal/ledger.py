@@ -74,8 +74,8 @@ def half_redacted(entries: Sequence[Entry]) -> list[int]:
     """Return the entries of which a mark says that their snapshot is gone, and it is not."""
     bodies = {entry.seq: entry.body for entry in entries}
     marks = [body for body in bodies.values() if isinstance(body, Mark)]
-    seqs = [int(str(mark.detail["seq"])) for mark in marks if mark.name is MarkName.REDACTED]
-    return [seq for seq in seqs if isinstance(bodies.get(seq), Event)]
+    seqs = {int(str(mark.detail["seq"])) for mark in marks if mark.name is MarkName.REDACTED}
+    return [seq for seq in sorted(seqs) if isinstance(bodies.get(seq), Event)]
 
 
 def without_snapshot(entry: Entry, body: Event) -> Entry:

@@ -356,7 +356,8 @@ def test_refusal_of_the_disk_names_the_folder(tmp_path: Path) -> None:
     with pytest.raises(JournalWriteFailed) as caught:
         create_key(tmp_path / "keys", NAME, FaultyDisk(room_bytes=20))
     assert str(caught.value) == (
-        f"no key could be created in {tmp_path}/keys: [Errno 28] No space left on device"
+        f"no key could be created in {tmp_path}/keys:"
+        " No space left on device: make room on its file system"
     )
 
 
