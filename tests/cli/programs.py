@@ -91,7 +91,7 @@ def wait_for(process: "subprocess.Popen[str]", names: Sequence[str]) -> str:
         if not line:
             break
         lines.append(line)
-        if any(f" {name} " in line for name in names):
+        if any(f" {name} " in f"{line.rstrip()} " for name in names):
             return line
     raise AssertionError(f"none of {names} in: {''.join(lines)}")
 

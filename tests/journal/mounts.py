@@ -1,4 +1,4 @@
-"""Real file systems of a megabyte, for tests of disks that are full or may only be read."""
+"""Real file systems of a few megabytes, for tests of disks that are full or may only be read."""
 
 import os
 import subprocess
@@ -10,12 +10,13 @@ import pytest
 
 
 @contextmanager
-def small_file_system(folder: Path) -> Iterator[Path]:
-    """Mount a tmpfs of 1 MiB on `folder`; skip the test where nobody may."""
+def small_file_system(folder: Path, *, mebibytes: int = 1) -> Iterator[Path]:
+    """Mount a tmpfs on `folder`; skip the test where nobody may."""
     if os.geteuid() != 0:
         pytest.skip("only root can mount a file system")
     folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=0755", "tmpfs", str(folder)]
+    options = f"size={mebibytes}m,mode=0755"
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
     mounted = subprocess.run(command, capture_output=True, text=True, check=False)
     if mounted.returncode:
         pytest.skip(f"a file system cannot be mounted here: {mounted.stderr.strip()}")
