@@ -115,6 +115,11 @@ def _header(folder: Path, number: int, disk: Disk) -> Header | None:
 
 def _remove(folder: Path, number: int, disk: Disk) -> None:
     raw, packed = segment_path(folder, number), packed_path(folder, number)
-    for path in (raw, packed, packed.with_name(packed.name + TEMPORARY)):
+    for path in (packed.with_name(packed.name + TEMPORARY), packed):
         if disk.exists(path):
             disk.remove(path)
+    if disk.exists(raw):
+        # The raw file counts while there are both, and may lack a snapshot that was redacted: a
+        # crash must not leave the packed one, which has it, in its place.
+        disk.sync_folder(folder)
+        disk.remove(raw)

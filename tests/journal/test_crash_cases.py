@@ -1,5 +1,6 @@
 """What crashes were found to leave behind in rare cases, each by itself."""
 
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -7,10 +8,14 @@ import pytest
 
 from recorder.journal.files import Disk
 from recorder.journal.names import segment_path
+from recorder.journal.packing import pack_segment
+from recorder.journal.redaction import redact
+from recorder.journal.retention import drop
 from recorder.journal.scan import head, scan
 from recorder.journal.segment import Cursor
 from recorder.journal.verify import FindingKind, verify
-from recorder.model import Entry
+from recorder.journal.walk import EntriesDropped
+from recorder.model import Entry, Redacted
 from tests.journal.memorydisk import Crash, MemoryDisk, Plan
 from tests.journal.samples import abandon, event, open_journal, repairs
 
@@ -126,3 +131,27 @@ def test_quarantine_finds_a_name_whichever_copies_are_left(tmp_path: Path) -> No
     assert detail["kept_in"] == f"quarantine/0000000001-{size:010d}-1.torn-tail"
     assert (tmp_path / str(detail["kept_in"])).read_bytes() == b"torn"
     assert other.read_bytes() == b"other"
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3, 4])
+def test_drop_does_not_bring_back_what_was_redacted(nth: int) -> None:
+    """A segment has two files after a redaction that was killed: the one without it goes last."""
+    folder = Path("/journal")
+    for seed in range(20):
+        disk = MemoryDisk(Random(seed))
+        journal = open_journal(folder, disk=disk)
+        journal.append([event(1)])
+        journal.begin_segment()
+        assert pack_segment(folder, 1, disk)
+        disk.begin(Plan(stop_at=1, stop_among=["remove"]))
+        with pytest.raises(Crash):
+            redact(journal, 1, "asked for", by="tests")
+        disk = disk.kill()
+        journal = open_journal(folder, disk=disk)
+        assert isinstance(next(scan(folder, disk=disk)).body, Redacted)
+        disk.begin(Plan(stop_at=nth, stop_among=["remove", "sync_folder"]))
+        with suppress(Crash):
+            drop(journal, 1)
+        left = disk.kill() if seed % 2 else disk.crash()
+        with suppress(EntriesDropped):
+            assert isinstance(next(scan(folder, disk=left)).body, Redacted)
