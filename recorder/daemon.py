@@ -13,7 +13,7 @@ from random import SystemRandom
 
 import trio
 
-from . import logs
+from . import logs, notify
 from .address import Address
 from .anchors import Anchors
 from .clock import WallClock, wall_ns
@@ -33,6 +33,9 @@ from .watch import OpenSession, Watch
 from .xapi.subscription import Subscription
 
 LAST_WORDS_S = 2.0
+
+BEATS_A_WATCHDOG = 3
+"""Signs of life in the time that the watchdog waits for one: a late one or two do no harm."""
 
 
 @dataclass(slots=True)
@@ -83,6 +86,8 @@ class Seams:
     run_sync: RunSync = trio.to_thread.run_sync
     observer: Observer | None = None
     password: Callable[[Pool], str] = password_of
+    tell: notify.Notify = notify.say
+    watchdog_s: float | None = field(default_factory=notify.watchdog_s)
 
 
 async def serve(
@@ -98,7 +103,9 @@ async def serve(
     of a start that reached no pool, and JournalWriteFailed, come out of it in groups.
 
     In the outer nursery: the keeper, which ends when the last pen is closed. In the intake
-    nursery: one watch a pool, and the steward. Cancellation reaches only the intake; each watch
+    nursery: one watch a pool, the steward, and what tells systemd that the keeper is alive.
+    systemd is told READY=1 once a pool is recorded, or it is decided that the recorder goes on
+    without. Cancellation reaches only the intake; each watch
     says its last words and closes its pen, and the keeper makes durable what it was handed, within
     the grace period.
     """
@@ -128,6 +135,8 @@ async def serve(
             task_status.started()
             async with trio.open_nursery() as intake:
                 intake.start_soon(steward.serve)
+                if seams.watchdog_s is not None:
+                    intake.start_soon(_beat, keeper, seams.watchdog_s, seams.tell)
                 for pool, opener in zip(config.pools, openers, strict=True):
                     watch = Watch(
                         pool,
@@ -141,12 +150,26 @@ async def serve(
                     )
                     intake.start_soon(watch.run)
                 await _decide_start(startup, config.limits.start_timeout_s)
+                seams.tell(notify.READY)
         finally:
+            seams.tell(notify.STOPPING)
             with trio.move_on_after(LAST_WORDS_S, shield=True) as scope:
                 await pen.last_words([_mark(MarkName.STOPPED, {}, seams)])
             if scope.cancelled_caught:
                 logs.error("last-words-lost")
             pen.close()
+
+
+async def _beat(keeper: Keeper, watchdog_s: float, tell: notify.Notify) -> None:
+    """Tell the watchdog that the recorder lives, unless the disk does not come back to the keeper.
+
+    A keeper that waits for room on a full disk is well: to be started anew would not make room.
+    """
+    every_s = watchdog_s / BEATS_A_WATCHDOG
+    while True:
+        if keeper.on_disk_s < every_s:
+            tell(notify.ALIVE)
+        await trio.sleep(every_s)
 
 
 async def _keep_until_drained(

@@ -181,9 +181,15 @@ class Keeper:
         self._hear = hear
         self._run_sync = run_sync
         self._room = Room()
+        self._disk_since_s: float | None = None
         self._last_ns = max(
             (tail.last_received_at_ns for tail in journal.tails.values()), default=0
         )
+
+    @property
+    def on_disk_s(self) -> float:
+        """For how long the disk call under way lasts already, 0 if there is none."""
+        return 0.0 if self._disk_since_s is None else trio.current_time() - self._disk_since_s
 
     async def keep(self, inbox: Inbox) -> None:
         """Serve until the last pen is closed; then seal and close the journal.
@@ -198,7 +204,7 @@ class Keeper:
         finally:
             # Also when it is given up or failed: the lock must not outlive the keeper.
             with trio.CancelScope(shield=True):
-                await self._run_sync(self._journal.close)
+                await self._on_disk(self._journal.close)
             self._tell_news()
 
     async def _keep_until_closed(self, receiver: "trio.MemoryReceiveChannel[Handed]") -> None:
@@ -211,7 +217,7 @@ class Keeper:
             if group:
                 await self._serve(group)
             elif beaten:
-                await self._run_sync(self._journal.sign)
+                await self._on_disk(self._journal.sign)
             else:
                 await self._commit([Submission([Draft(self._now_ns(), RECORDER, Heartbeat())])])
             beaten = not group
@@ -251,8 +257,15 @@ class Keeper:
         if submissions:
             await self._commit(submissions)
         for chore in chores:
-            await self._run_sync(partial(chore.run, self._journal))
+            await self._on_disk(partial(chore.run, self._journal))
             chore.done.set()
+
+    async def _on_disk(self, call: Callable[[], T]) -> T:
+        self._disk_since_s = trio.current_time()
+        try:
+            return await self._run_sync(call)
+        finally:
+            self._disk_since_s = None
 
     def _tell_news(self) -> None:
         news = self._journal.take_news()
@@ -277,7 +290,7 @@ class Keeper:
         since_ns = 0
         while True:
             try:
-                seqs = await self._run_sync(partial(self._journal.append, drafts))
+                seqs = await self._on_disk(partial(self._journal.append, drafts))
             except DiskFull as error:
                 if start is None:
                     start, since_ns = self._journal.next_seq - error.written, self._now_ns()
@@ -298,7 +311,7 @@ class Keeper:
         detail: Detail = {"since_ns": since_ns, "until_ns": until_ns, "waiting": waiting}
         mark = Draft(until_ns, RECORDER, Mark(MarkName.DISK_FULL, detail))
         try:
-            await self._run_sync(partial(self._journal.append, [mark]))
+            await self._on_disk(partial(self._journal.append, [mark]))
         except DiskFull:
             logs.error("disk-full", error="there was room for the entries that waited, and no more")
 

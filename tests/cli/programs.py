@@ -1,11 +1,12 @@
 """The real program in real processes: a simulator, a recorder, and any other command."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,10 +70,13 @@ def pool_table(address: str, name: str = "lab", extra: str = "") -> str:
 
 
 @contextmanager
-def recorder(config: Path, *args: str) -> Iterator[subprocess.Popen[str]]:
-    """Run `xentrail record`; whoever uses it ends it, or it is killed."""
+def recorder(
+    config: Path, *args: str, environ: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """Run `xentrail record`; whoever uses it ends it, or it is killed. `environ` is added."""
     command = [XENTRAIL, "record", "--config", str(config), *args]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    env = {**os.environ, **(environ or {})}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=env) as process:
         try:
             yield process
         finally:

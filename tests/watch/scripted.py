@@ -176,7 +176,10 @@ class FaultyDisk(Disk):
 
 @dataclass
 class Stage:
-    """Scripted pools by name, their network, and a folder for the journal."""
+    """Scripted pools by name, their network, and a folder for the journal.
+
+    `told` is what systemd would have been told, each word with its virtual time.
+    """
 
     network: FakeNetwork
     data: Path
@@ -186,6 +189,8 @@ class Stage:
     limits: Limits = field(default_factory=Limits)
     stream: Stream = Stream.REGISTER
     run_sync: RunSync = inline
+    told: list[tuple[float, str]] = field(default_factory=list)
+    watchdog_s: float | None = None
 
     def address(self, name: str) -> str:
         return f"127.0.0.{list(self.pools).index(name) + 1}"
@@ -214,6 +219,8 @@ class Stage:
             dial=self.network.dial,
             run_sync=self.run_sync,
             password=lambda _pool: PASSWORD,
+            tell=lambda word: self.told.append((trio.current_time(), word)),
+            watchdog_s=self.watchdog_s,
         )
         await serve(self.config(*names), self.data, seams=seams, task_status=task_status)
 
