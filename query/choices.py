@@ -9,3 +9,14 @@ class Format(StrEnum):
     TABLE = "table"
     JSON = "json"
     CSV = "csv"
+
+
+class TaskStatus(StrEnum):
+    """How a task can stand: as the server says, or `vanished`."""
+
+    PENDING = "pending"
+    SUCCESS = "success"
+    FAILURE = "failure"
+    CANCELLING = "cancelling"
+    CANCELLED = "cancelled"
+    VANISHED = "vanished"

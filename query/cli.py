@@ -22,10 +22,9 @@ from recorder.errors import XentrailError
 from recorder.instant import AGO, Instant, parse_instant, time_text, us_of
 from recorder.model import Operation
 
-from .choices import Format
+from .choices import Format, TaskStatus
 from .errors import BadSql, NoSuchField
 from .known import Origin
-from .questions import TaskStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,7 +3,6 @@
 from collections import Counter
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from enum import StrEnum
 
 import msgspec
 
@@ -187,17 +186,6 @@ class TaskRow(msgspec.Struct, frozen=True):
     subtask_of: str | None
     objects: list[str]
     """What the task worked on, as `class:name`, told by the objects' current_operations."""
-
-
-class TaskStatus(StrEnum):
-    """How a task can stand: as the server says, or `vanished`."""
-
-    PENDING = "pending"
-    SUCCESS = "success"
-    FAILURE = "failure"
-    CANCELLING = "cancelling"
-    CANCELLED = "cancelled"
-    VANISHED = "vanished"
 
 
 FAILED = ("failure", "cancelled", "vanished")

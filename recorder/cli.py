@@ -2,14 +2,14 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
-from . import journal_cli
+from . import check_cli, journal_cli
 from .config import DEFAULT_DATA, load
 from .errors import ConfigError
-from .options import DataOption, data_folder
+from .options import DEMO_MARKER, ConfigOption, DataOption, data_folder
 from .simulate_cli import fault, simulate
 
 if TYPE_CHECKING:
@@ -26,23 +26,18 @@ __all__ = [
     "register",
 ]
 
-DEMO_MARKER = ".xentrail-demo"
-"""Marks a folder that a demo left behind: the next demo sweeps it away, a recorder refuses it."""
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands of the service to the root command."""
     app.command()(record)
+    app.command()(check_cli.check)
     app.command()(simulate)
     app.command()(fault)
     journal_cli.register(app)
 
 
 def record(
-    config: Annotated[
-        Path,
-        typer.Option("--config", metavar="FILE", help="What to record; see config/recorder.toml."),
-    ],
+    config: ConfigOption,
     data: DataOption = None,
 ) -> None:
     """Record pools until SIGTERM or SIGINT."""

@@ -6,14 +6,16 @@ import os
 import re
 import shutil
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import get_args
+from typing import TypeVar, get_args
 
 import msgspec
 
 from .errors import ConfigError
 from .model import Stream
+
+T = TypeVar("T")
 
 DEFAULT_DATA = Path("xentrail-data")
 POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -72,53 +74,91 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     journal: Journal = msgspec.field(default_factory=Journal)
 
 
+class Reading(msgspec.Struct, frozen=True):
+    """What a file says as far as it can be used, and every mistake in it.
+
+    `config` has the pools without a mistake; a broken value elsewhere is left at its default.
+    """
+
+    config: Config
+    mistakes: tuple[str, ...] = ()
+
+
 def load(file: Path) -> Config:
     """Read and check a configuration file.
 
     Raises ConfigError, whose message names the file, the key and what to do.
     """
+    reading = _reading(_table(file))
+    if reading.mistakes:
+        first, *more = reading.mistakes
+        rest = f"; {len(more)} more: see xentrail check --config {file}" if more else ""
+        raise ConfigError(f"{file}: {first}{rest}")
+    return reading.config
+
+
+def read(file: Path) -> Reading:
+    """Read a configuration file for somebody who wants to hear of every mistake at once."""
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        return _reading(_table(file))
+    except ConfigError as error:
+        return Reading(Config(), (str(error).removeprefix(f"{file}: "),))
+
+
+def _table(file: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not valid TOML: {error}") from error
-    return _checked(table, file)
 
 
-def _checked(table: dict[str, object], file: Path) -> Config:
-    _refuse_unknown_keys(table, Config, file=file, at="")
-    try:
-        config = msgspec.convert(table, Config, dec_hook=_convert)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{file}: {_readable(error)}") from error
-    if not config.pools:
-        raise ConfigError(f"{file}: no pool to record: add a [[pools]] table")
-    names = [pool.name for pool in config.pools]
-    for index, pool in enumerate(config.pools):
-        _check_pool(pool, file=file, at=f"pools[{index}]")
-        if names.index(pool.name) != index:
-            raise ConfigError(f"{file}: pools[{index}].name: {pool.name!r} is used twice")
+def _reading(table: dict[str, object]) -> Reading:
+    mistakes = [*_mistakes_in(table, Config, at="")]
+    written = table.get("pools")
+    pools = [_usable(item, Pool) for item in written] if isinstance(written, list) else []
+    if not (pools or mistakes):
+        mistakes.append("no pool to record: add a [[pools]] table")
+    sound: list[Pool] = []
+    names: set[str] = set()
+    for index, pool in enumerate(pools):
+        if pool is None:
+            continue
+        found = [*_pool_mistakes(pool, at=f"pools[{index}]")]
+        if pool.name in names:
+            found.append(f"pools[{index}].name: {pool.name!r} is used twice")
+        names.add(pool.name)
+        mistakes += found
+        if not found:
+            sound.append(pool)
+    limits = _usable(table.get("limits"), Limits) or Limits()
+    journal = _usable(table.get("journal"), Journal) or Journal()
     for name in Limits.__struct_fields__:
-        if not 0 < getattr(config.limits, name) < math.inf:
-            raise ConfigError(f"{file}: limits.{name}: must be more than 0 and finite")
-    _check_journal(config.journal, file=file)
-    return config
+        if not 0 < getattr(limits, name) < math.inf:
+            mistakes.append(f"limits.{name}: must be more than 0 and finite")
+    mistakes += _journal_mistakes(journal)
+    data = _usable(table.get("data"), Path)
+    return Reading(Config(tuple(sound), data, limits, journal), tuple(mistakes))
 
 
-def _check_journal(journal: Journal, *, file: Path) -> None:
+def _usable(value: object, kind: type[T]) -> T | None:
+    """Return a value as a `kind`, None for one whose mistakes `_mistakes_in` tells."""
+    try:
+        return msgspec.convert(value, kind, dec_hook=_convert)
+    except msgspec.ValidationError:
+        return None
+
+
+def _journal_mistakes(journal: Journal) -> Iterator[str]:
     for name in ("keep_days", "keep_gib"):
         value = getattr(journal, name)
         if value is not None and not 0 < value < math.inf:
-            raise ConfigError(f"{file}: journal.{name}: must be more than 0 and finite")
+            yield f"journal.{name}: must be more than 0 and finite"
     if journal.anchor_command and not shutil.which(journal.anchor_command[0]):
-        raise ConfigError(
-            f"{file}: journal.anchor_command: there is no program {journal.anchor_command[0]!r}"
-        )
+        yield f"journal.anchor_command: there is no program {journal.anchor_command[0]!r}"
     if journal.anchor_file is not None and not journal.anchor_file.absolute().parent.is_dir():
-        raise ConfigError(
-            f"{file}: journal.anchor_file: there is no folder {journal.anchor_file.parent}"
-        )
+        yield f"journal.anchor_file: there is no folder {journal.anchor_file.parent}"
 
 
 def _convert(annotation: type, value: object) -> object:
@@ -127,32 +167,41 @@ def _convert(annotation: type, value: object) -> object:
     raise ValueError(f"expected a path, got {value!r}")  # msgspec adds the key
 
 
-def _readable(error: msgspec.ValidationError) -> str:
-    """Turn msgspec's `… - at `$.pools[0].name`` into `pools[0].name: …`."""
-    text, _, place = str(error).partition(" - at `$")
-    key = place.rstrip("`").lstrip(".")
-    return f"{key}: {text}" if key else text
-
-
-def _refuse_unknown_keys(
-    table: Mapping[str, object], struct: type[msgspec.Struct], *, file: Path, at: str
-) -> None:
-    """Name the first key that `struct` does not know, and the nearest that it does."""
+def _mistakes_in(
+    table: Mapping[str, object], struct: type[msgspec.Struct], *, at: str
+) -> Iterator[str]:
+    """Name every key that `struct` does not know, does not find, or whose value does not fit."""
     fields = {field.name: field for field in msgspec.structs.fields(struct)}
     for key, value in table.items():
-        if key not in fields:
-            near = difflib.get_close_matches(key, fields, n=1)
-            advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fields)}"
-            raise ConfigError(f"{file}: unknown key {at}{key}; {advice}")
-        inner = _struct_in(fields[key].type)
-        if inner is None:
+        if key in fields:
+            yield from _value_mistakes(value, fields[key].type, at=f"{at}{key}")
             continue
-        if isinstance(value, list):
-            for index, item in enumerate(value):
-                if isinstance(item, dict):
-                    _refuse_unknown_keys(item, inner, file=file, at=f"{at}{key}[{index}].")
-        elif isinstance(value, dict):
-            _refuse_unknown_keys(value, inner, file=file, at=f"{at}{key}.")
+        near = difflib.get_close_matches(key, fields, n=1)
+        advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fields)}"
+        yield f"unknown key {at}{key}; {advice}"
+    for name, field in fields.items():
+        if field.required and name not in table:
+            yield f"{at}{name}: is missing"
+
+
+def _value_mistakes(value: object, annotation: object, *, at: str) -> Iterator[str]:
+    inner = _struct_in(annotation)
+    if inner is not None and inner is annotation and isinstance(value, dict):
+        yield from _mistakes_in(value, inner, at=f"{at}.")
+    elif inner is not None and inner is not annotation and isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _value_mistakes(item, inner, at=f"{at}[{index}]")
+    else:
+        try:
+            msgspec.convert(value, annotation, dec_hook=_convert)
+        except msgspec.ValidationError as error:
+            yield _readable(error, at=at)
+
+
+def _readable(error: msgspec.ValidationError, *, at: str) -> str:
+    """Turn msgspec's `… - at `$[0]`` into `pools[0].addresses[0]: …`."""
+    text, _, place = str(error).partition(" - at `$")
+    return f"{at}{place.rstrip('`')}: {text}"
 
 
 def _struct_in(annotation: object) -> type[msgspec.Struct] | None:
@@ -162,28 +211,24 @@ def _struct_in(annotation: object) -> type[msgspec.Struct] | None:
     return None
 
 
-def _check_pool(pool: Pool, *, file: Path, at: str) -> None:
+def _pool_mistakes(pool: Pool, *, at: str) -> Iterator[str]:
     if not POOL_NAME.fullmatch(pool.name):
-        raise ConfigError(
-            f"{file}: {at}.name: {pool.name!r} is not a name"
+        yield (
+            f"{at}.name: {pool.name!r} is not a name"
             " (letters, digits, '.', '_' and '-', at most 64)"
         )
     if not pool.addresses:
-        raise ConfigError(f"{file}: {at}.addresses: give at least one, such as 'https://host'")
-    if not pool.user and not all(address.startswith("unix:") for address in pool.addresses):
-        raise ConfigError(f"{file}: {at}.user: must not be empty")
+        yield f"{at}.addresses: give at least one, such as 'https://host'"
+    remote = any(not address.startswith("unix:") for address in pool.addresses)
+    if remote and not pool.user:
+        yield f"{at}.user: must not be empty"
     sources = [pool.password_file, pool.password_env, pool.password_credential]
     given = sum(source is not None for source in sources)
-    needed = any(not address.startswith("unix:") for address in pool.addresses)
-    if given > 1 or (needed and given == 0):
-        raise ConfigError(
-            f"{file}: {at}: give one of password_file, password_env, password_credential"
-        )
+    if given > 1 or (remote and given == 0):
+        yield f"{at}: give one of password_file, password_env, password_credential"
     tls = pool.tls
     if sum([tls.ca_file is not None, tls.fingerprint is not None, not tls.verify]) > 1:
-        raise ConfigError(
-            f"{file}: {at}.tls: give one of ca_file, fingerprint and verify = false, not several"
-        )
+        yield f"{at}.tls: give one of ca_file, fingerprint and verify = false, not several"
 
 
 def password_of(pool: Pool, environ: Mapping[str, str] = os.environ) -> str:

@@ -32,6 +32,11 @@ class CertificateRefused(TransportError):
 
     retryable = False
 
+    def __init__(self, message: str, *, why: str = "") -> None:
+        """`why` is the reason by itself."""
+        super().__init__(message)
+        self.why = why
+
 
 class ProtocolError(XentrailError):
     """A host answered with something that is not XAPI."""

@@ -21,6 +21,15 @@ DataOption = Annotated[
 SEQ_HELP = "The number of the entry, as every answer names it (@SEQ)."
 
 
+ConfigOption = Annotated[
+    Path,
+    typer.Option("--config", metavar="FILE", help="What to record; see config/recorder.toml."),
+]
+
+DEMO_MARKER = ".xentrail-demo"
+"""Marks a folder that a demo left behind: the next demo sweeps it away, a recorder refuses it."""
+
+
 class ReportFormat(StrEnum):
     """How a report is printed."""
 

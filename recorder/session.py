@@ -6,7 +6,7 @@ that means for the record is for the watch to say.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -50,9 +50,13 @@ class Session(Line):
         return self._codec.name
 
     @asynccontextmanager
-    async def open_line(self) -> AsyncIterator[Line]:
-        """Open another connection of this session, for a blocked call; closed on leaving."""
-        line = Line(self._route, self._codec, self._ref)
+    async def open_line(self, address: Address | None = None) -> AsyncIterator[Line]:
+        """Open another connection of this session, for a blocked call; closed on leaving.
+
+        With `address` it leads to that host, whose certificate is checked like the master's.
+        """
+        route = self._route if address is None else replace(self._route, address=address)
+        line = Line(route, self._codec, self._ref)
         try:
             await line.open()
             yield line
@@ -73,6 +77,13 @@ class Session(Line):
         `cls` is the exact class name (`VM`, `pool`). The touch is told as a `mod` to everyone.
         """
         return await self.call("event.inject", cls, ref, returns=str)
+
+    async def permissions(self) -> frozenset[str] | None:
+        """Return what this session may call, in lower case; None for a superuser: everything."""
+        if await self.call("session.get_is_local_superuser", self._ref, returns=bool):
+            return None
+        allowed = await self.call("session.get_rbac_permissions", self._ref, returns=list[str])
+        return frozenset(allowed)
 
     async def log_out(self) -> None:
         """End the session and close the connection, within LOGOUT_TIMEOUT_S whatever happens."""

@@ -79,16 +79,53 @@ class TlsPolicy:
             )
         return CertificateRefused(
             f"certificate of {address} refused: {why}; presented: {was};"
-            f" expected: {self.expected}; {advice}"
+            f" expected: {self.expected}; {advice}",
+            why=why,
         )
 
 
 UNCHECKED = TlsPolicy(verify=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A certificate (DER) as a host shows it, trusted or not."""
+
+    der: bytes
+
+    @property
+    def fingerprint(self) -> str:
+        """Its SHA-256 fingerprint, as people compare it."""
+        return shown(hashlib.sha256(self.der).digest())
+
+    @property
+    def begins_ns(self) -> int | None:
+        """Since when it is valid, in nanoseconds since 1970; None if that cannot be read."""
+        span = _span_of(self.der)
+        return None if span is None else span[0]
+
+    @property
+    def ends_ns(self) -> int | None:
+        """Until when it is valid, in nanoseconds since 1970; None if that cannot be read."""
+        span = _span_of(self.der)
+        return None if span is None else span[1]
+
+
 def shown(digest: bytes) -> str:
     """Return a fingerprint as people compare it: `AB:CD:…`."""
     return digest.hex(":").upper()
+
+
+def _span_of(der: bytes) -> tuple[int, int] | None:
+    from cryptography import x509  # only a preflight reads dates: OpenSSL checks them by itself
+
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        span = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except ValueError:
+        return None
+    begins, ends = (int(at.timestamp()) * 10**9 for at in span)
+    return begins, ends
 
 
 @lru_cache(maxsize=64)

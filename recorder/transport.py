@@ -10,7 +10,8 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 
 import h11
@@ -18,7 +19,7 @@ import trio
 
 from .address import Address
 from .errors import ProtocolError, TransportError
-from .tls import UNCHECKED, TlsPolicy
+from .tls import UNCHECKED, Presented, TlsPolicy
 
 __all__ = ["Address", "Connection", "Dial", "HttpRefused", "TlsPolicy", "connect"]
 
@@ -187,16 +188,32 @@ async def connect(
     `timeout_s`, CertificateRefused if `tls` does not vouch for it, ConfigError for an unusable
     CA file.
     """
+    with _reaching(address, timeout_s):
+        stream = await (_dial(address, tls) if dial is None else dial(address))
+    return Connection(stream, address)
+
+
+async def examine(address: Address, *, timeout_s: float) -> Presented:
+    """Return the certificate that a host at an `https` address shows, whether trusted or not.
+
+    Nothing but the handshake is sent, and the connection is closed again. Raises TransportError.
+    """
+    with _reaching(address, timeout_s):
+        return await _presented(address)
+
+
+@contextmanager
+def _reaching(address: Address, timeout_s: float) -> Iterator[None]:
+    """Bound the time to reach a host, and tell every failure as a TransportError."""
     try:
         with trio.fail_after(timeout_s):
-            stream = await (_dial(address, tls) if dial is None else dial(address))
+            yield
     except trio.TooSlowError as error:
         raise _unreachable(address, f"no answer within {timeout_s:g} s") from error
     except OSError as error:
         raise _unreachable(address, _reason(error)) from error
     except trio.BrokenResourceError as error:
         raise _unreachable(address, _why(error)) from error
-    return Connection(stream, address)
 
 
 async def _dial(address: Address, tls: TlsPolicy) -> trio.abc.Stream:
@@ -214,7 +231,7 @@ async def _dial(address: Address, tls: TlsPolicy) -> trio.abc.Stream:
     except trio.BrokenResourceError as error:
         await trio.aclose_forcefully(secure)
         if isinstance(error.__cause__, ssl.SSLCertVerificationError):
-            presented = await _presented(address)
+            presented = await _presented_if_any(address)
             raise tls.refusal(address, error.__cause__.verify_message, presented) from error
         raise
     except BaseException:
@@ -223,21 +240,24 @@ async def _dial(address: Address, tls: TlsPolicy) -> trio.abc.Stream:
     return secure
 
 
-async def _presented(address: Address) -> bytes | None:
+async def _presented(address: Address) -> Presented:
+    """Take what a host shows without checking it; nothing is sent on that connection."""
+    stream = await trio.open_tcp_stream(address.host, address.port)
+    secure = trio.SSLStream(stream, UNCHECKED.context(), server_hostname=address.host)
+    try:
+        await secure.do_handshake()
+        return Presented(secure.getpeercert(binary_form=True) or b"")
+    finally:
+        await trio.aclose_forcefully(secure)
+
+
+async def _presented_if_any(address: Address) -> bytes | None:
     """Return the SHA-256 digest of what a host shows, for the message that refuses it.
 
-    A failed handshake does not give the certificate away, so this asks again without checking;
-    nothing is sent on that connection.
+    A failed handshake does not give the certificate away, so this asks again without checking.
     """
     try:
-        stream = await trio.open_tcp_stream(address.host, address.port)
-        context = UNCHECKED.context()
-        secure = trio.SSLStream(stream, context, server_hostname=address.host)
-        try:
-            await secure.do_handshake()
-            return hashlib.sha256(secure.getpeercert(binary_form=True) or b"").digest()
-        finally:
-            await trio.aclose_forcefully(secure)
+        return hashlib.sha256((await _presented(address)).der).digest()
     except (OSError, trio.BrokenResourceError):
         # The refusal is reported either way; it only loses the fingerprint.
         return None

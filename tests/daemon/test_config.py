@@ -77,6 +77,82 @@ def test_mistake_is_named_with_its_key(text: str, message: str, tmp_path: Path) 
     assert refusal(text, tmp_path).startswith(message)
 
 
+MISTAKEN = """
+colour = "red"
+data = 7
+
+[limits]
+silence = 3
+grace_s = 0
+
+[[pools]]
+name = "a b"
+addresses = ["https://xen1"]
+password_env = "LAB"
+
+[[pools]]
+name = "sound"
+addresses = ["https://xen2"]
+password_env = "LAB"
+
+[[pools]]
+name = "typed"
+addresses = ["https://xen3", 4]
+password_env = "LAB"
+tls.verfy = true
+
+[[pools]]
+user = "root"
+"""
+
+
+def test_reading_tells_every_mistake_at_once(tmp_path: Path) -> None:
+    """Who checks a file mends all of it in one go, and what is sound in it can be tried already."""
+    file = tmp_path / "r.toml"
+    file.write_text(MISTAKEN, encoding="utf-8")
+    reading = config.read(file)
+    assert reading.mistakes == (
+        "unknown key colour; known: pools, data, limits, journal",
+        "data: expected a path, got 7",
+        "unknown key limits.silence; did you mean 'silence_s'?",
+        "pools[2].addresses[1]: Expected `str`, got `int`",
+        "unknown key pools[2].tls.verfy; did you mean 'verify'?",
+        "pools[3].name: is missing",
+        "pools[3].addresses: is missing",
+        "pools[0].name: 'a b' is not a name (letters, digits, '.', '_' and '-', at most 64)",
+    )
+    assert [pool.name for pool in reading.config.pools] == ["sound"]
+    assert reading.config.limits == config.Limits()
+
+
+def test_loading_tells_the_first_mistake_and_where_to_see_the_others(tmp_path: Path) -> None:
+    """A recorder that does not start says so in one line, but hides nothing."""
+    assert refusal(MISTAKEN, tmp_path) == (
+        "unknown key colour; known: pools, data, limits, journal; 7 more: see"
+        f" xentrail check --config {tmp_path / 'r.toml'}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[[limits]]\nsilence_s = 9.0\n" + POOL, "limits: Expected `object`, got `array`"),
+        ('[pools]\nname = "lab"\naddresses = []\n', "pools: Expected `array`, got `object`"),
+        ('pools = ["lab"]', "pools[0]: Expected `object`, got `str`"),
+    ],
+)
+def test_table_of_the_wrong_kind_is_not_ignored(text: str, message: str, tmp_path: Path) -> None:
+    """A list of tables is not a table, nor the other way round."""
+    assert refusal(text, tmp_path) == message
+
+
+def test_reading_of_a_file_that_cannot_be_read_has_that_mistake(tmp_path: Path) -> None:
+    """What is no TOML, or not there, is one mistake; nothing in it can be tried."""
+    assert config.read(tmp_path / "no.toml").mistakes == (
+        "cannot be read: No such file or directory",
+    )
+
+
 def test_missing_file_is_named(tmp_path: Path) -> None:
     """A configuration that is not there is said to be so."""
     with pytest.raises(ConfigError, match=r"no\.toml: cannot be read: No such file or directory"):
