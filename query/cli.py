@@ -4,12 +4,10 @@ A command parses, refreshes the history, calls one function, and renders. Result
 everything said about them on stderr.
 """
 
-import difflib
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +20,7 @@ from recorder.errors import XentrailError
 from recorder.instant import AGO, Instant, parse_instant, time_text, us_of
 from recorder.model import Operation
 
+from . import completion
 from .choices import Format, TaskStatus
 from .errors import BadSql, NoSuchField
 from .known import Origin
@@ -37,7 +36,6 @@ app = typer.Typer(
     name="xentrail",
     help="The flight recorder of XenServer and XCP-ng pools.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -48,7 +46,9 @@ BUG_EXIT_CODE = 70
 BLIND_LINES_MAX = 3
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How the answer is written.")]
-PoolOption = Annotated[str | None, typer.Option("--pool", help="Only this pool.")]
+PoolOption = Annotated[
+    str | None, typer.Option("--pool", help="Only this pool.", autocompletion=completion.pools)
+]
 SinceOption = Annotated[
     str | None, typer.Option("--since", metavar="INSTANT", help="From then on: ISO, -2h, @SEQ.")
 ]
@@ -56,14 +56,33 @@ UntilOption = Annotated[
     str | None, typer.Option("--until", metavar="INSTANT", help="Up to then: ISO, -2h, @SEQ.")
 ]
 ClassOption = Annotated[
-    str | None, typer.Option("--class", help="Only objects of this class, in any case.")
+    str | None,
+    typer.Option(
+        "--class",
+        help="Only objects of this class, in any case.",
+        autocompletion=completion.classes,
+    ),
 ]
 OBJECT_HELP = "Reference, uuid, beginning of a uuid, or name; also vm:NAME, POOL/NAME."
-ObjectArgument = Annotated[str, typer.Argument(metavar="OBJECT", help=OBJECT_HELP)]
+ObjectArgument = Annotated[
+    str,
+    typer.Argument(metavar="OBJECT", help=OBJECT_HELP, autocompletion=completion.objects),
+]
+OptionalObjectArgument = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[OBJECT]",
+        help=OBJECT_HELP,
+        show_default=False,
+        autocompletion=completion.objects,
+    ),
+]
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         print(f"xentrail {version('xentrail')}")
         raise typer.Exit
 
@@ -93,9 +112,7 @@ def main() -> None:
 
 @app.command()
 def events(
-    object_: Annotated[
-        str | None, typer.Argument(metavar="[OBJECT]", help=OBJECT_HELP, show_default=False)
-    ] = None,
+    object_: OptionalObjectArgument = None,
     pool: PoolOption = None,
     class_: ClassOption = None,
     operation: Annotated[Operation | None, typer.Option("--operation")] = None,
@@ -159,9 +176,7 @@ def history(
 @app.command()
 def at(
     instant: Annotated[str, typer.Argument(metavar="INSTANT", help="ISO time, -2h, now or @SEQ.")],
-    object_: Annotated[
-        str | None, typer.Argument(metavar="[OBJECT]", help=OBJECT_HELP, show_default=False)
-    ] = None,
+    object_: OptionalObjectArgument = None,
     class_: ClassOption = None,
     pool: PoolOption = None,
     field: Annotated[
@@ -212,6 +227,8 @@ def _all_at(
 
 def _check_fields(fields: "Sequence[str]", told: "Sequence[State]") -> None:
     """Raise NoSuchField for a name that no record has, unless there is no record at all."""
+    import difflib
+
     known = {name for state in told for name in state.fields}
     for name in fields:
         if known and name not in known:

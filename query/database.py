@@ -1,15 +1,17 @@
 """Opening the history file, and asking it typed questions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 import msgspec
-import pyarrow as pa
 
 from .errors import BadSql, HistoryBusy, HistoryUnreadable
-from .schema import statements
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 T = TypeVar("T")
 Params = Mapping[str, object]
@@ -34,34 +36,51 @@ class History:
         """Let go of the file."""
         self.connection.close()
 
-    def table(self, sql: str, params: Params | None = None) -> pa.Table:
+    def table(self, sql: str, params: Params | None = None) -> "pa.Table":
         """Return the answer to a question as an Arrow table. Raises BadSql."""
-        try:
+        with _mapped():
             relation = self.connection.sql(sql, params=dict(params or {}))
             if relation is None:  # The stubs do not know statements without an answer.
-                return pa.table({})  # type: ignore[unreachable]
+                import pyarrow as pa  # type: ignore[unreachable]
+
+                return pa.table({})
             return relation.to_arrow_table()
-        except (duckdb.IOException, duckdb.SerializationException) as error:
-            raise HistoryUnreadable(
-                f"the history cannot be read: {_one_line(error)};"
-                " it can be deleted, and is then built anew from the journal"
-            ) from error
-        except duckdb.Error as error:
-            raise BadSql(_one_line(error)) from error
-        except RuntimeError as error:
-            # DuckDB notices Ctrl-C by itself, and tells it in its own way.
-            if "interrupt" not in str(error).lower():
-                raise
-            raise KeyboardInterrupt from error
 
     def all(self, row: type[T], sql: str, params: Params | None = None) -> list[T]:
         """Return the rows of an answer, each as a `row`."""
         return msgspec.convert(self.table(sql, params).to_pylist(), list[row])  # type: ignore[valid-type]  # a type held in a variable
 
+    def plain(self, sql: str, params: Params) -> list[tuple[object, ...]]:
+        """Return the rows of an answer as they are, without loading Arrow, which takes a while.
+
+        Raises BadSql, HistoryUnreadable.
+        """
+        with _mapped():
+            return self.connection.execute(sql, dict(params)).fetchall()
+
     def first(self, row: type[T], sql: str, params: Params | None = None) -> T | None:
         """Return the first row of an answer, None if it is empty."""
         rows = self.all(row, sql, params)
         return rows[0] if rows else None
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    """Tell what DuckDB raises as an error of ours."""
+    try:
+        yield
+    except (duckdb.IOException, duckdb.SerializationException) as error:
+        raise HistoryUnreadable(
+            f"the history cannot be read: {_one_line(error)};"
+            " it can be deleted, and is then built anew from the journal"
+        ) from error
+    except duckdb.Error as error:
+        raise BadSql(_one_line(error)) from error
+    except RuntimeError as error:
+        # DuckDB notices Ctrl-C by itself, and tells it in its own way.
+        if "interrupt" not in str(error).lower():
+            raise
+        raise KeyboardInterrupt from error
 
 
 def open_for_reading(path: Path) -> History:
@@ -81,6 +100,8 @@ def open_for_reading(path: Path) -> History:
 
 def open_for_loading(path: Path) -> History:
     """Open a history to add to it, and create it if it is new. Raises as `open_for_reading`."""
+    from .schema import statements  # with the types of bulk rows, which reading does not need
+
     history = _connect(path, read_only=False, config={})
     tables = "SELECT count(*) FROM duckdb_tables()"
     if history.connection.execute(tables).fetchall() == [(0,)]:
@@ -119,7 +140,7 @@ def _one_line(error: duckdb.Error) -> str:
     return " ".join(kept)
 
 
-def insert(history: History, name: str, rows: pa.Table, *, order_by: str = "") -> None:
+def insert(history: History, name: str, rows: "pa.Table", *, order_by: str = "") -> None:
     """Add rows to a table of the history, sorted so that one object's rows lie together."""
     if rows.num_rows == 0:
         return
@@ -130,7 +151,7 @@ def insert(history: History, name: str, rows: pa.Table, *, order_by: str = "") -
     connection.unregister("arriving")
 
 
-def insert_keyed(history: History, name: str, rows: pa.Table, key: str) -> None:
+def insert_keyed(history: History, name: str, rows: "pa.Table", key: str) -> None:
     """Add rows in place of those that have the same key, a list of columns."""
     if rows.num_rows == 0:
         return

@@ -25,11 +25,23 @@ if TYPE_CHECKING:
     from .preflight import Finding
 
 
+def _pools_in_config(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the shell the sound pools of the file that --config names."""
+    file = ctx.params.get("config")
+    pools = () if file is None else read(Path(file)).config.pools
+    return [pool.name for pool in pools if pool.name.startswith(incomplete)]
+
+
 def check(
     config: ConfigOption,
     pool: Annotated[
         list[str] | None,
-        typer.Option("--pool", metavar="NAME", help="Try only this pool; may be repeated."),
+        typer.Option(
+            "--pool",
+            metavar="NAME",
+            help="Try only this pool; may be repeated.",
+            autocompletion=_pools_in_config,
+        ),
     ] = None,
     data: DataOption = None,
     form: ReportOption = ReportFormat.TABLE,

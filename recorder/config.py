@@ -1,6 +1,5 @@
 """The configuration: a TOML file in, frozen values out; mistakes are named with file and key."""
 
-import difflib
 import math
 import os
 import re
@@ -176,7 +175,9 @@ def _mistakes_in(
         if key in fields:
             yield from _value_mistakes(value, fields[key].type, at=f"{at}{key}")
             continue
-        near = difflib.get_close_matches(key, fields, n=1)
+        from difflib import get_close_matches  # for mistakes only, and slow to load
+
+        near = get_close_matches(key, fields, n=1)
         advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fields)}"
         yield f"unknown key {at}{key}; {advice}"
     for name, field in fields.items():

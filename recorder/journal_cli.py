@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from .clock import wall_ns
 from .errors import ConfigError, JournalDamaged
@@ -19,6 +17,8 @@ from .options import SEQ_HELP, DataOption, ReportFormat, ReportOption, data_fold
 from .proof_cli import check_proof, notes_in, prove
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from .journal.newest import Newest
     from .journal.verify import Report
 
@@ -205,6 +205,8 @@ def print_report(report: "Report") -> None:
 
 
 def _print_newest(found: "Newest") -> None:
+    from rich.console import Console
+
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if found.note is None:
         console.print("no checkpoint yet: one comes within a minute of traffic, and with a stop")
@@ -231,8 +233,11 @@ def _plain(value: object) -> str:
 
 
 @contextmanager
-def _bar(label: str) -> Iterator[Progress]:
+def _bar(label: str) -> Iterator["Progress"]:
     """Show the progress of one task in bytes on stderr, if that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
     console = Console(stderr=True)
     columns = (TextColumn(label), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(
