@@ -76,9 +76,11 @@ def _of_folder(judge: Judge, data: Path, marker: str) -> Finding:
         return judge.error("folder", f"{data}: {error.strerror}", READ_AS_RECORDER)
     if not place.is_dir():
         return judge.error("folder", f"{place} is no folder", "choose another one with --data")
-    if not os.access(place, os.W_OK | os.X_OK):
-        text = f"{place} cannot be written to by this user"
-        return judge.error("folder", text, f"{READ_AS_RECORDER}, or give the folder to that user")
+    for part in (place, data / "journal", data / "keys"):
+        if part.exists() and not os.access(part, os.R_OK | os.W_OK | os.X_OK):
+            text = f"{part} cannot be written to by this user"
+            advice = f"{READ_AS_RECORDER}, or give the folder to that user"
+            return judge.error("folder", text, advice)
     if place == data:
         return judge.ok("folder", f"{data} can be written to")
     return judge.ok("folder", f"{data} is not there yet, and will be made in {place}")
