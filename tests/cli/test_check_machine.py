@@ -120,15 +120,15 @@ def test_running_recorder_is_said_and_left_alone(pool: SimulatedAt, tmp_path: Pa
 
 
 def test_damaged_journal_is_told_and_not_touched(pool: SimulatedAt, tmp_path: Path) -> None:
-    """Damage at the end is said; the check mends nothing."""
+    """Damage in the newest segment is said, and so is a tear; the check mends nothing."""
     config = configure(tmp_path, pool_table(pool.url))
     with recorder(config) as process:
         wait_for(process, ["recording"])
         process.kill()
     (segment,) = (tmp_path / "data" / "journal").glob("*.journal")
     raw = segment.read_bytes()
-    middle = len(raw) // 2
-    segment.write_bytes(raw[:middle] + bytes([raw[middle] ^ 1]) + raw[middle + 1 :])
+    early = raw.index(b"started")  # in the first frame: in the last one it could be a tear
+    segment.write_bytes(raw[:early] + b"S" + raw[early + 1 :])
     damaged = segment.read_bytes()
     checked = check(config)
     assert checked.ailing() == [("error", "journal")]
