@@ -13,6 +13,7 @@ import msgspec
 
 from .errors import ConfigError
 from .model import Stream
+from .policy import BadPolicy, Policy
 
 T = TypeVar("T")
 
@@ -64,6 +65,18 @@ class Journal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     anchor_command: tuple[str, ...] = ()
 
 
+class Redaction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is secret beside, or in spite of, the built-in rules; see `policy`."""
+
+    fields: dict[str, str] = msgspec.field(default_factory=dict)
+    words: tuple[str, ...] = ()
+    open_keys: tuple[str, ...] = ()
+
+    def policy(self) -> Policy:
+        """Return the rules in force. Raises BadPolicy."""
+        return Policy.of(fields=self.fields, words=self.words, open_keys=self.open_keys)
+
+
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A whole configuration file."""
 
@@ -71,6 +84,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     data: Path | None = None
     limits: Limits = msgspec.field(default_factory=Limits)
     journal: Journal = msgspec.field(default_factory=Journal)
+    redaction: Redaction = msgspec.field(default_factory=Redaction)
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -137,8 +151,14 @@ def _reading(table: dict[str, object]) -> Reading:
         if not 0 < getattr(limits, name) < math.inf:
             mistakes.append(f"limits.{name}: must be more than 0 and finite")
     mistakes += _journal_mistakes(journal)
+    redaction = _usable(table.get("redaction"), Redaction) or Redaction()
+    try:
+        redaction.policy()
+    except BadPolicy as error:
+        mistakes.append(f"redaction.{error}")
+        redaction = Redaction()
     data = _usable(table.get("data"), Path)
-    return Reading(Config(tuple(sound), data, limits, journal), tuple(mistakes))
+    return Reading(Config(tuple(sound), data, limits, journal, redaction), tuple(mistakes))
 
 
 def _usable(value: object, kind: type[T]) -> T | None:

@@ -20,10 +20,13 @@ from .clock import WallClock, wall_ns
 from .config import Config, Limits, Pool, password_of
 from .config import Journal as JournalConfig
 from .errors import ProtocolError, XentrailError
+from .journal.digest_key import load_or_create
+from .journal.files import Disk
 from .journal.retention import Rules
 from .journal.store import Journal
 from .keeper import Inbox, Keeper, Observer, Pen, open_channel
-from .model import RECORDER, Draft, Mark, MarkName, PoolTail
+from .model import RECORDER, Detail, Draft, Mark, MarkName, PoolTail
+from .redact import Redactor
 from .session import Credentials, Session, open_session
 from .steward import Steward
 from .threads import RunSync
@@ -112,6 +115,7 @@ async def serve(
     seams = seams or Seams()
     openers = [opener_of(pool, config.limits, seams) for pool in config.pools]
     journal = await seams.run_sync(partial(_open_journal, data, config.limits, seams))
+    redactor = await _redactor(journal, data / "keys", config, seams)
     for repair in journal.repairs:
         logs.warning("journal-repaired", **repair)
     tails = dict(journal.tails)
@@ -128,7 +132,7 @@ async def serve(
     async with trio.open_nursery() as outer:
         outer.start_soon(_keep_until_drained, keeper, inbox, steward, config.limits.grace_s)
         try:
-            await pen.put([_mark(MarkName.STARTED, _identity(), seams)])
+            await pen.put([_mark(MarkName.STARTED, {**_identity(), **redactor.in_force}, seams)])
             orphans = _orphans(tails, config, seams)
             if orphans:
                 await pen.put(orphans)
@@ -143,6 +147,7 @@ async def serve(
                         pen.clone(),
                         tails.get(pool.name, PoolTail()),
                         open_session=opener,
+                        redactor=redactor,
                         limits=config.limits,
                         now_ns=seams.now_ns,
                         uniform=seams.uniform,
@@ -275,7 +280,17 @@ def _open_journal(data: Path, limits: Limits, seams: Seams) -> Journal:
     )
 
 
-def _mark(name: MarkName, detail: "dict[str, str | int]", seams: Seams) -> Draft:
+async def _redactor(journal: Journal, keys: Path, config: Config, seams: Seams) -> Redactor:
+    """Return what takes out secrets; its key is made under the lock of the journal."""
+    try:
+        key = await seams.run_sync(partial(load_or_create, keys, Disk()))
+    except BaseException:
+        await seams.run_sync(journal.close)
+        raise
+    return Redactor(config.redaction.policy(), key)
+
+
+def _mark(name: MarkName, detail: Detail, seams: Seams) -> Draft:
     return Draft(seams.now_ns(), RECORDER, Mark(name, detail))
 
 

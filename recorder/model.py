@@ -44,7 +44,7 @@ class GapCause(StrEnum):
 class MarkName(StrEnum):
     """The recorder's own life: what it did, as far as it matters to a reader of the journal."""
 
-    STARTED = "started"  # version, host name, process id
+    STARTED = "started"  # version, host, pid, python; redaction: policy; redaction_key: its id
     STOPPED = "stopped"  # cleanly: all that was seen is on disk
     CONNECTED = "connected"  # address, pool_uuid, user, codec, tls, generation
     MEMBERS = "members"  # addresses: of the hosts of the pool, the master's first
@@ -68,7 +68,8 @@ class Event:
     `id` is dense and ascending inside an epoch of a `register` stream; in a `from` stream it is the
     database generation (0 for messages). `server_at_s` is the server's clock in whole seconds, 0.0
     where the stream has none. `cls` is the wire's lower-case class name. `snapshot` is the JSON
-    text of the record as sent; None where the server sends none (`del` of a `from` stream).
+    text of the record as sent, but for secrets (see redact.py); None where the server sends none
+    (`del` of a `from` stream).
     """
 
     id: int
@@ -96,7 +97,7 @@ class BaselineChunk:
 
 @dataclass(frozen=True, slots=True)
 class BaselineRecord:
-    """One object of the baseline chunk before it, as the JSON text that the server sent."""
+    """One object of the baseline chunk before it, as the server sent it, but for secrets."""
 
     cls: str
     ref: str

@@ -45,6 +45,11 @@ class Session(Line):
         return self._route.address
 
     @property
+    def token(self) -> str:
+        """The reference of this session, a bearer token: given out only to be looked for."""
+        return self._ref
+
+    @property
     def codec(self) -> str:
         """`json-rpc`, or `xml-rpc` for a host that knows no other."""
         return self._codec.name

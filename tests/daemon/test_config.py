@@ -28,10 +28,12 @@ def test_annotated_file_loads_and_shows_the_defaults() -> None:
     assert loaded.pools[0].stream is Stream.REGISTER
     assert loaded.data == config.DEFAULT_DATA
     assert loaded.journal == config.Journal()
+    assert loaded.redaction == config.Redaction()
 
 
 @pytest.mark.parametrize(
-    "struct", [config.Config, config.Pool, config.Tls, config.Limits, config.Journal]
+    "struct",
+    [config.Config, config.Pool, config.Tls, config.Limits, config.Journal, config.Redaction],
 )
 def test_annotated_file_explains_every_key(struct: type[msgspec.Struct]) -> None:
     """Every key that is accepted stands in the annotated file."""
@@ -49,6 +51,53 @@ def test_annotated_file_explains_every_key(struct: type[msgspec.Struct]) -> None
         ("[limits]\nsilence = 3\n" + POOL, "unknown key limits.silence; did you mean 'silence_s'?"),
         ("[limits]\nsilence_s = 0\n" + POOL, "limits.silence_s: must be more than 0"),
         ("[journal]\nkeep_days = 0\n" + POOL, "journal.keep_days: must be more than 0 and finite"),
+        (
+            "[redaction]\nword = ['pin']\n" + POOL,
+            "unknown key redaction.word; did you mean 'words'?",
+        ),
+        (
+            "[redaction]\nwords = ['']\n" + POOL,
+            "redaction.words: an empty text is in every key",
+        ),
+        (
+            "[redaction.fields]\n'VM.NVRM' = 'keep'\n" + POOL,
+            "redaction.fields.'VM.NVRM': there is no field of VM with text called 'NVRM';"
+            " did you mean 'NVRAM'?",
+        ),
+        (
+            "[redaction.fields]\n'VMM.NVRAM' = 'keep'\n" + POOL,
+            "redaction.fields.'VMM.NVRAM': there is no class called 'VMM'; did you mean 'VM'?",
+        ),
+        (
+            "[redaction.fields]\n'vm.NVRAM' = 'keep'\n" + POOL,
+            "redaction.fields.'vm.NVRAM': there is no class called 'vm'; did you mean 'VM'?",
+        ),
+        (
+            "[redaction.fields]\n'VM.VCPUs_max' = 'whole'\n" + POOL,
+            "redaction.fields.'VM.VCPUs_max': there is no field of VM with text called",
+        ),
+        (
+            "[redaction.fields]\n'host.address' = 'whole'\n" + POOL,
+            "redaction.fields.'host.address': the recorder has to write down where the hosts",
+        ),
+        (
+            "[redaction.fields]\nNVRAM = 'keep'\n" + POOL,
+            "redaction.fields.NVRAM: write CLASS.field, such as 'VM.NVRAM'",
+        ),
+        (
+            "[redaction.fields]\n'VM.NVRAM' = 'hole'\n" + POOL,
+            "redaction.fields.'VM.NVRAM': there is no rule 'hole'; did you mean 'whole'?",
+        ),
+        (
+            "[redaction.fields]\n'VM.name_label' = 'keys'\n" + POOL,
+            "redaction.fields.'VM.name_label': VM.name_label is a text, to which 'keys' does not"
+            " apply; possible are keep, text, whole, result",
+        ),
+        (
+            "[redaction.fields]\n'*.other_confg' = 'keep'\n" + POOL,
+            "redaction.fields.'*.other_confg': there is no field called 'other_confg';"
+            " did you mean 'other_config'?",
+        ),
         (
             "[journal]\nkeep_gb = 1\n" + POOL,
             "unknown key journal.keep_gb; did you mean 'keep_gib'?",
