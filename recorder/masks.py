@@ -6,8 +6,7 @@ and not to be guessed without the key. An empty text stays empty; maps keep thei
 
 import hmac
 import re
-from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache, partial
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 
 import msgspec
@@ -16,15 +15,6 @@ from .policy import Policy, Rule
 
 PREFIX = "redacted:"
 DIGEST_HEX = 16
-
-REMEMBERED_MAX = 4096
-REMEMBERED_BYTES_MAX = 4096
-"""How many values a rule are remembered with what became of them, up to which size: the
-configuration of an object comes with every event of it. Of the usual 300 bytes they take 2 MB."""
-
-Mask = Callable[[bytes], bytes | None]
-"""Takes a JSON value and returns it without secrets, or None if it has none. Raises
-msgspec.DecodeError if it is not one whole value."""
 
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]:,]|[^\s{}\[\]:,"]++', re.DOTALL)
 _WORDS_OF_JSON = frozenset({b"true", b"false", b"null"})
@@ -48,7 +38,6 @@ class Masks:
         self._key = key
         self._words = tuple(word.encode() for word in policy.words)
         self._assigned = _assignments(policy)
-        self._by_rule: dict[Rule, Mask] = {}
 
     def hmac(self, data: bytes) -> str:
         """Return 16 hex digits of the keyed digest of `data`."""
@@ -62,12 +51,6 @@ class Masks:
         """Return a text without what follows `password=` and the like, without users in URLs."""
         text = _USER_IN_URL.sub(lambda found: self.mask(found[0]), text)
         return self._assigned.sub(self._mask_assigned, text)
-
-    def of_rule(self, rule: Rule) -> Mask:
-        """Return what masks values under a rule; what it has seen, it knows."""
-        if rule not in self._by_rule:
-            self._by_rule[rule] = lru_cache(REMEMBERED_MAX)(partial(self.masked, rule))
-        return self._by_rule[rule]
 
     def record(self, rules: Mapping[str, Rule], text: bytes) -> bytes:
         """Return a whole record, each field as its rule wants it. What is no map is replaced whole.
@@ -85,7 +68,10 @@ class Masks:
         return copy.finished()
 
     def masked(self, rule: Rule, text: bytes) -> bytes | None:
-        """Do what a `Mask` does, without remembering."""
+        """Return the JSON value `text` as a rule wants it; None if nothing in it is secret.
+
+        Raises msgspec.DecodeError if it is not one whole value.
+        """
         _WHOLE_JSON.decode(text)
         if rule is Rule.KEYS and self._has_open_keys_only(text):
             return None

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from .errors import ProtocolError
-from .masks import REMEMBERED_BYTES_MAX, Mask, Masks
+from .masks import Masks
 from .model import Detail, Event
 from .policy import EVERY_CLASS, VERSION, Kind, Policy, Rule
 
@@ -24,12 +24,21 @@ TOKENS_MAX = 4
 """References of the newest sessions that are looked for. Those before were logged out, or their
 server was not to be reached during as many logins."""
 
+REMEMBERED_MAX = 4096
+REMEMBERED_BYTES_MAX = 4096
+"""How many maps a rule are remembered with what became of them, up to which size: the configuration
+of an object comes with every event of it. Of the usual 300 bytes they take 2 MB."""
+
 _EMPTY = frozenset({b'""', b"{}", b"[]", b""})
 
 _MAP_BEGINS = b'":{"'
 _MAP_ENDS = b'"}'
 _ABSENT = msgspec.Raw(b"")
 _EmptyText = Annotated[str, msgspec.Meta(max_length=0)]
+
+
+_Memory = dict[bytes, bytes | None]
+"""What became of maps, None if nothing, by their text behind the first two bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,7 @@ class _Plan:
 
     rules: Mapping[str, Rule]
     fields: Sequence[tuple[bytes, Rule, int]]
-    maps: Mapping[bytes, tuple[Rule, Mask, int]]
+    maps: Mapping[bytes, tuple[Rule, _Memory, int]]
     usual: "msgspec.json.Decoder[Any]"
     other: "msgspec.json.Decoder[Any]"
 
@@ -60,6 +69,7 @@ class Redactor:
         """`key` is that of the digests which stand for secrets."""
         self._policy = policy
         self._masks = Masks(policy, key)
+        self._memories: dict[Rule, _Memory] = {rule: {} for rule in Rule}
         self._plans: dict[str, _Plan] = {}
 
     @property
@@ -68,7 +78,7 @@ class Redactor:
         key_id = self._masks.hmac(b"which key is this?")
         return {"redaction": f"{VERSION}:{self._policy.digest}", "redaction_key": key_id}
 
-    def record(self, cls: str, snapshot: bytes, tokens: Collection[str] = ()) -> bytes:
+    def record(self, cls: str, snapshot: bytes, tokens: Collection[bytes] = ()) -> bytes:
         """Return one record without secrets: `snapshot` itself if it has none.
 
         `cls` in lower case. `tokens` are references of sessions that live. Raises
@@ -76,19 +86,18 @@ class Redactor:
         """
         new = self._redacted(cls, snapshot)
         for token in tokens:
-            raw = token.encode()
-            if raw in new:
-                new = new.replace(raw, self._masks.mask(token).encode())
+            if token in new:
+                new = new.replace(token, self._masks.mask(token.decode()).encode())
         return new
 
-    def ref(self, cls: str, ref: str, tokens: Collection[str] = ()) -> str:
+    def ref(self, cls: str, ref: str, tokens: Collection[bytes] = ()) -> str:
         """Return the reference of an object, unless it gives access to a session."""
-        return self._masks.mask(ref) if cls == SESSION or ref in tokens else ref
+        return self._masks.mask(ref) if cls == SESSION or ref.encode() in tokens else ref
 
-    def text(self, text: str, tokens: Collection[str] = ()) -> str:
+    def text(self, text: str, tokens: Collection[bytes] = ()) -> str:
         """Return a sentence about what went wrong, without secrets that a server put into it."""
         for token in tokens:
-            text = text.replace(token, self._masks.mask(token))
+            text = text.replace(token.decode(), self._masks.mask(token.decode()))
         return self._masks.in_text(text)
 
     def _redacted(self, cls: str, text: bytes) -> bytes:
@@ -107,7 +116,7 @@ class Redactor:
         """Return how records of a class are searched; all that xapi does not have share one way."""
         name = cls if self._policy.knows(cls) else EVERY_CLASS
         if name not in self._plans:
-            self._plans[name] = _plan(self._policy, self._masks, name)
+            self._plans[name] = _plan(self._policy, self._memories, name)
         return self._plans[name]
 
     # A serializer writes every record in one way, and xapi's writes names without escapes and
@@ -146,19 +155,33 @@ class Redactor:
             before = part
             if known is None:
                 continue
-            rule, mask, bit = known
+            rule, memory, bit = known
             if met & bit:
                 raise _NotUsual
             met |= bit
-            # Where a map ends at its first `"}`, this is the whole of it; where not, it is no JSON.
             end = part.find(_MAP_ENDS) + 2
-            old = b'{"' + part[:end]
-            new = mask(old) if end < REMEMBERED_BYTES_MAX else self._masks.masked(rule, old)
+            try:
+                new = memory[part[:end]]
+            except KeyError:
+                new = self._new_map(memory, rule, part[:end])
             if new is not None:
-                parts[place], changed = new[2:] + part[end:], True
+                parts[place], changed = new + part[end:], True
         if met != due:
             raise _NotUsual
         return _MAP_BEGINS.join(parts) if changed else text
+
+    def _new_map(self, memory: _Memory, rule: Rule, rest: bytes) -> bytes | None:
+        """Return what becomes of a map, whose text and new text begin with `{"` left out here.
+
+        It was cut behind its first `"}`. If that is not its end it is no JSON: msgspec.DecodeError.
+        """
+        new = self._masks.masked(rule, _MAP_BEGINS[2:] + rest)
+        new = None if new is None else new[2:]
+        if len(rest) <= REMEMBERED_BYTES_MAX:
+            if len(memory) >= REMEMBERED_MAX:
+                memory.clear()
+            memory[rest] = new
+        return new
 
 
 class PoolRedactor:
@@ -166,11 +189,11 @@ class PoolRedactor:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._tokens: deque[str] = deque(maxlen=TOKENS_MAX)
+        self._tokens: deque[bytes] = deque(maxlen=TOKENS_MAX)
 
     def learn(self, token: str) -> None:
         """Look for the reference of a new session from now on."""
-        self._tokens.append(token)
+        self._tokens.append(token.encode())
 
     def events(self, events: Iterable[Event]) -> list[Event]:
         """Return a batch without secrets. Raises ProtocolError if a snapshot cannot be read."""
@@ -204,12 +227,12 @@ def _fields_in(plan: _Plan, text: bytes) -> Any:
         return plan.other.decode(text)
 
 
-def _plan(policy: Policy, masks: Masks, cls: str) -> _Plan:
+def _plan(policy: Policy, memories: Mapping[Rule, _Memory], cls: str) -> _Plan:
     """Return how records of a class (in lower case) are searched by a policy."""
     found = policy.rules_of(cls)
     bits = [1 << index if one.kind is Kind.MAP else 0 for index, one in enumerate(found)]
     maps = {
-        one.name.encode(): (one.rule, masks.of_rule(one.rule), bit)
+        one.name.encode(): (one.rule, memories[one.rule], bit)
         for one, bit in zip(found, bits, strict=True)
         if bit
     }

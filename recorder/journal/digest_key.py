@@ -40,7 +40,7 @@ def load_or_create(folder: Path, disk: Disk) -> bytes:
 def _read(path: Path, disk: Disk) -> bytes:
     if (mode := disk.mode(path)) & 0o077:
         raise JournalError(
-            f"{path} can be read by others (its mode is {mode:04o}): chmod 600 {path}"
+            f"{path} can be read by others (its mode is {mode:04o}): run chmod 600 {path}"
         )
     with disk.open_read(path) as file:
         text = file.read(2 * KEY_BYTES + 2)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.errors import ProtocolError
@@ -98,6 +98,7 @@ def model(record: dict[str, Value]) -> dict[str, Value]:
     return clean
 
 
+@settings(deadline=None)
 @given(records, st.sampled_from(SPELLINGS))
 def test_record_means_what_the_model_says(record: dict[str, Value], spell: Spell) -> None:
     """Any record, written in any way: exactly the secrets are replaced."""
@@ -105,6 +106,7 @@ def test_record_means_what_the_model_says(record: dict[str, Value], spell: Spell
     assert json.loads(clean) == model(record)
 
 
+@settings(deadline=None)
 @given(records)
 def test_short_and_long_way_write_the_same_bytes(record: dict[str, Value]) -> None:
     """What is not secret keeps its bytes, so there is one right answer."""
@@ -115,6 +117,7 @@ def test_short_and_long_way_write_the_same_bytes(record: dict[str, Value]) -> No
     assert clean == compact(model(record))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(fields, flat), max_size=5))
 def test_fields_that_come_more_than_once_are_all_looked_at(
     members: list[tuple[str, dict[str, Value]]],
@@ -125,6 +128,7 @@ def test_fields_that_come_more_than_once_are_all_looked_at(
     assert REDACTOR.record("vm", raw) == b"{" + b",".join(expected) + b"}"
 
 
+@settings(deadline=None)
 @given(records)
 def test_redacted_record_has_the_same_keys_and_types(record: dict[str, Value]) -> None:
     """Redacting twice finds the same places: nothing was moved."""

@@ -144,7 +144,7 @@ def test_reference_of_a_living_session_is_replaced_anywhere() -> None:
     raw = compact(
         {"name_label": SESSION, "location": f"https://h/?id={SESSION}", "m": {SESSION: 1}}
     )
-    clean = redactor().record("console", raw, [SESSION])
+    clean = redactor().record("console", raw, [SESSION.encode()])
     assert SESSION.encode() not in clean
     assert len(set(MASK.findall(clean.decode()))) == 1
     assert redactor().record("console", raw) == raw
