@@ -52,7 +52,6 @@ BUILT_IN: Mapping[str, Mapping[str, Rule]] = {
     "Observer": {"attributes": Rule.KEYS, "endpoints": Rule.TEXT},
     "PBD": {"device_config": Rule.KEYS},
     "Repository": {"binary_url": Rule.TEXT, "source_url": Rule.TEXT},
-    "SM": {"configuration": Rule.KEYS},
     "SR": {"sm_config": Rule.KEYS},
     "VDI": {"sm_config": Rule.KEYS, "xenstore_data": Rule.KEYS},
     "VGPU": {"extra_args": Rule.TEXT},

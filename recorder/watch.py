@@ -61,8 +61,7 @@ class Watch:
     """Records one pool.
 
     `open_session` is told which hosts the pool has besides those in the configuration, and whether
-    to go gently because the password was refused; it returns an async context manager that logs in
-    and, on leaving, logs out.
+    to go gently because the password was refused; its context logs in and, when left, logs out.
     `report` is told the outcome of every attempt to connect: None, or the error.
     """
 
@@ -164,8 +163,9 @@ class Watch:
         await self._put(self._subscription.connected(greeting.detail, at_ns=self._now_ns()))
         generation, before = greeting.generation, greeting.rolled_back_from
         if generation is not None and before is not None:
-            drafts = self._subscription.rolled_back(generation, before, at_ns=self._now_ns())
-            await self._put(drafts)
+            await self._put(
+                self._subscription.rolled_back(generation, before, at_ns=self._now_ns())
+            )
 
     async def _record(self, session: Session) -> None:
         """Record one epoch, and declare it lost when it ends.
@@ -340,17 +340,16 @@ class Watch:
         except XapiFault as fault:
             if ends_session(fault):
                 raise
-            skipped = self._subscription.class_skipped(cls, fault.code, at_ns=self._now_ns())
-            await self._put(skipped)
+            await self._put(self._subscription.class_skipped(cls, fault.code, at_ns=self._now_ns()))
             return None
         high = await session.current_id() if bracketed else 0
         return Chunk(cls.lower(), low, high, await self._redacted(cls.lower(), records))
 
     async def _redacted(self, cls: str, records: Mapping[str, bytes]) -> dict[str, bytes]:
         redacted: dict[str, bytes] = {}
-        for number, (ref, snapshot) in enumerate(records.items(), 1):
-            redacted.update([self._redactor.record(cls, ref, snapshot)])
-            if number % RECORDS_AT_ONCE == 0:
+        for record in records.items():
+            redacted.update([self._redactor.record(cls, *record)])
+            if len(redacted) % RECORDS_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
         return redacted
 
@@ -380,8 +379,7 @@ class Watch:
             # Nobody read the server's queue while its events had nowhere to go.
             loss = Loss(GapCause.DISK_FULL, f"the disk of the recorder was full: {loss.detail}")
         detail = self._redactor.text(loss.detail)
-        drafts = self._subscription.lost(loss.cause, detail, at_ns=self._now_ns())
-        await self._write_gap(drafts)
+        await self._write_gap(self._subscription.lost(loss.cause, detail, at_ns=self._now_ns()))
 
     async def _write_gap(self, drafts: list[Draft]) -> None:
         """Write a GapOpened, if there is one, and remember where the journal put it."""

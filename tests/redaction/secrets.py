@@ -53,7 +53,7 @@ KEYED = [
         "Cluster": "cluster_config other_config",
         "Observer": "attributes",
         "PBD": "device_config other_config",
-        "SM": "configuration other_config",
+        "SM": "other_config",
         "SR": "sm_config other_config",
         "VBD": "other_config",
         "VDI": "sm_config xenstore_data other_config",

@@ -14,7 +14,7 @@ from query.states import Certainty, states_of_class
 from recorder.instant import Instant
 from recorder.model import Event, Stream
 from recorder.simulator.truth import Truth
-from tests.truth.oracle import entries_of
+from tests.truth.oracle import entries_of, told
 from tests.truth.test_truth import SEEDS, simulate
 from tests.truth.world import BEGAN_NS
 
@@ -36,7 +36,7 @@ def objects_at(truth: Truth, at_us: int, cls: str) -> dict[str, object]:
     """What the pool really held at an instant."""
     times = [change.at_s for change in truth.changes]
     state = truth.state_at(bisect.bisect_right(times, at_us / 1e6))
-    return {ref: json.loads(raw) for (of, ref), raw in state.items() if of == cls}
+    return {ref: json.loads(told(of, raw)) for (of, ref), raw in state.items() if of == cls}
 
 
 def check_instant(history: History, truth: Truth, at_us: int) -> int:

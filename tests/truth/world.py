@@ -15,12 +15,16 @@ import trio.testing
 from recorder.address import Address
 from recorder.config import Config, Limits, Pool
 from recorder.daemon import Seams, serve
+from recorder.journal.digest_key import NAME
 from recorder.model import Stream
 from recorder.simulator.activity import stir
 from recorder.simulator.front import Front
 from recorder.simulator.inventory import PoolSpec
 from recorder.simulator.pool import SimulatedPool
 from recorder.threads import inline
+
+REDACTION_KEY = bytes(range(32))
+"""That of every recorder of a world: digests are the same in every run, and known to the oracle."""
 
 BEGAN_NS = 1_790_000_000 * 10**9
 """Virtual time begins at this wall-clock time."""
@@ -47,6 +51,14 @@ def deterministic_scheduling(seed: int) -> Iterator[None]:
     finally:
         _run._ALLOW_DETERMINISTIC_SCHEDULING = False  # type: ignore[misc]  # as above
         _run._r = before
+
+
+def put_key(folder: Path) -> None:
+    """Put the known key where a recorder would make one."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / NAME
+    path.write_text(REDACTION_KEY.hex(), encoding="ascii")
+    path.chmod(0o600)
 
 
 class FarStream(trio.abc.Stream):
@@ -78,6 +90,7 @@ class World:
         self.nursery = nursery
         self.rng = random.Random(seed)
         self.data = data
+        put_key(data / "keys")
         self.pools: dict[str, SimulatedPool] = {}
         self.fronts: dict[str, Front] = {}
         self.unreachable: set[str] = set()
