@@ -179,6 +179,7 @@ def answer(method: str) -> bytes:
     results: dict[str, object] = {
         "session.login_with_password": "OpaqueRef:5e551011-0000-4000-8000-000000000001",
         "event.get_current_id": 0,
+        "event.inject": "00000000000000000007,00000000000000000000",
         "system.listMethods": ["pool.get_all_records"],
         "pool.get_all_records": {"OpaqueRef:pool": {"uuid": "a pool"}},
     }
