@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .config import Config, Pool
 from .errors import JournalError
+from .journal.digest_key import load as load_digest_key
 from .journal.files import Disk
 from .journal.findings import FindingKind
 from .journal.keys import NEXT_KEY_NAME, KeyMissing, load_key
@@ -170,6 +171,7 @@ def _of_keys(judge: Judge, folder: Path, known: Standing | None) -> Finding:
             text = f"a replacement of the key in {folder} was interrupted"
             return judge.warning("keys", text, "start the recorder, which completes it")
         name = None if known is None else origin_of(known.journal_id)
+        load_digest_key(folder, disk)  # without one the recorder makes it, whatever is recorded
         key = load_key(folder, disk, name=name)
     except KeyMissing:
         if known is None:

@@ -25,16 +25,23 @@ def load_or_create(folder: Path, disk: Disk) -> bytes:
     The caller holds the lock of the journal. Raises JournalError if there is one that cannot be
     used, JournalWriteFailed.
     """
+    key = load(folder, disk)
+    if key is not None:
+        return key
     path = folder / NAME
-    try:
-        if NAME in disk.names(folder):
-            return _read(path, disk)
-    except OSError as error:
-        raise JournalError(f"{path} cannot be read: {error}") from error
     try:
         return _create(path, disk)
     except OSError as error:
         raise JournalWriteFailed(f"{path} could not be created: {error}") from error
+
+
+def load(folder: Path, disk: Disk) -> bytes | None:
+    """Return the key in `folder`, None if there is none. Raises JournalError if it is no use."""
+    path = folder / NAME
+    try:
+        return _read(path, disk) if NAME in disk.names(folder) else None
+    except OSError as error:
+        raise JournalError(f"{path} cannot be read: {error}") from error
 
 
 def _read(path: Path, disk: Disk) -> bytes:

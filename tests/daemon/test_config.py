@@ -149,6 +149,9 @@ tls.verfy = true
 
 [[pools]]
 user = "root"
+
+[redaction]
+words = [""]
 """
 
 
@@ -158,7 +161,7 @@ def test_reading_tells_every_mistake_at_once(tmp_path: Path) -> None:
     file.write_text(MISTAKEN, encoding="utf-8")
     reading = config.read(file)
     assert reading.mistakes == (
-        "unknown key colour; known: pools, data, limits, journal",
+        "unknown key colour; known: pools, data, limits, journal, redaction",
         "data: expected a path, got 7",
         "unknown key limits.silence; did you mean 'silence_s'?",
         "pools[2].addresses[1]: Expected `str`, got `int`",
@@ -166,6 +169,7 @@ def test_reading_tells_every_mistake_at_once(tmp_path: Path) -> None:
         "pools[3].name: is missing",
         "pools[3].addresses: is missing",
         "pools[0].name: 'a b' is not a name (letters, digits, '.', '_' and '-', at most 64)",
+        "redaction.words: an empty text is in every key",
     )
     assert [pool.name for pool in reading.config.pools] == ["sound"]
     assert reading.config.limits == config.Limits()
@@ -174,7 +178,7 @@ def test_reading_tells_every_mistake_at_once(tmp_path: Path) -> None:
 def test_loading_tells_the_first_mistake_and_where_to_see_the_others(tmp_path: Path) -> None:
     """A recorder that does not start says so in one line, but hides nothing."""
     assert refusal(MISTAKEN, tmp_path) == (
-        "unknown key colour; known: pools, data, limits, journal; 7 more: see"
+        "unknown key colour; known: pools, data, limits, journal, redaction; 8 more: see"
         f" xentrail check --config {tmp_path / 'r.toml'}"
     )
 

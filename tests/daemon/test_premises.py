@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from recorder.config import Config
+from recorder.journal.digest_key import NAME as DIGEST_KEY
 from recorder.journal.files import Disk
 from recorder.journal.keys import NEXT_KEY_NAME
 from recorder.journal.lock import take_lock
@@ -118,6 +119,19 @@ def test_keys_of_another_journal_are_told(tmp_path: Path) -> None:
     (found,) = about("keys", looked(tmp_path / "a"))
     assert found.verdict is Verdict.ERROR
     assert "use the folder that belongs to this journal" in found.text
+
+
+@pytest.mark.parametrize(("mode", "advice"), [(0o600, "put it back"), (0o640, "run chmod 600")])
+def test_key_of_digests_that_is_no_use_is_told(tmp_path: Path, mode: int, advice: str) -> None:
+    """The recorder would not start on it, journal or none."""
+    journal_in(tmp_path)
+    key = tmp_path / "keys" / DIGEST_KEY
+    key.write_text("00\n")
+    key.chmod(mode)
+    (found,) = about("keys", looked(tmp_path))
+    assert found.verdict is Verdict.ERROR
+    assert str(key) in found.text
+    assert advice in found.text
 
 
 def test_segment_that_was_only_being_begun_hides_no_journal(tmp_path: Path) -> None:
