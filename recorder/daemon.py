@@ -4,7 +4,7 @@ import os
 import platform
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
@@ -114,8 +114,7 @@ async def serve(
     """
     seams = seams or Seams()
     openers = [opener_of(pool, config.limits, seams) for pool in config.pools]
-    journal = await seams.run_sync(partial(_open_journal, data, config.limits, seams))
-    redactor = await _redactor(journal, data / "keys", config, seams)
+    journal, redactor = await seams.run_sync(partial(_open, data, config, seams))
     for repair in journal.repairs:
         logs.warning("journal-repaired", **repair)
     tails = dict(journal.tails)
@@ -270,6 +269,17 @@ def _steward(journal: Journal, pen: Pen, config: JournalConfig, seams: Seams) ->
     )
 
 
+def _open(data: Path, config: Config, seams: Seams) -> tuple[Journal, Redactor]:
+    """Open the journal and, under its lock, the key of the digests that stand for secrets."""
+    policy = config.redaction.policy()
+    with ExitStack() as unless_it_works:
+        journal = _open_journal(data, config.limits, seams)
+        unless_it_works.callback(journal.close)
+        redactor = Redactor(policy, load_or_create(data / "keys", Disk()))
+        unless_it_works.pop_all()
+    return journal, redactor
+
+
 def _open_journal(data: Path, limits: Limits, seams: Seams) -> Journal:
     return Journal.open(
         data / "journal",
@@ -278,16 +288,6 @@ def _open_journal(data: Path, limits: Limits, seams: Seams) -> Journal:
         segment_bytes_max=limits.segment_mib_max * 1024 * 1024,
         segment_age_max_s=limits.segment_age_max_s,
     )
-
-
-async def _redactor(journal: Journal, keys: Path, config: Config, seams: Seams) -> Redactor:
-    """Return what takes out secrets; its key is made under the lock of the journal."""
-    try:
-        key = await seams.run_sync(partial(load_or_create, keys, Disk()))
-    except BaseException:
-        await seams.run_sync(journal.close)
-        raise
-    return Redactor(config.redaction.policy(), key)
 
 
 def _mark(name: MarkName, detail: Detail, seams: Seams) -> Draft:

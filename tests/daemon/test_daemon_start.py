@@ -227,3 +227,21 @@ async def test_start_of_two_recorders_on_one_journal_is_refused(
         with pytest.raises(XentrailError, match="is writing to the journal") as caught:
             await one.serve()
         assert caught.value.exit_code == 40
+
+
+async def test_start_on_a_damaged_key_of_digests_is_refused_and_leaves_no_lock(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """What would be digested under another key by surprise is not recorded; the folder is free."""
+    async with stage(tmp_path) as one:
+        async with one.recording():
+            await trio.sleep(1)
+        key = tmp_path / "keys" / "redaction.key"
+        good = key.read_text()
+        key.write_text("00\n")
+        with pytest.raises(XentrailError, match=f"{key} is damaged") as caught:
+            await one.serve()
+        assert caught.value.exit_code == 40
+        key.write_text(good)
+        async with one.recording():
+            await trio.sleep(1)
