@@ -46,7 +46,7 @@ async def _notice(toolstack: Toolstack, host: str, fall: int) -> None:
             return
         if master_of(toolstack) in machines.down and not await _elect(toolstack):
             return
-        await recover(toolstack)
+        await _recover(toolstack)
 
 
 async def _elect(toolstack: Toolstack) -> bool:
@@ -64,6 +64,12 @@ async def _elect(toolstack: Toolstack) -> bool:
 
 
 async def recover(toolstack: Toolstack) -> None:
+    """Do what HA does once there is a new master, after what it is doing already."""
+    async with toolstack.machines.failing_over:
+        await _recover(toolstack)
+
+
+async def _recover(toolstack: Toolstack) -> None:
     """Give lost hosts up, start what was protected in its order, then what is best effort."""
     database = toolstack.database
     lost: list[str] = []

@@ -15,7 +15,6 @@ from ..errors import ConfigError
 from .deeds import KINDS
 
 Weight = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
-Factor = Annotated[float, msgspec.Meta(ge=0, le=1e6)]
 HOURS = 24
 
 CURVES: Mapping[str, tuple[float, ...]] = {
@@ -43,7 +42,7 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     per_minute: Annotated[float, msgspec.Meta(ge=0, le=10**6)] = 6.0
-    curve: str | tuple[Factor, ...] = "flat"
+    curve: str | tuple[Weight, ...] = "flat"
     kinds: Mapping[str, Weight] = msgspec.field(default_factory=lambda: dict(_ORDINARY))
     flood: tuple[Flood, ...] = ()
 

@@ -174,17 +174,17 @@ class PoolFaults:
 
     def _die(self, host: SimulatedHost, how: effects.Death, go_down: Callable[[], object]) -> None:
         """Let a host go down; open connections hang (silent) or are cut (refuse)."""
-        self._grip.kill(host.address, answers=how == "refuse")
-        go_down()
-        if how == "refuse":  # A host that is down is silent otherwise.
-            self._grip.revive(host.address)
+        if how == "silent":
+            self._grip.kill(host.address, answers=False)
+        go_down()  # Cuts the connections that do not hang; the host is silent afterwards.
+        if how == "refuse":
             self._grip.kill(host.address, answers=True)
 
     def _lose(self, host: SimulatedHost) -> None:
         """Write down that a host is dead and its VMs are not running; HA starts them elsewhere."""
         toolstack = self._grip.pool.toolstack
-        if not self._grip.pool.database.exists("host", host.ref):
-            return
+        if host.ref not in toolstack.machines.down:
+            return  # It is back already, or was ejected.
         if hostlife.ha_enabled(toolstack):
             toolstack.spawn(partial(failover.recover, toolstack))
             return
@@ -194,21 +194,26 @@ class PoolFaults:
         hostlife.announce(toolstack, "HA_HOST_FAILED", host.ref, priority=3)
 
     def _return(self, host: SimulatedHost) -> None:
+        toolstack = self._grip.pool.toolstack
         self._grip.revive(host.address)
-        hostlife.come_back(self._grip.pool.toolstack, host.ref)
+        if host.ref in toolstack.machines.down:  # Somebody may have switched it on before.
+            hostlife.come_back(toolstack, host.ref)
 
     def _host_dies(self, effect: effects.HostDeath) -> None:
-        pool = self._grip.pool
+        toolstack = self._grip.pool.toolstack
         host = self._member(effect.target)
-        self._die(host, effect.how, partial(pool.kill_host, host.ref))
+        # Without HA, the rule says when the pool notices, not the pool.
+        has_ha = hostlife.ha_enabled(toolstack)
+        go_down = failover.lose if has_ha else hostlife.go_down
+        self._die(host, effect.how, partial(go_down, toolstack, host.ref))
         self._later(effect.down_s, partial(self._return, host))
-        fall = pool.toolstack.machines.falls_of(host.ref)
+        fall = toolstack.machines.falls_of(host.ref)
 
         def notice() -> None:
-            if pool.toolstack.machines.lies_since(host.ref, fall):
-                hostlife.mark_dead(pool.toolstack, host.ref)
+            if toolstack.machines.lies_since(host.ref, fall):
+                hostlife.mark_dead(toolstack, host.ref)
 
-        if not hostlife.ha_enabled(pool.toolstack):
+        if not has_ha:
             self._agenda.add(effect.noticed_s, notice)
 
     def _eject(self, effect: effects.HostEjected) -> None:

@@ -53,10 +53,10 @@ async def test_second_start_drops_the_old_guest_first(
     assert at < told.index("task progress")
 
 
-async def test_copy_is_born_with_the_operations_of_its_source(
+async def test_copy_is_born_with_the_operation_that_makes_it(
     pool: SimulatedPool, autojump_clock: Clock
 ) -> None:
-    """The row of a clone shows the source's current_operations until it is done."""
+    """The row of a clone shows the clone's own operation until it is done."""
     pool.hub.register(SESSION, ["*"])
     new = await pool.call_operation(SESSION, "VM.clone", [vm_named(pool, "vm-003"), "copy"])
     events = await pool.hub.next(SESSION)
