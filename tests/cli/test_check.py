@@ -39,7 +39,7 @@ def test_pool_that_can_be_recorded_is_well(pool: SimulatedAt, tmp_path: Path) ->
     )
     assert checked.about("version")["text"] == "API 2.21, XenServer 8.4.0, xapi 25.32.0"
     assert checked.about("members")["text"] == (
-        "1 that are not listed answer, with trusted certificates"
+        "1 more that the configuration does not list answer, with trusted certificates"
     )
     assert checked.about("role: events")["text"] == (
         "allows event.get_current_id, event.register, event.next"
@@ -118,6 +118,7 @@ def test_unverified_certificate_is_a_warning(pool: SimulatedAt, tmp_path: Path) 
     # The member that is not listed is taken unseen as well, and therefore reached.
     assert checked.ailing() == [("warning", f"certificate of {pool.tls_url}")]
     assert pool.fingerprint in checked.about(f"certificate of {pool.tls_url}")["advice"]
+    assert checked.about("members")["text"] == "1 more that the configuration does not list answer"
 
 
 def test_member_leads_to_the_master(pool: SimulatedAt, tmp_path: Path) -> None:
@@ -158,6 +159,7 @@ def test_plain_http_on_loopback_is_well(pool: SimulatedAt, tmp_path: Path) -> No
     checked = check(configure(tmp_path, pool_table(pool.url)))
     assert checked.code == 0
     assert [one for one in checked.findings if one["point"].startswith("certificate")] == []
+    assert checked.about("members")["text"] == "1 more that the configuration does not list answer"
 
 
 def test_address_of_another_pool_is_found(pool: SimulatedAt, tmp_path: Path) -> None:
