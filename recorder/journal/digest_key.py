@@ -64,15 +64,8 @@ def _create(path: Path, disk: Disk) -> bytes:
     """Write a key under another name first: no crash leaves half a key."""
     folder, new = path.parent, path.parent / _NEXT_NAME
     disk.make_folder(folder, 0o700)
-    if _NEXT_NAME in disk.names(folder):
-        disk.remove(new)
     key = disk.fresh_seed()
-    fd = disk.create(new, 0o600)
-    try:
-        disk.write_all(fd, f"{key.hex()}\n".encode())
-        disk.sync(fd)
-    finally:
-        disk.close(fd)
+    disk.write_file(new, [f"{key.hex()}\n".encode()], 0o600)
     disk.rename(new, path)
     disk.sync_folder(folder)
     return key

@@ -9,6 +9,7 @@ import fcntl
 import os
 import secrets
 import stat
+from collections.abc import Iterable
 from io import BufferedReader, FileIO
 from pathlib import Path
 
@@ -92,6 +93,21 @@ class Disk:
             if taken <= 0:
                 raise OSError(errno.EIO, "the system took no bytes")
             view = view[taken:]
+
+    def write_file(self, path: Path, pieces: Iterable[bytes], mode: int = _MODE) -> None:
+        """Create the file `path` and sync it; what an interrupted attempt left there goes first.
+
+        Its name is not durable yet.
+        """
+        if self.exists(path):
+            self.remove(path)
+        fd = self.create(path, mode)
+        try:
+            for piece in pieces:
+                self.write_all(fd, piece)
+            self.sync(fd)
+        finally:
+            self.close(fd)
 
     def rewrite(self, path: Path, offset: int, data: bytes) -> None:
         """Write `data` over what is at `offset` and sync it."""

@@ -380,13 +380,6 @@ def _read(path: Path, disk: Disk) -> str:
 
 
 def _write_new(path: Path, lines: list[str], disk: Disk, *, mode: int) -> None:
-    """Write `path` durably; what an interrupted attempt left under its name goes first."""
-    if path.name in disk.names(path.parent):
-        disk.remove(path)
-    fd = disk.create(path, mode)
-    try:
-        disk.write_all(fd, "".join(f"{line}\n" for line in lines).encode())
-        disk.sync(fd)
-    finally:
-        disk.close(fd)
+    """Write `path` durably, name and all."""
+    disk.write_file(path, ["".join(f"{line}\n" for line in lines).encode()], mode)
     disk.sync_folder(path.parent)

@@ -1,6 +1,7 @@
 """Packing sealed segments with zstd: beside the raw file, compared with it, then in its place."""
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 import zstandard
@@ -42,9 +43,7 @@ def pack_segment(folder: Path, number: int, disk: Disk) -> bool:
         disk.sync_folder(folder)
     if not disk.exists(packed):
         temporary = packed.with_name(packed.name + TEMPORARY)
-        if disk.exists(temporary):
-            disk.remove(temporary)
-        _pack(raw, temporary, disk)
+        disk.write_file(temporary, _packed(raw, disk))
         _compare(raw, temporary, disk)
         disk.rename(temporary, packed)
         disk.sync_folder(folder)
@@ -78,7 +77,8 @@ def _is_packed_from(raw: Path, packed: Path, end: bytes, disk: Disk) -> bool:
     return True
 
 
-def _pack(raw: Path, target: Path, disk: Disk) -> None:
+def _packed(raw: Path, disk: Disk) -> Iterator[bytes]:
+    """Yield the packed form of a segment."""
     with disk.open_read(raw) as source:
         size = source.seek(0, io.SEEK_END)
         source.seek(0)
@@ -92,14 +92,9 @@ def _pack(raw: Path, target: Path, disk: Disk) -> None:
             write_content_size=True,
         )
         packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj(size=size)
-        fd = disk.create(target)
-        try:
-            while piece := source.read(PIECE_BYTES):
-                disk.write_all(fd, packer.compress(piece))
-            disk.write_all(fd, packer.flush())
-            disk.sync(fd)
-        finally:
-            disk.close(fd)
+        while piece := source.read(PIECE_BYTES):
+            yield packer.compress(piece)
+        yield packer.flush()
 
 
 def _compare(raw: Path, packed: Path, disk: Disk) -> None:

@@ -113,15 +113,7 @@ def _rewrite(folder: Path, place: Place, disk: Disk) -> None:
     raw, packed = segment_path(folder, place.number), packed_path(folder, place.number)
     was_packed = not disk.exists(raw)
     temporary = raw.with_name(raw.name + TEMPORARY)
-    if disk.exists(temporary):
-        disk.remove(temporary)
-    fd = disk.create(temporary)
-    try:
-        for piece in _pieces(folder, place, disk):
-            disk.write_all(fd, piece)
-        disk.sync(fd)
-    finally:
-        disk.close(fd)
+    disk.write_file(temporary, _pieces(folder, place, disk))
     disk.rename(temporary, raw)
     disk.sync_folder(folder)
     if disk.exists(packed):

@@ -102,14 +102,7 @@ def open_tombstone(note: str, keys: Sequence[str]) -> Tombstone:
 def write_tombstone(folder: Path, note: str, disk: Disk) -> None:
     """Put a signed note in the place of the one before, durably. Raises OSError."""
     temporary = folder / f"{TOMBSTONE}{TEMPORARY}"
-    if disk.exists(temporary):
-        disk.remove(temporary)
-    fd = disk.create(temporary)
-    try:
-        disk.write_all(fd, note.encode())
-        disk.sync(fd)
-    finally:
-        disk.close(fd)
+    disk.write_file(temporary, [note.encode()])
     disk.rename(temporary, folder / TOMBSTONE)
     disk.sync_folder(folder)
 
