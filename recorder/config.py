@@ -51,6 +51,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     connect_timeout_s: float = 10.0
     call_timeout_s: float = 120.0
     silence_s: float = 95.0
+    census_s: float = 60.0
     retry_wait_max_s: float = 10.0
     segment_mib_max: int = 64
     segment_age_max_s: float = 3600.0

@@ -42,6 +42,22 @@ class Submission:
     drafts: Sequence[Draft]
     durable: trio.Event = field(default_factory=trio.Event)
     seqs: range = range(0)
+    durable_at_s: float | None = None
+    """On trio's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an entry is in a submission, and then in the journal."""
+
+    submission: Submission
+    offset: int
+
+    @property
+    def seq(self) -> int | None:
+        """Its sequence number, None until it is durable."""
+        seqs = self.submission.seqs
+        return seqs[self.offset] if self.submission.durable.is_set() else None
 
 
 @dataclass(slots=True)
@@ -280,6 +296,7 @@ class Keeper:
         for submission in group:
             submission.seqs = range(start, start + len(submission.drafts))
             start = submission.seqs.stop
+            submission.durable_at_s = trio.current_time()
             submission.durable.set()
         if self._observer is not None:
             self._observer(seqs, drafts)

@@ -13,6 +13,8 @@ class Loss:
 
     cause: GapCause
     detail: str
+    agreed_at_ns: int | None = None
+    """When the record was last known to be right, if it is known to be wrong."""
 
 
 def ends_session(fault: XapiFault) -> bool:
@@ -34,4 +36,6 @@ def loss_of(error: XentrailError) -> Loss:
             return Loss(GapCause.EVENTS_LOST, detail)
         if faults.is_session_lost(error):
             return Loss(GapCause.SESSION_LOST, f"the server ended the session: {error.code}")
+        if (master := faults.is_slave(error)) is not None:
+            return Loss(GapCause.MASTER_CHANGED, f"the master is another host now: {master}")
     return Loss(GapCause.CONNECTION_LOST, str(error))

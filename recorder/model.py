@@ -36,6 +36,8 @@ class GapCause(StrEnum):
     SESSION_LOST = "session-lost"
     CONNECTION_LOST = "connection-lost"
     SERVER_SILENT = "server-silent"
+    MASTER_CHANGED = "master-changed"
+    CENSUS_MISMATCH = "census-mismatch"
     DISK_FULL = "disk-full"
     RECORDER_DIED = "recorder-died"
     RECORDER_STOPPED = "recorder-stopped"
@@ -51,8 +53,10 @@ class MarkName(StrEnum):
     ROLLED_BACK = "rolled-back"  # generation, before: the pool's database is older than it was
     REFUSED = "refused"  # a pool could not be recorded: error
     REGISTERED = "registered"  # opens an epoch: next_event_id, stream
-    BASELINE_DONE = "baseline-done"  # classes, objects
+    BASELINE_DONE = "baseline-done"  # classes, objects; class: if only this one was read again
     CLASS_SKIPPED = "class-skipped"  # class, error: not part of the baselines of this epoch
+    UNCOUNTED = "uncounted"  # the census goes without: class, recorded, counted; or error: of all
+    QUEUE_PRESSURE = "queue-pressure"  # percent: of the server's queue that was, or is, unread
     REPAIRED = "repaired"  # bytes cut from a torn tail and where they are kept
     KEY_CHANGED = "key-changed"  # key: the new one; endorsement: the old one's word for it, or None
     DROPPED = "dropped"  # segments that were deleted by the rules of retention: which, what, why

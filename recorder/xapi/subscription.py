@@ -10,6 +10,7 @@ It sees what the server said and returns drafts; it never waits, reads a clock o
     BASELINE  chunk        BaselineChunk, BaselineRecord... BASELINE
     BASELINE  baselined    Mark BASELINE_DONE, GapClosed    LIVE
     LIVE      batch        Event ...                        LIVE
+    LIVE      doubted      GapOpened                        BASELINE
     BASELINE  lost         GapOpened, unless one is open    OFFLINE
     LIVE      lost         GapOpened, unless one is open    OFFLINE
     OFFLINE   lost         nothing                          OFFLINE
@@ -79,12 +80,9 @@ class Subscription:
         self._complete_until_ns = last_at_ns - TRANSIT_MAX_NS
         self._registered_at_ns = 0
         self._was_recorded = tail.epoch is not None
-        self._gap: int | None = tail.open_gap
-
-    @property
-    def gap_is_open(self) -> bool:
+        self.gap_is_open = tail.open_gap is not None
         """True while the state of the pool is not known."""
-        return self._gap is not None
+        self._gap: int | None = tail.open_gap
 
     def connected(self, detail: Detail, *, at_ns: int) -> list[Draft]:
         """A login succeeded; `detail` says where, as whom and to which pool."""
@@ -173,43 +171,78 @@ class Subscription:
         return self._drafts([Mark(MarkName.CLASS_SKIPPED, detail)], at_ns)
 
     def baselined(self, *, classes: int, objects: int, at_ns: int) -> list[Draft]:
-        """The last chunk of the baseline is written: the state of the pool is known again."""
+        """The last chunk of the baseline is written: the state of the pool is known again.
+
+        Of a gap that is open `gap_opened` must have been told.
+        """
+        detail: Detail = {"classes": classes, "objects": objects}
+        return self._complete(detail, self._registered_at_ns, at_ns)
+
+    def reread(self, chunk: Chunk, *, asked_at_ns: int, at_ns: int) -> list[Draft]:
+        """The one chunk is written that clears a doubt; it was asked for at `asked_at_ns`."""
+        detail: Detail = {"classes": 1, "objects": len(chunk.records), "class": chunk.cls}
+        return self._complete(detail, asked_at_ns, at_ns)
+
+    def _complete(self, detail: Detail, blind_until_ns: int, at_ns: int) -> list[Draft]:
         assert self.phase is Phase.BASELINE
         self.phase = Phase.LIVE
-        detail = {"classes": classes, "objects": objects}
         bodies: list[Body] = [Mark(MarkName.BASELINE_DONE, detail)]
-        if self._gap is not None:
-            bodies.append(GapClosed(self._gap, self._registered_at_ns))
-        self._gap = None
+        if self.gap_is_open:
+            assert self._gap is not None
+            bodies.append(GapClosed(self._gap, blind_until_ns))
+        self.gap_is_open, self._gap = False, None
         return self._drafts(bodies, at_ns)
+
+    def doubted(self, detail: str, *, agreed_at_ns: int, at_ns: int) -> list[Draft]:
+        """The state of the pool is not the recorded one, and that was right at `agreed_at_ns`."""
+        assert self.phase is Phase.LIVE
+        self.phase = Phase.BASELINE
+        return self._open_gap(GapCause.CENSUS_MISMATCH, detail, agreed_at_ns, at_ns)
+
+    def uncounted(self, detail: Detail, *, at_ns: int) -> list[Draft]:
+        """The census of this epoch goes on without a class, or ends."""
+        return self._drafts([Mark(MarkName.UNCOUNTED, detail)], at_ns)
+
+    def pressed(self, fill: float, *, at_ns: int) -> list[Draft]:
+        """The server's queue of events got this full, as a fraction, before it was read."""
+        detail: Detail = {"percent": round(100 * fill)}
+        return self._drafts([Mark(MarkName.QUEUE_PRESSURE, detail)], at_ns)
 
     def refused(self, error: str, *, at_ns: int) -> list[Draft]:
         """The pool cannot be recorded for a reason that only its operator can change."""
         return self._drafts([Mark(MarkName.REFUSED, {"error": error})], at_ns)
 
-    def lost(self, cause: GapCause, detail: str, *, at_ns: int) -> list[Draft]:
+    def lost(
+        self, cause: GapCause, detail: str, *, at_ns: int, agreed_at_ns: int | None = None
+    ) -> list[Draft]:
         """The epoch ended; events may be missed from the last one received on.
 
-        Where a draft is returned, `gap_opened` must be told the seq that the journal gave it.
+        They may be missed since `agreed_at_ns`, if that is given: the record is known to have been
+        right then, and to be wrong now.
         """
         was, self.phase = self.phase, Phase.OFFLINE
-        if was is Phase.OFFLINE or self._gap is not None:
+        if was is Phase.OFFLINE or self.gap_is_open:
             return []
-        opened = GapOpened(cause, detail, self._last_event_id, self._complete_until_ns)
-        return self._drafts([opened], at_ns)
+        until_ns = self._complete_until_ns if agreed_at_ns is None else agreed_at_ns
+        return self._open_gap(cause, detail, until_ns, at_ns)
 
     def died(self, *, at_ns: int) -> list[Draft]:
         """The recorder starts, and the one before it left no word of its end."""
-        if not self._was_recorded or self._gap is not None:
+        if not self._was_recorded or self.gap_is_open:
             return []
         detail = "the recorder ended without a clean stop"
-        opened = GapOpened(
-            GapCause.RECORDER_DIED, detail, self._last_event_id, self._complete_until_ns
-        )
+        return self._open_gap(GapCause.RECORDER_DIED, detail, self._complete_until_ns, at_ns)
+
+    def _open_gap(
+        self, cause: GapCause, detail: str, complete_until_ns: int, at_ns: int
+    ) -> list[Draft]:
+        self.gap_is_open = True
+        opened = GapOpened(cause, detail, self._last_event_id, complete_until_ns)
         return self._drafts([opened], at_ns)
 
     def gap_opened(self, seq: int) -> None:
         """The journal holds the GapOpened of this pool at `seq`."""
+        assert self.gap_is_open
         self._gap = seq
 
     def _drafts(self, bodies: Sequence[Body], at_ns: int) -> list[Draft]:

@@ -95,6 +95,7 @@ class ScriptedPool:
             "event.register": lambda _session, _classes: "",
             "event.unregister": lambda _session, _classes: "",
             "event.next": self.answer_next,
+            "event.from": self.count_objects,
             "event.inject": lambda *_: "00000000000000000007,00000000000000000000",
         }
         for cls in self.records:
@@ -103,6 +104,11 @@ class ScriptedPool:
     def add_class(self, cls: str) -> None:
         self.records.setdefault(cls, {})
         self.host.methods[f"{cls}.get_all_records"] = lambda _session: self.records[cls]
+
+    def count_objects(self, *_: object) -> object:
+        """Answer an `event.from` without classes."""
+        counts = {cls.lower(): len(records) for cls, records in self.records.items()}
+        return {"events": [], "valid_ref_counts": counts, "token": "7,0"}
 
     def trouble(self, *methods: Method) -> None:
         """Answer the event call under way, and as many after it, by these; no event survives."""

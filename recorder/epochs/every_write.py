@@ -1,0 +1,123 @@
+"""The stream of all writes: event.register, event.next, and a census beside it."""
+
+import trio
+
+from .. import logs
+from ..errors import XapiFault
+from ..line import Line
+from ..losses import Loss, ends_session
+from ..model import GapCause, Stream
+from ..session import Session
+from ..xapi.census import Mismatch
+from ..xapi.subscription import Chunk
+from .common import Epoch, Recorded
+
+
+class EveryWrite(Epoch):
+    """Holds every version of every object, in the order of the server."""
+
+    stream = Stream.REGISTER
+
+    def __init__(self, session: Session, recorded: Recorded) -> None:
+        super().__init__(session, recorded)
+        self._progress = trio.Event()
+        """Set, and made anew, whenever events were received."""
+
+    async def run(self) -> Loss:
+        """Register, then drain and take the baseline side by side."""
+        session = self._session
+        before = await session.current_id()
+        asked_at_ns = self._now_ns()
+        await session.register(["*"])
+        after = await session.current_id()
+        drafts = self._subscription.registered(
+            Stream.REGISTER,
+            id_before=before,
+            id_after=after,
+            asked_at_ns=asked_at_ns,
+            at_ns=self._now_ns(),
+        )
+        await self._registered(drafts)
+        return await self._first_loss(self._drain, self._take_stock, self._watch_pressure)
+
+    async def _drain(self) -> Loss:
+        """Read events on a connection of its own, without pause."""
+        async with self._session.open_line() as line:
+            while True:
+                loss = await self._drain_once(line)
+                if loss is not None:
+                    return loss
+
+    async def _drain_once(self, line: Line) -> Loss | None:
+        asked_at_ns = self._now_ns()
+        with trio.move_on_after(self._limits.silence_s) as silence:
+            events = await line.next_events()
+        if silence.cancelled_caught:
+            silent = f"no event and no heartbeat for {self._limits.silence_s:g} s"
+            return Loss(GapCause.SERVER_SILENT, silent)
+        hole = await self._batch(line, events, asked_at_ns)
+        self._progress.set()
+        self._progress = trio.Event()
+        return None if hole is None else Loss(GapCause.IDS_MISSING, hole)
+
+    async def _bracket(self) -> int:
+        return await self._session.current_id()
+
+    async def _may_write(self, chunk: Chunk) -> None:
+        while not self._subscription.may_write(chunk):
+            await self._progress.wait()
+
+    async def _catch_up(self) -> None:
+        next_id = await self._session.current_id()
+        while self._subscription.drained_to < next_id - 1:
+            await self._progress.wait()
+
+    # -- the census ----------------------------------------------------------------------------
+
+    async def _take_stock(self) -> None:
+        """Read the baseline; then compare, again and again, how many objects there are."""
+        await self._baseline()
+        while True:
+            await trio.sleep(self._limits.census_s)
+            asked_at_ns = self._now_ns()
+            mismatches = await self._mismatches()
+            if mismatches is None:
+                return
+            for mismatch in mismatches:
+                await self._correct(mismatch)
+            if not mismatches:
+                self._agreed_at_ns = asked_at_ns
+
+    async def _mismatches(self) -> list[Mismatch] | None:
+        """Ask for the counts of all classes; None from a server that has none for us."""
+        self._census.begin()
+        try:
+            reply = await self._session.events_from([], "", 0.0)
+        except XapiFault as fault:
+            if ends_session(fault):
+                raise
+            await self._go_without({"error": fault.code})
+            return None
+        await self._catch_up()
+        return self._census.mismatches(reply.valid_ref_counts)
+
+    async def _correct(self, mismatch: Mismatch) -> None:
+        """Read a class again; if it is not what the record says, say so and correct that."""
+        asked_at_ns = self._now_ns()
+        chunk = await self._reread(mismatch)
+        if chunk is None:
+            return
+        await self._scribe.put(
+            self._subscription.doubted(
+                str(mismatch), agreed_at_ns=self._agreed_at_ns, at_ns=self._now_ns()
+            )
+        )
+        self._census.read(chunk.cls, chunk.low, chunk.records)
+        self._census.all_read()
+        await self._scribe.put(self._subscription.chunk(chunk, at_ns=self._now_ns()))
+        await self._scribe.gap_is_durable()
+        await self._scribe.put(
+            self._subscription.reread(chunk, asked_at_ns=asked_at_ns, at_ns=self._now_ns())
+        )
+        self._vitals.gap = None
+        logs.info("gap-closed", pool=self._pool, classes=1, objects=len(chunk.records))
