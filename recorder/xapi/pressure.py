@@ -61,4 +61,4 @@ class Pressure:
 
     def _note(self, fill: float, at_s: float) -> None:
         if fill >= self._peak:
-            self._peak, self._peak_at_s = fill, at_s
+            self._peak, self._peak_at_s = min(fill, 1.0), at_s

@@ -119,10 +119,18 @@ class ScriptedPool:
         """Return how often a method was called."""
         return sum(name == method for name, _ in self.host.calls)
 
-    def emit(self, count: int = 1, cls: str = "vm", ref: str = "OpaqueRef:vm") -> None:
+    def emit(
+        self,
+        count: int = 1,
+        cls: str = "vm",
+        ref: str = "OpaqueRef:vm",
+        operation: str = "mod",
+        padding: str = "",
+    ) -> None:
         for _ in range(count):
-            told = {"id": str(self.next_id), "timestamp": "1.", "class": cls, "operation": "mod"}
-            self._queue.append(told | {"ref": ref, "snapshot": {"n": str(self.next_id)}})
+            head = {"id": str(self.next_id), "timestamp": "1.", "class": cls, "ref": ref}
+            snapshot = {"n": str(self.next_id) + padding}
+            self._queue.append(head | {"operation": operation, "snapshot": snapshot})
             self.next_id += 1
         self._wake()
 
