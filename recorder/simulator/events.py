@@ -39,9 +39,9 @@ class _Registration:
     interest: Interest = field(default_factory=lambda: interest_in([]))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Call:
-    """A call that is waiting; `ended` once its session is gone."""
+    """A call that is waiting; `ended` once its session is gone. No two are the same."""
 
     ended: bool = False
 

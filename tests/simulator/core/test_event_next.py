@@ -164,6 +164,23 @@ async def test_forgotten_session_ends_its_blocked_calls(
         await hub.next(SESSION)
 
 
+async def test_calls_of_one_session_end_by_themselves(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock
+) -> None:
+    """A later call that returns earlier is not taken for the one that still waits."""
+    hub = a_database().hub
+    hub.register(SESSION, ["*"])
+
+    async def ask() -> None:
+        await trio.sleep(0.1)
+        await hub.from_(SESSION, [], "", 0.0)
+
+    nursery.start_soon(ask)
+    nursery.start_soon(_forget_later, hub)
+    with pytest.raises(Fault, match="SESSION_INVALID"):
+        await hub.next(SESSION)
+
+
 async def _forget_later(hub: EventHub) -> None:
     await trio.sleep(1)
     hub.forget_session(SESSION)
