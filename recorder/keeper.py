@@ -37,7 +37,10 @@ Observer = Callable[[range, Sequence[Draft]], None]
 
 @dataclass(slots=True)
 class Submission:
-    """Drafts that become durable together; `durable` is set once `seqs` are known."""
+    """Drafts that become durable together; `durable` is set once `seqs` are known.
+
+    The drafts are given away then: whoever waits for the numbers does not hold 10 MB of events.
+    """
 
     drafts: Sequence[Draft]
     durable: trio.Event = field(default_factory=trio.Event)
@@ -296,6 +299,7 @@ class Keeper:
         for submission in group:
             submission.seqs = range(start, start + len(submission.drafts))
             start = submission.seqs.stop
+            submission.drafts = ()
             submission.durable_at_s = trio.current_time()
             submission.durable.set()
         if self._observer is not None:

@@ -65,7 +65,7 @@ class Scribe:
         submission = await self._pen.put(drafts)
         self._unwritten.popleft()
         self._held_up |= full and trio.current_time() - began_s > HELD_UP_S
-        self._handed_over(submission)
+        self._handed_over(drafts, submission)
         return submission
 
     async def lose(self, loss: Loss) -> None:
@@ -115,10 +115,10 @@ class Scribe:
     def _left_unwritten(self) -> list[Draft]:
         return [draft for drafts in self._unwritten for draft in drafts]
 
-    def _handed_over(self, submission: Submission) -> None:
+    def _handed_over(self, drafts: Sequence[Draft], submission: Submission) -> None:
         if not self.subscription.gap_is_open:
             return
-        for offset, draft in enumerate(submission.drafts):
+        for offset, draft in enumerate(drafts):
             if isinstance(draft.body, GapOpened):
                 cause, detail = draft.body.cause.value, draft.body.detail
                 since_ns = draft.body.complete_until_ns or draft.received_at_ns

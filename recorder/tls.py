@@ -52,11 +52,14 @@ class TlsPolicy:
         return "one signed by an authority that this system trusts, for the name of this host"
 
     def context(self) -> ssl.SSLContext:
-        """Return the context of this policy, one for all its connections (32 KB each, not 50).
+        """Return the context for connections of this policy, one for all that check alike.
 
-        Raises ConfigError if the CA file cannot be used; called once at start, never later.
+        A pinned certificate is compared by `check`, after the handshake and before the first byte
+        is sent. Raises ConfigError if the CA file cannot be used; called at start, never later.
         """
-        return _context(self)
+        if self.fingerprint is not None or not self.verify:
+            return _not_checking()
+        return _checking(self.ca_file)
 
     def check(self, address: Address, certificate: bytes) -> None:
         """Compare the certificate (DER) with the pinned ones, in constant time.
@@ -129,18 +132,25 @@ def _span_of(der: bytes) -> tuple[int, int] | None:
 
 
 @lru_cache(maxsize=64)
-def _context(policy: TlsPolicy) -> ssl.SSLContext:
+def _checking(ca_file: Path | None) -> ssl.SSLContext:
+    """Return a context that trusts the authorities of a file, or of this system (1 MB)."""
     try:
-        context = ssl.create_default_context(cafile=policy.ca_file)
+        context = ssl.create_default_context(cafile=ca_file)
     except ssl.SSLError as error:
-        raise ConfigError(f"tls.ca_file {policy.ca_file}: it holds no certificate") from error
+        raise ConfigError(f"tls.ca_file {ca_file}: it holds no certificate") from error
     except OSError as error:
-        raise ConfigError(f"tls.ca_file {policy.ca_file}: {error.strerror}") from error
+        raise ConfigError(f"tls.ca_file {ca_file}: {error.strerror}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if policy.digests or not policy.verify:
-        # A pinned certificate is compared after the handshake and before the first byte is sent.
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@lru_cache(maxsize=1)
+def _not_checking() -> ssl.SSLContext:
+    """Return the one context of all policies that do not ask OpenSSL: it loads no authorities."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     return context
 
 

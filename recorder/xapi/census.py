@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ..model import Event, Operation
 
-NO_TABLES = frozenset({"message", "role"})
+NO_TABLES = frozenset({"message"})
 """Classes that are listed but are no tables of the database: they count as 0."""
 DOUBTS_MAX = 2
 """A class whose reading finds nothing wrong so often is one that the server does not count."""
@@ -43,7 +43,7 @@ class Census:
         self._seen: dict[str, tuple[int, int]] = {}
         """The least and the greatest number since `begin`."""
         self._doubts: dict[str, int] = {}
-        self._uncounted = set(NO_TABLES)
+        self._uncounted: set[str] = set()
 
     def take(self, events: Iterable[Event]) -> None:
         """Take events in their order."""
@@ -59,11 +59,13 @@ class Census:
 
     def read(self, cls: str, low: int, refs: Iterable[str]) -> None:
         """A class was read; events with an id from `low` on are as new or newer."""
-        live = set(refs)
-        for event in (self._early or {}).pop(cls, ()):
+        early = (self._early or {}).pop(cls, ())
+        if cls in NO_TABLES:
+            return
+        live = self._live[cls] = set(refs)
+        for event in early:
             if event.id >= low:
                 _apply(live, event)
-        self._live[cls] = live
         self._note(cls)
 
     def all_read(self) -> None:
