@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -151,13 +152,21 @@ def redact(
     folder = data_folder(data) / "journal"
     _must_be(folder)
     with Journal.open(folder, now_ns=wall_ns, keys=folder.with_name("keys")) as journal:
-        detail = redact_entry(journal, seq, reason.strip(), by=getpass.getuser())
+        detail = redact_entry(journal, seq, reason.strip(), by=_who_runs_this())
     if form is ReportFormat.JSON:
         print(json.dumps(detail, indent=2))
         return
     whose = f"{detail['class']} {detail['ref']} of pool {detail['pool']}"
     print(f"entry {seq} ({whose}) has no snapshot now")
     print(f"its leaf hash, which stays, is {detail['leaf']}")
+
+
+def _who_runs_this() -> str:
+    """Return the name of the user, or the number of one without a name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # an OSError from Python 3.13 on
+        return f"uid {os.getuid()}"
 
 
 def rotate_key(data: DataOption = None) -> None:

@@ -1,12 +1,16 @@
 """The commands about the journal itself: exact output, exact errors, exit codes."""
 
 import json
+import os
+import pwd
 from pathlib import Path
 
 import pytest
 
+from recorder import journal_cli
+from recorder.journal.scan import scan
 from recorder.journal.store import Journal
-from recorder.model import RECORDER, Draft, Heartbeat
+from recorder.model import RECORDER, Draft, Heartbeat, Mark, MarkName
 from tests.cli.programs import xentrail
 from tests.journal.samples import abandon, clock, drafts, event, files
 
@@ -192,6 +196,19 @@ def test_redact_takes_a_snapshot_out(tmp_path: Path) -> None:
         assert text in said
     assert run(tmp_path, "redact", "1")[0] == 2
     assert run(tmp_path, "redact", "1", "--reason", " ")[0] == 2
+
+
+def test_redact_by_a_user_without_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container a process may run as a number that no passwd file knows."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
+    write(tmp_path)
+    journal_cli.redact(2, "a password", tmp_path)
+    entries = scan(tmp_path / "journal")
+    marks = [entry.body for entry in entries if isinstance(entry.body, Mark)]
+    (redacted,) = [mark for mark in marks if mark.name is MarkName.REDACTED]
+    assert redacted.detail["by"] == f"uid {os.getuid()}"
 
 
 def test_commands_that_write_are_refused_while_a_recorder_does(tmp_path: Path) -> None:
