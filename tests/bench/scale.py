@@ -1,7 +1,8 @@
-"""How much one recorder can take; run `python -m tests.bench.scale [idle] [large] [busy]`.
+"""How much one recorder can take; run `python -m tests.bench.scale`, or name parts of it: idle ...
 
 - idle: 200 pools of about 100 objects each, and nothing happens in them;
 - large: one pool of 20,000 objects, read and then followed at 100 changes a second;
+- together: the pools of both at once;
 - busy: one pool of 5,000 objects that changes 2,000 of 4 KB a second, while its sessions are ended
   every few seconds, so that all of it is read again meanwhile.
 
@@ -60,26 +61,27 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Serving:
-    """How many objects a pool has, and address and fingerprint of each pool."""
+    """How many objects the pools have together, and address and fingerprint of each pool."""
 
     objects: int
     pools: list[tuple[str, str]]
 
 
-def host(numbers: Numbers, changes: Changes, ready: "Queue[Serving]") -> None:
+def host(numbers: list[Numbers], changes: Changes, ready: "Queue[Serving]") -> None:
     """Serve pools until terminated; tell where they are."""
 
     async def run() -> None:
+        sizes = [size for size in numbers for _ in range(size.pools)]
         specs = [
             PoolSpec(
                 name=f"pool-{n}",
-                hosts=numbers.hosts,
-                vms=numbers.vms,
+                hosts=size.hosts,
+                vms=size.vms,
                 seed=n,
                 password="bench",
                 keeps_truth=False,
             )
-            for n in range(numbers.pools)
+            for n, size in enumerate(sizes)
         ]
         async with trio.open_nursery() as nursery:
 
@@ -87,8 +89,8 @@ def host(numbers: Numbers, changes: Changes, ready: "Queue[Serving]") -> None:
                 await serve(specs, Sockets(tls_port=0), now_s=time.time, task_status=task_status)
 
             served = await nursery.start(serving)
-            tables = served[0].pool.hub.rows.tables
-            objects = sum(len(table.rows) for table in tables.values())
+            tables = [table for one in served for table in one.pool.hub.rows.tables.values()]
+            objects = sum(len(table.rows) for table in tables)
             ready.put(Serving(objects, [(s.tls_url, s.certificate.fingerprint) for s in served]))
             if changes.per_s:
                 nursery.start_soon(change, served[0].pool, changes)
@@ -194,13 +196,13 @@ def record(folder: Path, pools_to_record: list[tuple[str, str]]) -> Recorder:
     return Recorder(process, folder / "data", log)
 
 
-def run(title: str, numbers: Numbers, changes: Changes, *, seconds: float) -> None:
+def run(title: str, numbers: list[Numbers], changes: Changes, *, seconds: float) -> None:
     spawn = multiprocessing.get_context("spawn")
     ready: Queue[Serving] = spawn.Queue()
     server = spawn.Process(target=host, args=(numbers, changes, ready), daemon=True)
     server.start()
     serving = ready.get()
-    say(f"{title}: {len(serving.pools)} pool(s) of {serving.objects:,} objects, over TLS")
+    say(f"{title}: {len(serving.pools)} pool(s), {serving.objects:,} objects, over TLS")
     with tempfile.TemporaryDirectory() as folder:
         recorder = record(Path(folder), serving.pools)
         try:
@@ -243,15 +245,21 @@ def tell_what_was_recorded(recorder: Recorder) -> None:
     say(f"  {events:,} events of {mean:,.0f} bytes; gaps: {dict(gaps)}, {closed} of them closed")
 
 
+LARGE = Numbers(pools=1, vms=2_750, hosts=16)
+
+
 def main(names: list[str]) -> None:
     if "idle" in names:
-        run("idle", Numbers(pools=200, vms=7), Changes(), seconds=60)
+        run("idle", [Numbers(pools=200, vms=7)], Changes(), seconds=60)
     if "large" in names:
-        run("large", Numbers(pools=1, vms=2_750, hosts=16), Changes(per_s=100), seconds=30)
+        run("large", [LARGE], Changes(per_s=100), seconds=30)
+    if "together" in names:
+        numbers = [LARGE, Numbers(pools=200, vms=7)]
+        run("together", numbers, Changes(per_s=100), seconds=30)
     if "busy" in names:
         changes = Changes(per_s=2_000, record_bytes=1_300, ends_sessions_every_s=10)
-        run("busy", Numbers(pools=1, vms=680, hosts=8), changes, seconds=60)
+        run("busy", [Numbers(pools=1, vms=680, hosts=8)], changes, seconds=60)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:] or ["idle", "large", "busy"])
+    main(sys.argv[1:] or ["idle", "large", "together", "busy"])
