@@ -105,10 +105,19 @@ class ScriptedPool:
         self.records.setdefault(cls, {})
         self.host.methods[f"{cls}.get_all_records"] = lambda _session: self.records[cls]
 
-    def count_objects(self, *_: object) -> object:
+    def count_objects(self, *_: object) -> dict[str, object]:
         """Answer an `event.from` without classes."""
         counts = {cls.lower(): len(records) for cls, records in self.records.items()}
         return {"events": [], "valid_ref_counts": counts, "token": "7,0"}
+
+    async def answer_from(
+        self, _session: str, _classes: object, token: str, wait_s: float
+    ) -> object:
+        """Answer an `event.from`: what was emitted since the last answer, or nothing in time."""
+        events: object = []
+        with trio.move_on_after(wait_s):
+            events = await self.answer_next("")
+        return self.count_objects() | {"events": events, "token": token}
 
     def trouble(self, *methods: Method) -> None:
         """Answer the event call under way, and as many after it, by these; no event survives."""
@@ -215,6 +224,12 @@ class Stage:
 
     def mend(self, name: str) -> None:
         self.network.hosts[self.address(name)] = self.pools[name].host
+
+    def follow_states(self) -> None:
+        """Record by `event.from`: pools answer with what was emitted, and count their objects."""
+        self.stream = Stream.FROM
+        for pool in self.pools.values():
+            pool.host.methods["event.from"] = pool.answer_from
 
     def config(self, *names: str) -> Config:
         pools = [

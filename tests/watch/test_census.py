@@ -20,10 +20,9 @@ from recorder.model import (
     Mark,
     MarkName,
     Operation,
-    Stream,
 )
 from recorder.xapi.census import Census, Mismatch
-from tests.watch.scripted import ScriptedPool, Stage, at_s, check_gaps, fault, logged, stage
+from tests.watch.scripted import ScriptedPool, at_s, check_gaps, fault, logged, stage
 
 CENSUS_S = Limits().census_s
 GHOST, MISS = "OpaqueRef:ghost", "OpaqueRef:miss"
@@ -347,28 +346,12 @@ async def test_session_that_ends_in_a_census_is_a_loss(
 # -- the stream of last states ------------------------------------------------------------------
 
 
-def follow_states(one: Stage) -> None:
-    """Let the pool answer `event.from` with what was emitted and the number of its objects."""
-    one.stream = Stream.FROM
-    pool = one.pools["lab"]
-
-    async def answer(_session: str, _classes: object, token: str, timeout_s: float) -> object:
-        events: object = []
-        with trio.move_on_after(timeout_s):
-            events = await pool.answer_next("")
-        reply = pool.count_objects()
-        assert isinstance(reply, dict)
-        return reply | {"events": events, "token": token}
-
-    pool.host.methods["event.from"] = answer
-
-
 async def test_deletions_that_a_stream_of_last_states_missed(
     tmp_path: Path, autojump_clock: Clock
 ) -> None:
     """The server forgets deletions beyond some 510: the census finds them, a new epoch tells."""
     async with stage(tmp_path) as one:
-        follow_states(one)
+        one.follow_states()
         pool = one.pools["lab"]
         pool.records["VM"] |= {f"OpaqueRef:{n}": {"uuid": str(n)} for n in range(20)}
         async with one.recording():
@@ -392,7 +375,7 @@ async def test_honest_stream_of_last_states_is_never_doubted(
 ) -> None:
     """Objects that come and go between two answers are no mismatch."""
     async with stage(tmp_path) as one:
-        follow_states(one)
+        one.follow_states()
         pool = one.pools["lab"]
         async with one.recording():
             for number in range(200):

@@ -8,10 +8,10 @@ import trio
 import trio.testing
 
 from recorder.keeper import SUBMISSIONS_MAX
-from recorder.model import RECORDER, Event, GapCause, GapClosed, GapOpened, Mark, MarkName, Stream
+from recorder.model import RECORDER, Event, GapCause, GapClosed, GapOpened, Mark, MarkName
 from recorder.xapi.subscription import TRANSIT_MAX_NS
 from tests.fakes import Method, slave_of
-from tests.watch.scripted import POOL, ScriptedPool, Stage, at_s, drop, fault, never, stage
+from tests.watch.scripted import POOL, ScriptedPool, at_s, drop, fault, never, stage
 
 Clock = trio.testing.MockClock
 
@@ -292,26 +292,12 @@ async def test_nothing_secret_of_a_lost_session_is_written(
 # -- the stream of last states ------------------------------------------------------------------
 
 
-def follow_states(one: Stage) -> None:
-    """Let the pool answer `event.from`: what was emitted since the last answer, or nothing."""
-    one.stream = Stream.FROM
-    pool = one.pools["lab"]
-
-    async def answer(_session: str, _classes: object, token: str, timeout_s: float) -> object:
-        events: object = []
-        with trio.move_on_after(timeout_s):
-            events = await pool.answer_next("")
-        return {"events": events, "valid_ref_counts": {"vm": 1}, "token": token}
-
-    pool.host.methods["event.from"] = answer
-
-
 async def test_from_stream_records_the_baseline_first(
     tmp_path: Path, autojump_clock: Clock
 ) -> None:
     """With `stream = "from"` every chunk precedes every event, and the epoch says its stream."""
     async with stage(tmp_path) as one:
-        follow_states(one)
+        one.follow_states()
         async with one.recording():
             await trio.sleep(1)
             one.pools["lab"].emit(3)
@@ -331,7 +317,7 @@ async def test_from_stream_declares_its_gaps_too(
 ) -> None:
     """A lost `event.from` is a gap that a new baseline closes."""
     async with stage(tmp_path) as one:
-        follow_states(one)
+        one.follow_states()
         pool = one.pools["lab"]
         async with one.recording():
             await trio.sleep(BEFORE_S)
