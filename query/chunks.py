@@ -1,14 +1,15 @@
 """The rules of baselines: what a chunk tells anew, and which objects its class no longer has.
 
 A baseline row is older than an event of its object with an id from the chunk's `low` on, and newer
-than one below. What it tells anew is inferred, except in the first reading of a class.
+than one below. What it tells anew is inferred, except in the first reading of a class. A class may
+be read again within an epoch, so that each chunk is a reading by itself.
 """
 
 from dataclasses import dataclass, field
 
 from recorder.model import BaselineChunk, BaselineRecord, Operation, Stream
 
-from .known import Known, Memory, Origin, PoolState
+from .known import Known, Memory, Origin, PoolState, Reading
 from .records import changes_between, fields_of, title_of
 from .rows import Rows, Stamp, Told
 
@@ -23,15 +24,16 @@ class Baselines:
     memory: Memory
     rows: Rows
     _chunk: BaselineChunk | None = None
+    _chunk_seq: int = 0
     _records: list[tuple[Stamp, BaselineRecord]] = field(default_factory=list)
 
     def interrupt(self) -> None:
         """The chunk under way, if any, ends here."""
         self._chunk = None
 
-    def begin(self, pool: PoolState, chunk: BaselineChunk) -> None:
+    def begin(self, pool: PoolState, stamp: Stamp, chunk: BaselineChunk) -> None:
         """A chunk begins; `chunk.count` rows follow."""
-        self._chunk, self._records = chunk, []
+        self._chunk, self._chunk_seq, self._records = chunk, stamp.seq, []
         self._use_if_complete(pool)
 
     def add(self, pool: PoolState, stamp: Stamp, record: BaselineRecord) -> None:
@@ -46,7 +48,7 @@ class Baselines:
         first_reading = chunk.cls not in pool.classes
         for stamp, record in self._records:
             self._use(pool, stamp, chunk.low, record, first_reading=first_reading)
-        pool.chunks[chunk.cls] = chunk.low
+        pool.readings[chunk.cls] = Reading(self._chunk_seq, chunk.low)
         pool.classes.add(chunk.cls)
         self._chunk = None
 
@@ -79,11 +81,11 @@ class Baselines:
         elif known.gone or known.snapshot is None:
             told = self._appeared(pool, record, known, first_reading=False)
         elif not record.snapshot:
-            told = Told(Operation.MOD, Origin.INFERRED, pool.gap_hiding(known))
+            told = Told(Operation.MOD, Origin.INFERRED, pool.gap_found(known))
         else:
             changes = changes_between(known.snapshot, record.snapshot)
             told = Told(
-                Operation.MOD, Origin.INFERRED, pool.gap_hiding(known), changes, record.snapshot
+                Operation.MOD, Origin.INFERRED, pool.gap_found(known), changes, record.snapshot
             )
         known.seen_seq = known.chunk_seq = stamp.seq
         self.rows.touched.add(known.key)
@@ -104,19 +106,23 @@ class Baselines:
         snapshot = record.snapshot or None
         if first_reading:
             return Told(Operation.ADD, Origin.BASELINE, None, None, snapshot)
-        return Told(Operation.ADD, Origin.INFERRED, pool.gap_hiding(known), None, snapshot)
+        return Told(Operation.ADD, Origin.INFERRED, pool.gap_found(known), None, snapshot)
 
-    def end(self, pool: PoolState, stamp: Stamp) -> None:
-        """The baseline is complete: what it should have told of and did not is gone."""
+    def end(self, pool: PoolState, stamp: Stamp, *, whole: bool) -> None:
+        """The baseline is complete: what it should have told of and did not is gone.
+
+        `whole` is false if only one class was read again.
+        """
         gone = [known for known in self.memory.of_pool(pool.pool) if _is_missing(pool, known)]
         for known in sorted(gone, key=lambda known: known.key):
-            told = Told(Operation.DEL, Origin.INFERRED, pool.gap_hiding(known))
+            told = Told(Operation.DEL, Origin.INFERRED, pool.gap_found(known))
             learn(known, told)
             known.seen_seq = stamp.seq
             self.rows.tell(pool, stamp, known, told)
-        pool.baselined_seq = pool.baselined_seq or stamp.seq
-        pool.done_seq = stamp.seq
-        pool.chunks = {}
+        if whole:
+            pool.baselined_seq = pool.baselined_seq or stamp.seq
+            pool.done_seq = stamp.seq
+        pool.readings = {}
 
 
 def _told_since(pool: PoolState, known: Known, low: int) -> bool:
@@ -128,10 +134,10 @@ def _told_since(pool: PoolState, known: Known, low: int) -> bool:
 
 def _is_missing(pool: PoolState, known: Known) -> bool:
     """True if the baseline that ends here should have told of the object and did not."""
-    low = pool.chunks.get(known.cls)
-    if low is None or known.gone or known.chunk_seq >= pool.anchor_seq:
+    reading = pool.readings.get(known.cls)
+    if reading is None or known.gone or known.chunk_seq > reading.seq:
         return False
-    return not _told_since(pool, known, low)
+    return not _told_since(pool, known, reading.low)
 
 
 def learn(known: Known, told: Told) -> None:

@@ -18,7 +18,7 @@ from recorder.cli import DataOption
 from recorder.clock import wall_ns
 from recorder.errors import XentrailError
 from recorder.instant import AGO, Instant, parse_instant, time_text, us_of
-from recorder.model import Operation
+from recorder.model import Operation, Stream
 
 from . import completion
 from .choices import Format, TaskStatus
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .database import History
-    from .questions import EventRow, GapRow
+    from .gaps import GapRow
+    from .questions import EventRow
     from .states import State
 
 app = typer.Typer(
@@ -124,7 +125,7 @@ def events(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """List what happened, newest last."""
-    from . import objects, questions, render
+    from . import gaps, objects, questions, render
 
     begin, end = _instant(since), _instant(until)
     with _history(data) as history:
@@ -140,11 +141,12 @@ def events(
             limit=limit,
         )
         rows = questions.events(history, wanted)
-        blind = questions.gaps_between(
+        blind = gaps.gaps_between(
             history, begin or _first_shown(rows), end, pool=found.pool if found else pool
         )
     render.events(rows, form)
     _say_blind(blind)
+    _say_in_part(sorted({row.pool for row in rows if row.stream == Stream.FROM}))
     if not rows:
         _say("no event fits")
     if len(rows) == limit:
@@ -171,6 +173,8 @@ def history(
         texts = [text or "" for step in told.steps for c in step.changes for text in (c.old, c.new)]
         names = objects.names_in(opened, found.pool, texts) if form is Format.TABLE else {}
     render.life(told, form, names)
+    if any(step.stream == Stream.FROM for step in told.steps):
+        _say_in_part([found.pool])
 
 
 @app.command()
@@ -201,6 +205,7 @@ def at(
             _check_fields(field or [], [told])
             names = _names_in_state(opened, told)
             render.state(told, form, names, field or [])
+            _say_in_part([told.pool] if told.stream == Stream.FROM else [])
 
 
 def _all_at(
@@ -223,6 +228,7 @@ def _all_at(
         if text is not None:
             _say(text)
     render.states(told, form, names, class_, fields)
+    _say_in_part([one.pool for one in told.verdicts if one.stream == Stream.FROM])
 
 
 def _check_fields(fields: "Sequence[str]", told: "Sequence[State]") -> None:
@@ -248,11 +254,15 @@ def gaps(
     pool: PoolOption = None, data: DataOption = None, form: FormatOption = Format.TABLE
 ) -> None:
     """List where the recorder was blind, and what was found different afterwards."""
+    from . import gaps as ledger
     from . import questions, render
 
     with _history(data) as opened:
-        rows = questions.gaps(opened, pool=pool)
-    render.gaps(rows, form)
+        rows = ledger.gaps(opened, pool=pool)
+        blind = ledger.blindness(opened, rows, pool=pool)
+        in_part = questions.pools_in_part(opened, pool=pool)
+    render.gaps(rows, blind, form)
+    _say_in_part(in_part)
 
 
 @app.command()
@@ -269,12 +279,12 @@ def tasks(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """List tasks and their outcomes, also of those that the server has forgotten."""
-    from . import questions, render
+    from . import gaps, questions, render
 
     begin = _instant(since)
     with _history(data) as opened:
         rows = questions.tasks(opened, pool=pool, failed=failed, status=status, since=begin)
-        blind = questions.gaps_between(opened, begin, None, pool=pool)
+        blind = gaps.gaps_between(opened, begin, None, pool=pool)
     render.tasks(rows, form)
     _say_blind(blind)
     if not rows:
@@ -332,13 +342,24 @@ def _first_shown(rows: "Sequence[EventRow]") -> Instant | None:
 def _say_blind(gaps: "Sequence[GapRow]") -> None:
     """Say where an answer may lack something, the newest gaps first."""
     for gap in gaps[::-1][:BLIND_LINES_MAX]:
-        until = "now" if gap.blind_until is None else time_text(us_of(gap.blind_until))
+        since, until = (
+            "now" if at is None else time_text(us_of(at)) for at in (gap.since, gap.blind_until)
+        )
         _say(
             f"gap @{gap.seq} of pool {gap.pool} ({gap.cause}): events may be missing"
-            f" from {time_text(us_of(gap.since))} to {until}"
+            f" from {since} to {until}"
         )
     if len(gaps) > BLIND_LINES_MAX:
         _say(f"and {len(gaps) - BLIND_LINES_MAX} more gaps: see xentrail gaps")
+
+
+def _say_in_part(pools: "Sequence[str]") -> None:
+    """Say of which pools only the last states were told."""
+    for pool in pools:
+        _say(
+            f'pool {pool} was recorded with stream = "from": states in between, and the last ones'
+            " of what was deleted, may be missing"
+        )
 
 
 def _instant(text: str | None) -> Instant | None:

@@ -19,7 +19,7 @@ from recorder.errors import ConfigError
 from recorder.instant import Instant
 from recorder.journal.verify import Report, verify
 
-from . import loader, objects, questions, render, states, timeline
+from . import gaps, loader, objects, questions, render, states, timeline
 from .choices import Format
 from .database import History
 from .known import Origin
@@ -161,12 +161,14 @@ def _recorded(
 
 
 def _gaps(history: History, expected: Expectations) -> None:
-    rows = questions.gaps(history)
-    render.gaps(rows, Format.TABLE)
+    rows = gaps.gaps(history)
+    render.gaps(rows, gaps.blindness(history, rows, pool=None), Format.TABLE)
     closed = sorted(row.cause for row in rows if not row.open)
     expected.expect(
         closed == ["events-lost", "session-lost"], "both interruptions are gaps that were closed"
     )
+    lost = sum(row.ids_missed or 0 for row in rows if row.cause == "events-lost")
+    expected.expect(lost > 0, "the events that the flood cost are counted")
     still_open = [row.cause for row in rows if row.open]
     expected.expect(
         still_open == ["recorder-stopped"] * 2, "the stop of the recorder is an open gap a pool"

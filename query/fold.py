@@ -5,7 +5,7 @@
 - The first event of an unconfirmed object after a gap is live, but its differences are inferred:
   part of them may have happened in the gap.
 - Sequence numbers that are missing are a gap of every pool.
-- The rules of baselines are in `chunks`.
+- The rules of baselines are in `chunks`, those of gaps in `ledger`.
 """
 
 import msgspec
@@ -28,11 +28,9 @@ from recorder.model import (
 
 from .chunks import Baselines, learn
 from .known import Key, Known, Memory, Origin, PoolState
+from .ledger import Ledger
 from .records import changes_between
-from .rows import Closing, Rows, Stamp, Told
-
-ENTRIES_MISSING = "entries-missing"
-"""The cause of a gap that the reader finds: entries are lost, or damaged beyond reading."""
+from .rows import Rows, Stamp, Told
 
 
 class Fold:
@@ -42,6 +40,7 @@ class Fold:
         self.memory = memory
         self.rows = Rows()
         self._baselines = Baselines(memory, self.rows)
+        self._ledger = Ledger(memory, self.rows)
 
     def take(self, entry: Entry) -> None:
         """Fold the next entry. Raises JournalError if a snapshot in it is no JSON object."""
@@ -67,15 +66,13 @@ class Fold:
                 if entry.body is not body:
                     self._forget(pool, body)
             case BaselineChunk():
-                self._baselines.begin(pool, body)
+                self._baselines.begin(pool, stamp, body)
             case BaselineRecord():
                 self._baselines.add(pool, stamp, body)
             case GapOpened():
-                self._gap_opened(pool, stamp, body)
+                self._ledger.opened(pool, stamp, body)
             case GapClosed():
-                pool.open_gaps.clear()
-                closing = Closing(pool.pool, stamp, body.blind_until_ns // 1000)
-                self.rows.closings.append(closing)
+                self._ledger.closed(pool, stamp, body)
             case Mark():
                 self._mark(pool, stamp, body)
             case _:
@@ -92,6 +89,7 @@ class Fold:
 
     def _event(self, pool: PoolState, stamp: Stamp, event: Event) -> None:
         pool.certain_seq, pool.certain_at_us = stamp.seq, stamp.at_us
+        self._ledger.event(pool, stamp, event)
         known = self.memory.get((pool.pool, event.cls, event.ref))
         born = event.operation is Operation.ADD and (known is None or known.gone)
         gap = None if born else pool.gap_hiding(known)
@@ -132,39 +130,14 @@ class Fold:
         self.memory.put(known)
         return known
 
-    def _gap_opened(self, pool: PoolState, stamp: Stamp, body: GapOpened) -> None:
-        since = stamp
-        if body.complete_until_ns is not None:
-            since = Stamp(pool.certain_seq, body.complete_until_ns // 1000)
-        self._open_gap(pool, stamp, since, body.cause.value, body.detail, body.last_event_id)
-
-    def _open_gap(
-        self,
-        pool: PoolState,
-        stamp: Stamp,
-        since: Stamp,
-        cause: str,
-        detail: str,
-        last_event_id: int | None = None,
-    ) -> None:
-        """A pool is blind from the first gap that nothing closed, whatever comes on top of it."""
-        if not pool.open_gaps:
-            pool.gap = stamp.seq
-        pool.open_gaps[stamp.seq] = cause
-        opened = (stamp.seq, pool.pool, cause, detail, since.at_us, since.seq, last_event_id)
-        self.rows.gap_spans.append((*opened, stamp.at_us, None, None, None))
-
     def _entries_missing(self, first_seq: int, after: Stamp) -> None:
         """Every pool may have had events among the entries that are not there."""
         self._baselines.interrupt()
-        detail = f"entries {first_seq} to {after.seq - 1} are missing from the journal"
         for pool in self.memory.pools.values():
             if pool.epoch is not None:
-                since = Stamp(pool.certain_seq, pool.certain_at_us)
-                here = Stamp(first_seq, after.at_us)
-                self._open_gap(pool, here, since, ENTRIES_MISSING, detail)
+                self._ledger.entries_missing(pool, first_seq, after)
                 pool.anchor_seq = first_seq
-                pool.chunks = {}
+                pool.readings = {}
 
     def _mark(self, pool: PoolState, stamp: Stamp, mark: Mark) -> None:
         match mark.name:
@@ -175,24 +148,15 @@ class Fold:
                 pool.epoch = pool.anchor_seq = pool.certain_seq = stamp.seq
                 pool.certain_at_us = stamp.at_us
                 pool.stream = Stream(str(mark.detail.get("stream", Stream.REGISTER.value)))
-                pool.chunks = {}
+                pool.readings = {}
             case MarkName.BASELINE_DONE:
-                self._baselines.end(pool, stamp)
-                self._close_missing(pool, stamp)
+                self._baselines.end(pool, stamp, whole="class" not in mark.detail)
             case _:
                 pass  # the other marks are rows and change nothing else
+        self._ledger.mark(pool, stamp, mark)
         detail = msgspec.json.encode(mark.detail).decode()
         row = (stamp.seq, pool.pool, stamp.at_us, mark.name.value, pool.epoch, detail)
         self.rows.marks.append(row)
-
-    def _close_missing(self, pool: PoolState, stamp: Stamp) -> None:
-        """The recorder knows nothing of gaps that only its reader found: no entry closes them."""
-        found = [seq for seq, cause in pool.open_gaps.items() if cause == ENTRIES_MISSING]
-        if found:
-            for seq in found:
-                del pool.open_gaps[seq]
-            closing = Closing(pool.pool, stamp, stamp.at_us, ENTRIES_MISSING)
-            self.rows.closings.append(closing)
 
 
 def keys_of(entries: list[Entry]) -> set[Key]:

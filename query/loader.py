@@ -222,8 +222,10 @@ def _mark_damages(history: History, damages: list[tuple[Entry | None, JournalDam
     """Write each damage down once, as a mark of the recorder after the last good entry."""
     known = position(history)
     for last, damage in damages:
-        detail = msgspec.json.encode({"text": str(damage)}).decode()
-        name = "entries-dropped" if isinstance(damage, EntriesDropped) else "damaged"
+        name, text = "damaged", str(damage)
+        if isinstance(damage, EntriesDropped):
+            name, text = "entries-dropped", damage.text
+        detail = msgspec.json.encode({"text": text}).decode()
         params = {"name": name, "detail": detail}
         sql = "SELECT seq FROM marks WHERE name = $name AND detail = $detail"
         if history.table(sql, params).num_rows:

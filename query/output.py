@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,8 +78,13 @@ def console() -> Console:
     return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
 
 
-def write_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-    """Write a table that never wraps: what is too long ends in an ellipsis."""
+def write_table(
+    columns: Sequence[Column], rows: Iterable[Sequence[str]], *, loud: Container[int] = ()
+) -> None:
+    """Write a table that never wraps: what is too long ends in an ellipsis.
+
+    The rows whose numbers are in `loud` stand out.
+    """
     out = console()
     cells = [list(row) for row in rows]
     columns, cells, widths = _fitting(list(columns), cells, out.width)
@@ -89,8 +94,9 @@ def write_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> Non
         table.add_column(
             column.title, width=width, no_wrap=True, overflow="ellipsis", justify=justify
         )
-    for row in cells:
-        table.add_row(*(Text(cell) for cell in row))
+    for index, row in enumerate(cells):
+        style = "bold yellow" if index in loud else ""
+        table.add_row(*(Text(cell) for cell in row), style=style)
     out.print(table)
 
 

@@ -1,4 +1,4 @@
-"""The plain questions: which events, which gaps, which tasks, and whatever SQL can ask."""
+"""The plain questions: which events, which tasks, and whatever SQL can ask."""
 
 from collections import Counter
 from datetime import UTC, date, datetime, time
@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from recorder.instant import Instant, us_of
+from recorder.instant import Instant
 
 from .database import History, statement_count
 from .errors import BadSql, NoSuchObject
@@ -16,7 +16,10 @@ from .records import Json
 
 
 class EventRow(msgspec.Struct, frozen=True, rename={"cls": "class"}):
-    """One event, or one thing that a baseline told; `changed_fields` is [] where nothing did."""
+    """One event, or one thing that a baseline told; `changed_fields` is [] where nothing did.
+
+    `stream` is that of its epoch: with `from`, states before this one may be missing.
+    """
 
     seq: int
     pool: str
@@ -32,6 +35,13 @@ class EventRow(msgspec.Struct, frozen=True, rename={"cls": "class"}):
     origin: Origin
     gap: int | None
     changed_fields: list[str] | None
+    stream: str | None
+
+
+EVENT_ROWS = """(
+    SELECT e.* EXCLUDE (snapshot), p.stream FROM events e LEFT JOIN epochs p USING (pool, epoch)
+)"""
+"""What an EventRow is read from."""
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,7 +77,7 @@ def events(history: History, wanted: Filter) -> list[EventRow]:
             params[name] = instant.at_us if instant.seq is None else instant.seq
     where = f"WHERE {' AND '.join(terms)}" if terms else ""
     sql = f"""
-        SELECT * EXCLUDE (snapshot) FROM events {where}
+        SELECT * FROM {EVENT_ROWS} {where}
         ORDER BY seq DESC, class DESC, ref DESC LIMIT {int(wanted.limit)}
     """  # noqa: S608  # every value is a parameter
     return history.all(EventRow, sql, params)[::-1]
@@ -79,6 +89,19 @@ def bound(name: str, instant: Instant) -> str:
     if instant.seq is not None:
         return f"seq {comparison} ${name}"
     return f"received_at {comparison} make_timestamptz(${name})"
+
+
+def pools_in_part(history: History, *, pool: str | None = None) -> list[str]:
+    """Return the pools that were ever followed by last states only (`stream = "from"`)."""
+    sql = """
+        SELECT DISTINCT pool FROM epochs
+        WHERE stream = 'from' AND ($pool IS NULL OR pool = $pool) ORDER BY pool
+    """
+    return [row.pool for row in history.all(_Pool, sql, {"pool": pool})]
+
+
+class _Pool(msgspec.Struct):
+    pool: str
 
 
 class _Class(msgspec.Struct, rename={"cls": "class"}):
@@ -95,75 +118,6 @@ def check_class(history: History, cls: str | None) -> None:
     if cls.lower() not in names:
         known = f"the history has {', '.join(names)}" if names else "the history is empty"
         raise NoSuchObject(f"no object of class {cls!r} was recorded; {known}")
-
-
-class GapSpan(msgspec.Struct, frozen=True):
-    """A time in which events of a pool may have been missed.
-
-    Between `since` and `closed_at` its state is uncertain; nothing was missed after `blind_until`.
-    Both ends are None while the gap is open.
-    """
-
-    seq: int
-    pool: str
-    cause: str
-    detail: str
-    since: datetime
-    since_seq: int
-    last_event_id: int | None
-    opened_at: datetime
-    blind_until: datetime | None
-    closed_at: datetime | None
-    closed_seq: int | None
-
-
-class GapRow(GapSpan, frozen=True):
-    """A gap, and how many differences were found after it."""
-
-    open: bool
-    inferred_adds: int
-    inferred_mods: int
-    inferred_dels: int
-
-
-def gap_spans(history: History, pool: str) -> list[GapSpan]:
-    """Return the gaps of a pool, oldest first, without counting what was found after them."""
-    sql = "SELECT * FROM gap_spans WHERE pool = $pool ORDER BY seq"
-    return history.all(GapSpan, sql, {"pool": pool})
-
-
-def gaps(history: History, *, pool: str | None = None) -> list[GapRow]:
-    """Return all gaps, oldest first."""
-    check_pool(history, pool)
-    sql = "SELECT * FROM gaps WHERE $pool IS NULL OR pool = $pool ORDER BY seq, pool"
-    return history.all(GapRow, sql, {"pool": pool})
-
-
-def gaps_between(
-    history: History, since: Instant | None, until: Instant | None, *, pool: str | None
-) -> list[GapRow]:
-    """Return the gaps that an answer about a range has to be read with, oldest first."""
-    return [
-        gap
-        for gap in gaps(history, pool=pool)
-        if not _ends_before(gap, since) and not _begins_after(gap, until)
-    ]
-
-
-def _ends_before(gap: GapRow, since: Instant | None) -> bool:
-    if since is None or gap.closed_seq is None or gap.closed_at is None:
-        return False
-    if since.seq is not None:
-        return gap.closed_seq < since.seq
-    return us_of(gap.closed_at) < (since.at_us or 0)
-
-
-def _begins_after(gap: GapRow, until: Instant | None) -> bool:
-    if until is None:
-        return False
-    if until.seq is not None:
-        return gap.since_seq > until.seq
-    return us_of(gap.since) > (until.at_us or 0)
 
 
 class TaskRow(msgspec.Struct, frozen=True):

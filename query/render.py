@@ -9,6 +9,7 @@ from rich.text import Text
 from recorder.instant import time_text, us_of
 
 from .choices import Format
+from .gaps import Blindness, GapRow
 from .known import Origin
 from .output import (
     Column,
@@ -20,11 +21,11 @@ from .output import (
     write_rows,
     write_table,
 )
-from .questions import EventRow, GapRow, TableRow, TaskRow
+from .questions import EventRow, TableRow, TaskRow
 from .records import Json
 from .states import Certainty, State, States, Verdict
 from .timeline import Life, Step
-from .values import change_text, decoded, short_ref, value_text
+from .values import change_text, decoded, duration_text, percent_text, short_ref, value_text
 
 __all__ = [
     "Column",
@@ -101,8 +102,8 @@ def _changed_text(row: EventRow) -> str:
     return ", ".join(row.changed_fields) or unchanged
 
 
-def gaps(rows: Sequence[GapRow], form: Format) -> None:
-    """Write gaps: where the recorder was blind, and what was found different afterwards."""
+def gaps(rows: Sequence[GapRow], blind: Sequence[Blindness], form: Format) -> None:
+    """Write the ledger of gaps; for people with a line a pool on how blind it is in all."""
     if form is not Format.TABLE:
         write_rows(rows, GapRow, form)
         return
@@ -111,29 +112,46 @@ def gaps(rows: Sequence[GapRow], form: Format) -> None:
         Column("pool"),
         Column("cause"),
         Column("blind from"),
-        Column("until"),
-        Column("+add", right=True, spare=True),
-        Column("~mod", right=True, spare=True),
-        Column("-del", right=True, spare=True),
+        Column("for", right=True),
+        Column("differ", right=True, spare=True),
+        Column("missed", right=True, spare=True),
         Column("detail", wide=True, spare=True),
     ]
-    write_table(
-        columns,
+    cells = [
         (
-            (
-                f"@{row.seq}",
-                row.pool,
-                row.cause,
-                at_text(row.since),
-                "STILL OPEN" if row.open else at_text(row.blind_until),
-                str(row.inferred_adds),
-                str(row.inferred_mods),
-                str(row.inferred_dels),
-                row.detail,
-            )
-            for row in rows
-        ),
-    )
+            f"@{row.seq}",
+            row.pool or "-",
+            row.cause,
+            at_text(row.since),
+            "STILL OPEN" if row.open else duration_text(row.duration_s),
+            _count_text(row.objects_differed),
+            _count_text(row.ids_missed),
+            row.detail if row.rolled_back_to is None else f"{row.detail}; {_rollback_text(row)}",
+        )
+        for row in rows
+    ]
+    write_table(columns, cells, loud=[index for index, row in enumerate(rows) if row.open])
+    for one in blind:
+        console().print(_blindness_text(one), soft_wrap=True)
+
+
+def _count_text(count: int | None) -> str:
+    return "-" if count is None else str(count)
+
+
+def _rollback_text(row: GapRow) -> str:
+    return f"database rolled back from {row.rolled_back_from} to {row.rolled_back_to}"
+
+
+def _blindness_text(one: Blindness) -> Text:
+    count = "1 gap" if one.gaps == 1 else f"{one.gaps} gaps"
+    text = Text.assemble((one.pool, "bold"), f": {count}")
+    if one.gaps:
+        blind, recorded = duration_text(one.blind_s), duration_text(one.recorded_s)
+        text.append(f", blind for {blind} of {recorded} ({percent_text(one.share)})")
+    if one.open_since is not None:
+        text.append(f"; STILL BLIND since {at_text(one.open_since)}", "bold yellow")
+    return text
 
 
 def tasks(rows: Sequence[TaskRow], form: Format) -> None:
@@ -275,7 +293,7 @@ def verdict_text(verdict: Verdict) -> str | None:
 
 _HEADER = (
     *("pool", "class", "name", "uuid", "certainty", "reason", "exists"),
-    *("told_at", "origin", "gap"),
+    *("told_at", "origin", "gap", "stream"),
 )
 _TELLING = {
     "vm": ("power_state", "resident_on"),

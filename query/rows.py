@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from recorder.model import Operation
 
-from .known import Key, Known, Origin, PoolState
+from .known import Gap, Key, Known, Origin, PoolState
 from .records import FieldChange
 
 Row = tuple[object, ...]
@@ -33,25 +33,14 @@ class Told:
     server_at_us: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Closing:
-    """The open gaps of a pool are over, or only those of one cause."""
-
-    pool: str
-    stamp: Stamp
-    blind_until_us: int
-    cause: str | None = None
-
-
 @dataclass(slots=True)
 class Rows:
-    """Rows by table, the gaps that end, and the objects whose state moved."""
+    """Rows by table, the gaps that something was learned of, and the objects whose state moved."""
 
     events: list[Row] = field(default_factory=list)
     changes: list[Row] = field(default_factory=list)
-    gap_spans: list[Row] = field(default_factory=list)
     marks: list[Row] = field(default_factory=list)
-    closings: list[Closing] = field(default_factory=list)
+    gaps: dict[tuple[str, int], Gap] = field(default_factory=dict)
     touched: set[Key] = field(default_factory=set)
 
     def tell(self, pool: PoolState, stamp: Stamp, known: Known, told: Told) -> None:

@@ -8,7 +8,7 @@ from importlib.resources import files
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -62,6 +62,7 @@ OBJECTS = pa.schema(
         ("last_at", _TIME),
         ("gone", pa.bool_()),
         ("gone_origin", pa.string()),
+        ("gone_event_id", pa.int64()),
         ("gap", pa.int64()),
     ]
 )
@@ -93,8 +94,8 @@ POOLS = pa.schema(
         ("certain_seq", pa.int64()),
         ("certain_at", _TIME),
         ("gap", pa.int64()),
-        ("open_gaps", pa.string()),
-        ("chunks", pa.string()),
+        ("facts", pa.string()),
+        ("readings", pa.string()),
         ("classes", pa.string()),
     ]
 )
@@ -103,11 +104,19 @@ GAP_SPANS = pa.schema(
         ("seq", pa.int64()),
         ("pool", pa.string()),
         ("cause", pa.string()),
+        ("told_cause", pa.string()),
         ("detail", pa.string()),
+        ("stream", pa.string()),
         ("since", _TIME),
         ("since_seq", pa.int64()),
-        ("last_event_id", pa.int64()),
         ("opened_at", _TIME),
+        ("last_event_id", pa.int64()),
+        ("last_event_at", _TIME),
+        ("first_event_id", pa.int64()),
+        ("first_event_at", _TIME),
+        ("ids_missed", pa.int64()),
+        ("rolled_back_from", pa.int64()),
+        ("rolled_back_to", pa.int64()),
         ("blind_until", _TIME),
         ("closed_at", _TIME),
         ("closed_seq", pa.int64()),

@@ -8,9 +8,10 @@ import msgspec
 from recorder.instant import BadInstant, Instant, time_text, us_of
 
 from .database import History
+from .gaps import GapSpan, gap_spans
 from .known import Origin
 from .objects import Found, check_pool, pools
-from .questions import GapSpan, check_class, gap_spans
+from .questions import check_class
 from .records import Json
 
 
@@ -28,6 +29,7 @@ class State(msgspec.Struct, frozen=True, rename={"cls": "class"}):
 
     `seq`, `told_at` and `origin` are of the entry that told the state; `gap` is the seq of the gap
     that the instant lies in; `reason` says why an answer is not `known`, or which lack it has.
+    `stream` is how the pool was followed then: with `from` it may have had another state since.
     """
 
     pool: str
@@ -42,13 +44,15 @@ class State(msgspec.Struct, frozen=True, rename={"cls": "class"}):
     seq: int | None = None
     told_at: datetime | None = None
     origin: Origin | None = None
+    stream: str | None = None
     fields: dict[str, Json] = {}
 
 
 class Verdict(msgspec.Struct, frozen=True):
     """How certain the state of a whole pool is at an instant.
 
-    `complete` is false while the first baseline was still being read.
+    `complete` is false while the first baseline was still being read. `stream` is how the pool was
+    followed: with `from`, states in between were never told.
     """
 
     pool: str
@@ -56,6 +60,7 @@ class Verdict(msgspec.Struct, frozen=True):
     reason: str | None = None
     gap: int | None = None
     complete: bool = True
+    stream: str | None = None
 
 
 class States(msgspec.Struct, frozen=True):
@@ -147,7 +152,21 @@ FROM pools p LEFT JOIN (
 """
 
 
+class _Stream(msgspec.Struct):
+    stream: str | None
+
+
 def _verdict(history: History, pool: str, instant: Instant, position: int) -> Verdict:
+    sql = """
+        SELECT stream FROM epochs WHERE pool = $pool AND epoch <= $position
+        ORDER BY epoch DESC LIMIT 1
+    """
+    epoch = history.first(_Stream, sql, {"pool": pool, "position": position})
+    verdict = _certainty(history, pool, instant, position)
+    return msgspec.structs.replace(verdict, stream=None if epoch is None else epoch.stream)
+
+
+def _certainty(history: History, pool: str, instant: Instant, position: int) -> Verdict:
     facts = history.first(_PoolFacts, _POOL_FACTS, {"pool": pool})
     if facts is None or facts.registered_seq is None or facts.registered_at is None:
         return Verdict(pool, Certainty.UNKNOWN, f"pool {pool} was never recorded", complete=False)
@@ -238,6 +257,7 @@ def _state(row: _Row, verdict: Verdict) -> State:
         seq=row.seq,
         told_at=row.received_at,
         origin=row.origin,
+        stream=verdict.stream,
         fields=fields,
     )
 
@@ -254,6 +274,7 @@ def _before_the_first_row(history: History, found: Found, verdict: Verdict) -> S
         exists=None,
         reason=verdict.reason,
         gap=verdict.gap,
+        stream=verdict.stream,
     )
     if verdict.certainty is not Certainty.KNOWN or not verdict.complete:
         return state
@@ -301,8 +322,8 @@ def _verdict_on(row: _Row, verdict: Verdict, skip: _Skip | None) -> Verdict:
     """What a baseline could not read stays unconfirmed beyond the end of the gap before it."""
     if row.snapshot is None and row.operation != "del":
         reason = f"what was recorded of it at @{row.seq} was redacted"
-        return Verdict(row.pool, Certainty.UNCERTAIN, reason)
+        return Verdict(row.pool, Certainty.UNCERTAIN, reason, stream=verdict.stream)
     if verdict.certainty is not Certainty.KNOWN or skip is None or row.seq > skip.epoch:
         return verdict
     reason = f"class {row.cls} could not be read again after a gap (@{skip.seq})"
-    return Verdict(row.pool, Certainty.UNCERTAIN, reason)
+    return Verdict(row.pool, Certainty.UNCERTAIN, reason, stream=verdict.stream)

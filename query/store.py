@@ -10,13 +10,13 @@ from datetime import datetime
 import msgspec
 import pyarrow as pa
 
-from recorder.model import Entry, MarkName, Stream
+from recorder.model import Entry, GapCause, MarkName, Stream
 
 from .database import History, insert, insert_keyed
 from .fold import Fold, followed
-from .known import Key, Known, Memory, PoolState
+from .known import Facts, Gap, Key, Known, Memory, Origin, PoolState, Reading
 from .rows import Row, Rows, table_of, text_of
-from .schema import CURRENT_STATE, OBJECTS, POOLS, SCHEMA_VERSION, TABLES, TASKS
+from .schema import CURRENT_STATE, GAP_SPANS, OBJECTS, POOLS, SCHEMA_VERSION, TABLES, TASKS
 from .scrub import scrub
 from .tasks import task_row
 
@@ -95,7 +95,8 @@ SELECT o.pool, o.class AS cls, o.ref, o.uuid, o.name, o.first_seq,
     epoch_us(o.first_at) AS first_at_us, o.first_origin, o.first_operation, o.last_seq,
     epoch_us(o.last_at) AS last_at_us, o.gone, o.gone_origin, o.gap,
     coalesce(s.seen_seq, 0) AS seen_seq, coalesce(s.chunk_seq, 0) AS chunk_seq,
-    coalesce(s.event_seq, 0) AS event_seq, coalesce(s.event_id, 0) AS event_id, s.snapshot
+    coalesce(s.event_seq, if(o.gone_event_id IS NULL, NULL, o.last_seq), 0) AS event_seq,
+    coalesce(s.event_id, o.gone_event_id, 0) AS event_id, s.snapshot
 FROM objects o LEFT JOIN current_state s USING (pool, class, ref)
 """
 
@@ -136,8 +137,8 @@ class _PoolRow(msgspec.Struct):
     certain_seq: int
     certain_at_us: int
     gap: int | None
-    open_gaps: str
-    chunks: str
+    facts: str
+    readings: str
     classes: str
 
 
@@ -149,10 +150,20 @@ def recall_pools(history: History, memory: Memory) -> None:
     """
     for row in history.all(_PoolRow, sql):
         plain = msgspec.structs.asdict(row)
-        plain["open_gaps"] = msgspec.json.decode(row.open_gaps, type=dict[int, str])
-        plain["chunks"] = msgspec.json.decode(row.chunks, type=dict[str, int])
+        plain["facts"] = msgspec.json.decode(row.facts, type=Facts)
+        plain["readings"] = msgspec.json.decode(row.readings, type=dict[str, Reading])
         plain["classes"] = msgspec.json.decode(row.classes, type=set[str])
         memory.pools[row.pool] = PoolState(**plain)
+    for gap in history.all(Gap, _UNSETTLED):
+        memory.pools[gap.pool].gaps.append(gap)
+
+
+_UNSETTLED = """
+SELECT *, epoch_us(since) AS since_us, epoch_us(opened_at) AS opened_at_us,
+    epoch_us(last_event_at) AS last_event_at_us, epoch_us(first_event_at) AS first_event_at_us,
+    epoch_us(blind_until) AS blind_until_us, epoch_us(closed_at) AS closed_at_us
+FROM gap_spans WHERE closed_seq IS NULL OR first_event_at IS NULL ORDER BY seq
+"""
 
 
 # -- writing -----------------------------------------------------------------------------------
@@ -186,26 +197,33 @@ def _write_rows(history: History, rows: Rows) -> None:
     for name, arriving, order in (
         ("events", rows.events, BY_OBJECT),
         ("changes", rows.changes, f"{BY_OBJECT}, field"),
-        ("gap_spans", rows.gap_spans, ""),
         ("marks", rows.marks, ""),
     ):
         insert(history, name, table_of(arriving, TABLES[name]), order_by=order)
-    for closing in rows.closings:
-        history.connection.execute(
-            """
-            UPDATE gap_spans SET closed_seq = $seq, closed_at = make_timestamptz($at),
-                blind_until = make_timestamptz($blind)
-            WHERE pool = $pool AND closed_seq IS NULL AND seq < $seq
-                AND cause = coalesce($cause, cause)
-            """,
-            {
-                "pool": closing.pool,
-                "seq": closing.stamp.seq,
-                "at": closing.stamp.at_us,
-                "blind": closing.blind_until_us,
-                "cause": closing.cause,
-            },
-        )
+    for gap in rows.gaps.values():
+        if gap.told_cause == GapCause.CENSUS_MISMATCH:
+            gap.since_seq = min(gap.since_seq, _before(history, gap))
+    gaps = table_of([_gap_row(gap) for gap in rows.gaps.values()], GAP_SPANS)
+    insert_keyed(history, "gap_spans", gaps, "pool, seq")
+
+
+def _before(history: History, gap: Gap) -> int:
+    """Return the last entry before the first event of its epoch that is later than `gap.since`.
+
+    What a census finds was missed while events went on being recorded.
+    """
+    sql = """
+        SELECT min(seq) - 1 AS seq FROM events
+        WHERE pool = $pool AND seq < $seq AND received_at > make_timestamptz($since)
+            AND seq > (SELECT max(seq) FROM marks
+                WHERE pool = $pool AND name = 'registered' AND seq < $seq)
+    """
+    row = history.first(_Seq, sql, {"pool": gap.pool, "seq": gap.seq, "since": gap.since_us})
+    return gap.since_seq if row is None or row.seq is None else row.seq
+
+
+class _Seq(msgspec.Struct):
+    seq: int | None
 
 
 def _write_objects(history: History, memory: Memory, touched: list[Known]) -> None:
@@ -238,7 +256,8 @@ def _object_row(known: Known) -> Row:
     return (
         *(known.pool, known.cls, known.ref, known.uuid, known.name),
         *(known.first_seq, known.first_at_us, known.first_origin, known.first_operation),
-        *(known.last_seq, known.last_at_us, known.gone, known.gone_origin, known.gap),
+        *(known.last_seq, known.last_at_us, known.gone, known.gone_origin),
+        *(known.event_id if known.gone_origin == Origin.LIVE else None, known.gap),
     )
 
 
@@ -249,13 +268,23 @@ def _state_row(known: Known) -> Row:
     )
 
 
+def _gap_row(gap: Gap) -> Row:
+    return (
+        *(gap.seq, gap.pool, gap.cause, gap.told_cause, gap.detail, gap.stream),
+        *(gap.since_us, gap.since_seq, gap.opened_at_us),
+        *(gap.last_event_id, gap.last_event_at_us, gap.first_event_id, gap.first_event_at_us),
+        *(gap.ids_missed, gap.rolled_back_from, gap.rolled_back_to),
+        *(gap.blind_until_us, gap.closed_at_us, gap.closed_seq),
+    )
+
+
 def _pool_row(pool: PoolState) -> Row:
     return (
         *(pool.pool, pool.pool_uuid, pool.first_seq, pool.first_at_us),
         *(pool.last_seq, pool.last_at_us, pool.baselined_seq, pool.done_seq),
         *(pool.epoch, pool.stream.value, pool.anchor_seq),
         *(pool.certain_seq, pool.certain_at_us, pool.gap),
-        msgspec.json.encode({str(seq): cause for seq, cause in pool.open_gaps.items()}).decode(),
-        msgspec.json.encode(pool.chunks).decode(),
+        msgspec.json.encode(pool.facts).decode(),
+        msgspec.json.encode(pool.readings).decode(),
         msgspec.json.encode(sorted(pool.classes)).decode(),
     )

@@ -7,14 +7,18 @@ import msgspec
 from recorder.instant import Instant
 
 from .database import History
+from .gaps import GapRow, gaps
 from .known import Origin
 from .objects import Found
-from .questions import EventRow, GapRow, bound, gaps
+from .questions import EVENT_ROWS, EventRow, bound
 from .records import FieldChange
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One event in the life of an object, with its changed fields (old and new as JSON text)."""
+    """One event in the life of an object, with its changed fields (old and new as JSON text).
+
+    With the `stream` `from` it may have had other states since the step before.
+    """
 
     seq: int
     received_at: datetime
@@ -22,6 +26,7 @@ class Step(msgspec.Struct, frozen=True):
     origin: Origin
     gap: int | None
     name: str | None
+    stream: str | None
     changes: list[FieldChange]
 
 
@@ -60,7 +65,7 @@ def life_of(
     events = history.all(
         EventRow,
         f"""
-        SELECT * EXCLUDE (snapshot) FROM events WHERE {where}
+        SELECT * FROM {EVENT_ROWS} WHERE {where}
             AND (changed_fields IS NULL OR len(changed_fields) > 0 OR operation <> 'mod')
         ORDER BY seq
         """,  # noqa: S608  # every value is a parameter
@@ -78,6 +83,7 @@ def life_of(
             origin=event.origin,
             gap=event.gap,
             name=event.name,
+            stream=event.stream,
             changes=changed.get(event.seq, []),
         )
         for event in events
@@ -93,5 +99,7 @@ def _gaps_beside(history: History, found: Found, steps: list[Step]) -> list[GapR
     return [
         gap
         for gap in gaps(history, pool=found.pool)
-        if (gap.closed_seq is None or gap.closed_seq > first) and (gap.seq < last or not found.gone)
+        if gap.is_blind
+        and (gap.closed_seq is None or gap.closed_seq > first)
+        and (gap.seq < last or not found.gone)
     ]

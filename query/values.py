@@ -1,4 +1,4 @@
-"""Values of fields as short text for people: names in place of references, differences of lists."""
+"""Values as short text for people: names in place of references, differences of lists, times."""
 
 import msgspec
 
@@ -81,3 +81,25 @@ def value_text(value: Json, names: dict[str, str]) -> str:
             text = "{" + ", ".join(inner) + "}"
     text = " ".join(text.split())
     return text if len(text) <= _TEXT_CHARS_MAX else f"{text[: _TEXT_CHARS_MAX - 1]}…"
+
+
+def percent_text(share: float) -> str:
+    """Return a share in percent: what is not all, or not nothing, is not rounded to it."""
+    percent = 100 * share
+    if 0 < percent < 0.01:
+        return "less than 0.01 %"
+    digits = 2 if percent < 1 or 99 < percent < 100 else 1
+    return f"{percent:.{digits}f} %"
+
+
+def duration_text(seconds: float | None) -> str:
+    """Return a length of time in its two largest units, below a minute in seconds."""
+    if seconds is None:
+        return "-"
+    if seconds < 60:
+        return f"{seconds:.3g} s" if seconds < 59.5 else "1 min"
+    minutes = round(seconds / 60)
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+    days, hours = divmod(minutes // 60, 24)
+    return f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min"

@@ -22,7 +22,7 @@ CREATE TABLE changes (
 CREATE TABLE objects (
     pool VARCHAR, class VARCHAR, ref VARCHAR, uuid VARCHAR, name VARCHAR, first_seq BIGINT,
     first_at TIMESTAMPTZ, first_origin VARCHAR, first_operation VARCHAR, last_seq BIGINT,
-    last_at TIMESTAMPTZ, gone BOOLEAN, gone_origin VARCHAR, gap BIGINT
+    last_at TIMESTAMPTZ, gone BOOLEAN, gone_origin VARCHAR, gone_event_id BIGINT, gap BIGINT
 );
 
 -- The loader's own memory: what the next event of an object is compared with.
@@ -35,14 +35,27 @@ CREATE TABLE current_state (
 CREATE TABLE pools (
     pool VARCHAR, pool_uuid VARCHAR, first_seq BIGINT, first_at TIMESTAMPTZ, last_seq BIGINT,
     last_at TIMESTAMPTZ, baselined_seq BIGINT, done_seq BIGINT, epoch BIGINT, stream VARCHAR,
-    anchor_seq BIGINT, certain_seq BIGINT, certain_at TIMESTAMPTZ, gap BIGINT, open_gaps VARCHAR,
-    chunks VARCHAR, classes VARCHAR
+    anchor_seq BIGINT, certain_seq BIGINT, certain_at TIMESTAMPTZ, gap BIGINT, facts VARCHAR,
+    readings VARCHAR, classes VARCHAR
 );
 
+-- One row a gap: events of the pool may have been missed from since to blind_until, and its state
+-- is uncertain up to closed_seq. Both ends are null while the gap is open.
+-- cause: why; told_cause: what the recorder itself wrote, which cannot see a new master from outside.
+-- stream: how the pool was followed before; in a `from` stream there are no ids to count.
+-- last_event_*, first_event_*: of the last event recorded before it was opened (null if that epoch
+-- had none), and of the first one afterwards.
+-- ids_missed: how many events the server told others in between. It numbers only what it tells
+-- somebody, so that this is a lower bound where nobody was registered. Null where ids restarted (with
+-- the toolstack), where nobody knows whether they did, and in a `from` stream.
+-- rolled_back_from, rolled_back_to: generations of the pool's database, if it came back older.
 CREATE TABLE gap_spans (
-    seq BIGINT, pool VARCHAR, cause VARCHAR, detail VARCHAR, since TIMESTAMPTZ, since_seq BIGINT,
-    last_event_id BIGINT, opened_at TIMESTAMPTZ, blind_until TIMESTAMPTZ, closed_at TIMESTAMPTZ,
-    closed_seq BIGINT
+    seq BIGINT, pool VARCHAR, cause VARCHAR, told_cause VARCHAR, detail VARCHAR, stream VARCHAR,
+    since TIMESTAMPTZ, since_seq BIGINT, opened_at TIMESTAMPTZ,
+    last_event_id BIGINT, last_event_at TIMESTAMPTZ,
+    first_event_id BIGINT, first_event_at TIMESTAMPTZ,
+    ids_missed BIGINT, rolled_back_from BIGINT, rolled_back_to BIGINT,
+    blind_until TIMESTAMPTZ, closed_at TIMESTAMPTZ, closed_seq BIGINT
 );
 
 -- The recorder's own life; detail is JSON.
@@ -65,19 +78,50 @@ CREATE TABLE loads (
     loaded_at TIMESTAMPTZ, schema_version INTEGER
 );
 
--- Where the recorder was blind, and what was found different afterwards.
+-- The epochs: registrations, inside which event ids are comparable, and how each was followed.
+-- stream `from`: last states only; states in between and the last states of what went are not told.
+CREATE VIEW epochs AS
+SELECT seq AS epoch, pool, received_at AS since, detail ->> '$.stream' AS stream,
+    CAST(detail ->> '$.next_event_id' AS BIGINT) AS next_event_id
+FROM marks WHERE name = 'registered';
+
+-- The ledger: where the recorder was blind, and what was found different afterwards; and what is
+-- known no more, with the cause `redacted` (one entry, taken out by hand) or `dropped` (entries that
+-- the rules of retention deleted from the journal; what was loaded before is still in the history).
+-- objects_differed: objects that were found to be another, new or gone.
 CREATE VIEW gaps AS
 SELECT g.*, g.closed_seq IS NULL AS open,
+    epoch_us(g.blind_until - g.since) / 1e6 AS duration_s,
+    coalesce(i.objects, 0) AS objects_differed,
     coalesce(i.adds, 0) AS inferred_adds,
     coalesce(i.mods, 0) AS inferred_mods,
     coalesce(i.dels, 0) AS inferred_dels
 FROM gap_spans g LEFT JOIN (
-    SELECT pool, gap,
-        count(*) FILTER (operation = 'add') AS adds,
-        count(*) FILTER (operation = 'mod') AS mods,
-        count(*) FILTER (operation = 'del') AS dels
-    FROM events WHERE origin = 'inferred' AND gap IS NOT NULL GROUP BY ALL
-) i ON i.pool = g.pool AND i.gap = g.seq;
+    SELECT pool, gap, count(DISTINCT (class, ref)) AS objects,
+        count(*) FILTER (origin = 'inferred' AND operation = 'add') AS adds,
+        count(*) FILTER (origin = 'inferred' AND operation = 'mod') AS mods,
+        count(*) FILTER (origin = 'inferred' AND operation = 'del') AS dels
+    FROM events WHERE gap IS NOT NULL AND (origin = 'inferred' OR len(changed_fields) > 0)
+    GROUP BY ALL
+) i ON i.pool = g.pool AND i.gap = g.seq
+UNION ALL BY NAME
+SELECT seq, detail ->> '$.pool' AS pool, name AS cause, name AS told_cause,
+    format('entry @{} ({} {}): {}', detail ->> '$.seq', detail ->> '$.class', detail ->> '$.ref',
+        detail ->> '$.reason') AS detail,
+    make_timestamptz(CAST(detail ->> '$.received_at_ns' AS BIGINT) // 1000) AS since,
+    CAST(detail ->> '$.seq' AS BIGINT) AS since_seq, received_at AS opened_at, false AS open
+FROM marks WHERE name = 'redacted'
+UNION ALL BY NAME
+SELECT seq, pool, name AS cause, name AS told_cause,
+    format('segments {} to {}, entries up to @{}', detail ->> '$.first_segment',
+        detail ->> '$.last_segment', detail ->> '$.last_seq') AS detail,
+    received_at AS opened_at, false AS open
+FROM marks WHERE name = 'dropped'
+UNION ALL BY NAME
+SELECT seq, pool, 'dropped' AS cause, 'dropped' AS told_cause,
+    'not in the history: ' || (detail ->> '$.text') AS detail, received_at AS opened_at,
+    false AS open
+FROM marks WHERE name = 'entries-dropped';
 
 -- Which objects a task worked on, as their current_operations told.
 CREATE VIEW task_targets AS

@@ -42,9 +42,11 @@ class Story:
     _anchor: int = 0
     _stream: Stream = Stream.REGISTER
     _objects: dict[tuple[str, str], _Object] = field(default_factory=dict)
-    _read: dict[str, int] = field(default_factory=dict)
+    _read: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By class, the entry of the last chunk and its `low`."""
     _skipped: set[str] = field(default_factory=set)
     _chunk: BaselineChunk | None = None
+    _chunk_seq: int = 0
     _rows: list[tuple[int, BaselineRecord]] = field(default_factory=list)
 
     def take(self, entry: Entry) -> None:
@@ -63,7 +65,7 @@ class Story:
                 if entry.body is not body:
                     self._objects[body.cls, body.ref].snapshot = None  # It was taken out.
             case BaselineChunk():
-                self._chunk, self._rows = body, []
+                self._chunk, self._chunk_seq, self._rows = body, entry.seq, []
                 self._use_if_complete()
             case BaselineRecord():
                 self._rows.append((entry.seq, body))
@@ -104,7 +106,7 @@ class Story:
             self._skipped.add(str(mark.detail.get("class", "")))
         elif mark.name is MarkName.BASELINE_DONE:
             for (cls, _), known in self._objects.items():
-                if cls in self._read and self._is_missing(known, self._read[cls]):
+                if cls in self._read and self._is_missing(known, *self._read[cls]):
                     known.snapshot = None
             self._read = {}
 
@@ -117,12 +119,12 @@ class Story:
             known.chunk_seq = seq
             if not self._told_since(known, chunk.low):
                 known.snapshot = row.snapshot or None  # empty where it was redacted
-        self._read[chunk.cls] = chunk.low
+        self._read[chunk.cls] = self._chunk_seq, chunk.low
         self._chunk = None
 
-    def _is_missing(self, known: _Object, low: int) -> bool:
-        """True if the baseline that ends here should have told of the object and did not."""
-        return known.chunk_seq < self._anchor and not self._told_since(known, low)
+    def _is_missing(self, known: _Object, read_seq: int, low: int) -> bool:
+        """True if the chunk at `read_seq` should have told of the object and did not."""
+        return known.chunk_seq < read_seq and not self._told_since(known, low)
 
     def _told_since(self, known: _Object, low: int) -> bool:
         """True if an event of this epoch is as new as the chunk or newer."""

@@ -5,7 +5,17 @@ from dataclasses import dataclass, field
 
 from ..errors import JournalDamaged, QueryError
 from ..instant import Instant, time_text
-from ..model import RECORDER, Entry, Event, GapClosed, GapOpened, Mark, MarkName, rest_of
+from ..model import (
+    RECORDER,
+    Entry,
+    Event,
+    GapCause,
+    GapClosed,
+    GapOpened,
+    Mark,
+    MarkName,
+    rest_of,
+)
 
 _MISSING = "entries-missing"
 """The cause of a gap that only a reader finds: entries are lost."""
@@ -13,7 +23,10 @@ _MISSING = "entries-missing"
 
 @dataclass(slots=True)
 class _Gap:
-    """A gap: blind from `since_ns` (or after entry `since_seq`) until it was closed."""
+    """A gap: blind from `since_ns` (or after entry `since_seq`) until it was closed.
+
+    Of one that a census found, entries up to `since_seq` may be later than `since_ns`.
+    """
 
     seq: int
     cause: str
@@ -21,11 +34,13 @@ class _Gap:
     since_ns: int
     closed_seq: int | None = None
 
-    def covers(self, instant: Instant, position: int) -> bool:
+    def covers(self, instant: Instant, position: int, position_at_ns: int) -> bool:
         """The entry before a gap still tells the state of its own moment, not of any later."""
         begun = self.since_seq < position
         if instant.at_us is not None:
             begun = begun or instant.at_us >= self.since_ns // 1000
+        elif self.cause == GapCause.CENSUS_MISMATCH:
+            begun = begun or position_at_ns > self.since_ns
         return begun and (self.closed_seq is None or position < self.closed_seq)
 
     def text(self) -> str:
@@ -52,13 +67,13 @@ class _Facts:
             case GapOpened() as opened:
                 self._open_gap(entry, opened)
             case GapClosed():
-                self._close_gaps(entry.seq)
+                self._close_gaps(entry.seq, found_by_readers=False)
             case Event() | Mark(name=MarkName.REGISTERED):
                 self.certain_seq, self.certain_at_ns = entry.seq, entry.received_at_ns
                 self.registered = self.registered or isinstance(entry.body, Mark)
-            case Mark(name=MarkName.BASELINE_DONE):
+            case Mark(name=MarkName.BASELINE_DONE, detail=detail) if "class" not in detail:
                 self.baselined_seq = self.baselined_seq or entry.seq
-                self._close_gaps(entry.seq, only=_MISSING)
+                self._close_gaps(entry.seq, found_by_readers=True)
             case _:
                 pass  # what else there is says nothing of certainty
 
@@ -68,9 +83,9 @@ class _Facts:
             since_seq, since_ns = self.certain_seq, opened.complete_until_ns
         self.gaps.append(_Gap(entry.seq, opened.cause.value, since_seq, since_ns))
 
-    def _close_gaps(self, seq: int, *, only: str | None = None) -> None:
+    def _close_gaps(self, seq: int, *, found_by_readers: bool) -> None:
         for gap in self.gaps:
-            if gap.closed_seq is None and only in (None, gap.cause):
+            if gap.closed_seq is None and (gap.cause == _MISSING) is found_by_readers:
                 gap.closed_seq = seq
 
 
@@ -82,6 +97,7 @@ class Survey:
     """
 
     position: int = 0
+    position_at_ns: int = 0
     last_seq: int = 0
     damage: JournalDamaged | None = None
     pools: dict[str, _Facts] = field(default_factory=dict)
@@ -98,6 +114,8 @@ class Survey:
                 survey._take(entry)
                 if instant.at_us is not None and entry.received_at_ns // 1000 <= instant.at_us:
                     survey.position = entry.seq
+                if entry.seq == survey.position:
+                    survey.position_at_ns = entry.received_at_ns
         except JournalDamaged as damage:
             survey.damage = damage
         if survey.position <= survey.last_seq:
@@ -136,7 +154,7 @@ class Survey:
         if self.damage is not None:
             yield f"the journal cannot be read after @{self.last_seq}: {self.damage}"
         for gap in facts.gaps:
-            if gap.covers(instant, self.position):
+            if gap.covers(instant, self.position, self.position_at_ns):
                 yield f"the instant lies in {gap.text()}: changes may have been missed"
                 return
         later = instant.at_us is not None and instant.at_us > facts.last_at_ns // 1000

@@ -14,10 +14,11 @@ from pathlib import Path
 import msgspec
 
 from query.database import History, open_for_reading
+from query.gaps import gaps
 from query.known import Memory
 from query.loader import load
 from query.objects import find
-from query.questions import gaps, tasks
+from query.questions import tasks
 from query.states import state_of, states_of_class
 from query.timeline import life_of
 from recorder.instant import Instant

@@ -156,6 +156,7 @@ def test_events_as_json_and_csv_agree(run: Program) -> None:
         "origin": "baseline",
         "gap": None,
         "changed_fields": None,
+        "stream": "register",
     }
     assert (second["operation"], second["origin"], second["gap"]) == ("del", "inferred", 11)
 
@@ -239,6 +240,7 @@ def test_at_shows_all_objects_of_a_class(run: Program) -> None:
                 "reason": "pool lab is recorded only since 2023-11-14T22:13:22Z (@2)",
                 "gap": None,
                 "complete": False,
+                "stream": None,
             }
         ],
         "states": [],
@@ -262,10 +264,10 @@ def test_gaps_and_tasks_are_listed(run: Program) -> None:
         "lab",
         "connection-lost",
         "2023-11-14T22:13:30Z",
-        "2023-11-14T22:13:33Z",
-        "0",
-        "1",
-        "1",
+        "3",
+        "s",
+        "2",
+        "-",
         "the",
         "cable",
         "was",

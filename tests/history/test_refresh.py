@@ -15,6 +15,7 @@ from query.database import open_for_reading
 from query.errors import HistoryBusy, HistoryUnreadable
 from query.known import Memory
 from query.loader import load, refresh
+from query.schema import SCHEMA_VERSION
 from recorder.errors import JournalError
 from recorder.journal.retention import drop
 from recorder.journal.store import Journal
@@ -39,8 +40,8 @@ def test_refresh_adds_only_what_is_new(tmp_path: Path) -> None:
     with loaded.open() as history:
         sql = "SELECT last_seq, entries, epoch_us(loaded_at), schema_version FROM loads"
         assert rows(history, f"{sql} ORDER BY last_seq") == [
-            (20, 20, NOW_NS // 1000, 1),
-            (len(STORY.entries), loaded.entries, NOW_NS // 1000, 1),
+            (20, 20, NOW_NS // 1000, SCHEMA_VERSION),
+            (len(STORY.entries), loaded.entries, NOW_NS // 1000, SCHEMA_VERSION),
         ]
 
 

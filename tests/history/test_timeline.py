@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from query.errors import BadSql, NoSuchObject, NoSuchPool
+from query.gaps import gaps
 from query.objects import find
-from query.questions import Filter, events, gaps, sql, tables
+from query.questions import Filter, events, sql, tables
 from query.records import FieldChange
 from query.timeline import life_of
 from recorder.instant import Instant
@@ -135,4 +136,4 @@ def test_every_view_can_be_asked(tmp_path: Path) -> None:
         ]
         assert rows(history, "SELECT name, changes FROM busiest") == [("web1", 2)]
         names = [row.name for row in tables(history) if row.kind == "view"]
-        assert names == ["busiest", "gaps", "moves", "power_spans", "task_targets"]
+        assert names == ["busiest", "epochs", "gaps", "moves", "power_spans", "task_targets"]
