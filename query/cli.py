@@ -357,8 +357,8 @@ def _say_in_part(pools: "Sequence[str]") -> None:
     """Say of which pools only the last states were told."""
     for pool in pools:
         _say(
-            f'pool {pool} was recorded with stream = "from": states in between, and the last ones'
-            " of what was deleted, may be missing"
+            f'pool {pool} has stream = "from": states in between, and the last before a deletion,'
+            " may be missing"
         )
 
 

@@ -132,7 +132,8 @@ class _Record(msgspec.Struct):
 
 _RECORDS = """
 SELECT pool, min(since) AS begin, max(ended) AS end FROM epochs, (
-    SELECT max(make_timestamptz(last_received_ns // 1000)) AS ended FROM loads
+    SELECT make_timestamptz(last_received_ns // 1000) AS ended FROM loads
+    UNION ALL SELECT last_at FROM pools
 ) GROUP BY pool ORDER BY pool
 """
 

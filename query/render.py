@@ -111,7 +111,7 @@ def gaps(rows: Sequence[GapRow], blind: Sequence[Blindness], form: Format) -> No
         Column("gap", right=True),
         Column("pool"),
         Column("cause"),
-        Column("blind from"),
+        Column("since"),
         Column("for", right=True),
         Column("differ", right=True, spare=True),
         Column("missed", right=True, spare=True),
@@ -126,11 +126,14 @@ def gaps(rows: Sequence[GapRow], blind: Sequence[Blindness], form: Format) -> No
             "STILL OPEN" if row.open else duration_text(row.duration_s),
             _count_text(row.objects_differed),
             _count_text(row.ids_missed),
-            row.detail if row.rolled_back_to is None else f"{row.detail}; {_rollback_text(row)}",
+            row.detail,
         )
         for row in rows
     ]
     write_table(columns, cells, loud=[index for index, row in enumerate(rows) if row.open])
+    for row in rows:
+        if row.rolled_back_to is not None:
+            console().print(Text(_rollback_text(row), style="bold"), soft_wrap=True)
     for one in blind:
         console().print(_blindness_text(one), soft_wrap=True)
 
@@ -140,7 +143,8 @@ def _count_text(count: int | None) -> str:
 
 
 def _rollback_text(row: GapRow) -> str:
-    return f"database rolled back from {row.rolled_back_from} to {row.rolled_back_to}"
+    back = f"from generation {row.rolled_back_from} to {row.rolled_back_to}"
+    return f"@{row.seq} {row.pool}: the pool's database went back {back}"
 
 
 def _blindness_text(one: Blindness) -> Text:
@@ -206,7 +210,8 @@ def life(told: Life, form: Format, names: Names) -> None:
         steps = [{**plain_of(step), "changes": _changes(step)} for step in told.steps]
         write_json({"object": told.object, "steps": steps, "gaps": told.gaps})
     elif form is Format.CSV:
-        header = ["seq", "received_at", "operation", "origin", "gap", "field", "old", "new"]
+        header = ["seq", "received_at", "operation", "origin", "gap", "stream"]
+        header += ["field", "old", "new"]
         write_csv([row for step in told.steps for row in _step_rows(step)], header)
     else:
         out = console()

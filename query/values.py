@@ -88,18 +88,23 @@ def percent_text(share: float) -> str:
     percent = 100 * share
     if 0 < percent < 0.01:
         return "less than 0.01 %"
-    digits = 2 if percent < 1 or 99 < percent < 100 else 1
-    return f"{percent:.{digits}f} %"
+    if 99.99 < percent < 100:
+        return "more than 99.99 %"
+    digits = 1 if 1 <= percent <= 99 else 2
+    return f"{round(percent, digits):g} %"
 
 
 def duration_text(seconds: float | None) -> str:
     """Return a length of time in its two largest units, below a minute in seconds."""
     if seconds is None:
         return "-"
-    if seconds < 60:
-        return f"{seconds:.3g} s" if seconds < 59.5 else "1 min"
-    minutes = round(seconds / 60)
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    days, hours = divmod(minutes // 60, 24)
-    return f"{days} d {hours} h" if days else f"{hours} h {minutes % 60} min"
+    if seconds < 59.95:
+        return f"{seconds:.3g} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    hours, minutes = divmod(whole // 60, 60)
+    if hours < 24 and whole < 86_370:
+        return f"{hours} h {minutes} min"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} d {hours % 24} h"

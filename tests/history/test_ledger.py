@@ -8,10 +8,12 @@ import pytest
 from query.database import History
 from query.gaps import blindness, gaps
 from query.loader import refresh
+from recorder.instant import Instant
 from recorder.journal.redaction import redact
 from recorder.journal.retention import drop
 from recorder.journal.store import Journal
 from recorder.model import GapCause, Mark, MarkName, Stream
+from recorder.past.survey import Survey
 from tests.history.journals import START_NS, Pool, Told, loaded, record, ref_of, rows, write_journal
 
 Asked = Callable[[str], list[tuple[object, ...]]]
@@ -292,6 +294,9 @@ def test_baseline_after_lost_entries_closes_only_their_gap(
         (census, "census-mismatch", False, 13, None, 0),
     ]
     assert first == lost + 1
+    instant = Instant(seq=told.entries[-1].seq)
+    (caveat,) = Survey.of(iter(told.entries), instant).caveats("lab", instant)
+    assert f"gap @{lost} (entries-missing)" in caveat
 
 
 def test_redacted_entry_is_in_the_ledger_and_is_no_blindness(tmp_path: Path, told: Told) -> None:
@@ -330,6 +335,28 @@ def test_dropped_segments_are_in_the_ledger(tmp_path: Path, told: Told, load_fir
     dropped = ("dropped", f"segments 1 to 1, entries up to @{told.seq}", None)
     unknown = f"not in the history: entries 1 to {told.seq} were dropped by the rules of retention"
     assert sorted(found) == [*([] if load_first else [("dropped", unknown, None)]), dropped]
+
+
+def test_first_event_after_a_closed_gap_may_be_loaded_later(tmp_path: Path, told: Told) -> None:
+    """A quiet pool tells nothing for a while; the ledger is completed when it does."""
+    lab = Pool(told)
+    a_record(lab)
+    gap = lab.lose()
+    lab.register(next_id=30)
+    read_hosts(lab)
+    lab.done()
+    lab.close(gap)
+    loaded_to = told.seq
+    first = lab.event("mod", "vm", "web1", record("web1", memory=2))
+    write_journal(tmp_path / "journal", told.drafts()[:loaded_to])
+    with refresh(tmp_path).open() as history:
+        assert [(row.open, row.first_event_id) for row in gaps(history)] == [(False, None)]
+    write_journal(tmp_path / "journal", told.drafts()[loaded_to:])
+    with refresh(tmp_path).open() as history:
+        (row,) = gaps(history)
+    assert (row.first_event_id, row.ids_missed, row.last_event_id) == (30, 18, 11)
+    assert row.first_event_at is not None
+    assert row.first_event_at.timestamp() == told.at_ns(first) / 1e9
 
 
 def test_blindness_counts_what_gaps_cover_once(tmp_path: Path, told: Told) -> None:

@@ -10,6 +10,7 @@ from query.known import Memory
 from query.loader import load
 from query.objects import find
 from query.states import Certainty, state_of
+from recorder.errors import QueryError
 from recorder.instant import Instant
 from recorder.model import Detail, GapCause, GapOpened, Mark, MarkName
 from recorder.past.story import Story
@@ -148,3 +149,20 @@ def test_gap_of_a_census_begins_before_the_events_that_came_meanwhile(
     assert caveats(agreed - 1) == caveats(told.seq) == []
     (caveat,) = caveats(since)
     assert caveat.startswith(f"the instant lies in gap @{gap} (census-mismatch), blind since")
+
+
+def test_reading_of_one_class_completes_no_baseline(tmp_path: Path) -> None:
+    """If the end of the first baseline is lost, the pool is not known because one class is."""
+    told = Told()
+    lab = Pool(told)
+    lab.register()
+    lab.chunk("vm", {"web1": record("web1")})
+    lost = lab.done()
+    gap = doubt(lab, agreed_seq=told.seq)
+    reread(lab, gap, {"web1": record("web1")})
+    del told.entries[lost - 1]
+    with loaded(tmp_path / "history.duckdb", told.entries) as history:
+        assert rows(history, "SELECT baselined_seq FROM pools") == [(None,)]
+    survey = Survey.of(iter(told.entries), Instant(seq=told.seq))
+    with pytest.raises(QueryError, match="was never read completely"):
+        survey.check_known("lab")
