@@ -233,10 +233,11 @@ def _plain(value: object) -> Json:
 
 
 class TableRow(msgspec.Struct, frozen=True):
-    """A table or view of the history, and its columns with their types."""
+    """A table or view of the history, what it is, and its columns with their types."""
 
     name: str
     kind: str
+    comment: str | None
     columns: list[str]
 
 
@@ -246,7 +247,12 @@ def tables(history: History) -> list[TableRow]:
         SELECT table_name AS name,
             CASE WHEN table_name IN (SELECT view_name FROM duckdb_views() WHERE NOT internal)
                  THEN 'view' ELSE 'table' END AS kind,
+            any_value(c.comment) AS comment,
             list(column_name || ' ' || data_type ORDER BY column_index) AS columns
-        FROM duckdb_columns() WHERE NOT internal GROUP BY ALL ORDER BY kind, name
+        FROM duckdb_columns() LEFT JOIN (
+            SELECT table_name, comment FROM duckdb_tables()
+            UNION ALL SELECT view_name, comment FROM duckdb_views() WHERE NOT internal
+        ) c USING (table_name)
+        WHERE NOT internal GROUP BY table_name ORDER BY kind, name
     """
     return history.all(TableRow, statement)

@@ -386,5 +386,7 @@ def tables(rows: Sequence[TableRow], form: Format) -> None:
     show: Callable[[Text], None] = console().print
     for row in rows:
         show(Text.assemble((row.name, "bold"), f" ({row.kind})"))
+        for line in (row.comment or "").splitlines():
+            show(Text(f"  {line}", style="dim"))
         for column in row.columns:
             show(Text(f"  {column}"))

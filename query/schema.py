@@ -4,6 +4,7 @@ The history is derived: it can be deleted at any time and is rebuilt from the jo
 the tables needs no migration, only a new SCHEMA_VERSION.
 """
 
+import re
 from importlib.resources import files
 
 import pyarrow as pa
@@ -163,6 +164,23 @@ TABLES = {
 }
 
 
+_COMMENTED = re.compile(r"((?:^-- .*\n)+)CREATE (TABLE|VIEW) (\w+)", re.MULTILINE)
+
+
 def statements() -> str:
-    """Return the SQL that creates every table and view in an empty history."""
-    return files(__package__).joinpath("views.sql").read_text(encoding="utf-8")
+    """Return the SQL that creates every table and view in an empty history.
+
+    The comment above each in views.sql becomes its comment in the history.
+    """
+    sql = files(__package__).joinpath("views.sql").read_text(encoding="utf-8")
+    comments = [
+        f"COMMENT ON {kind} {name} IS '{_plain(comment)}';\n"
+        for comment, kind, name in _COMMENTED.findall(sql)
+    ]
+    return sql + "".join(comments)
+
+
+def _plain(comment: str) -> str:
+    """Return a comment as the text of an SQL string."""
+    text = "\n".join(line.removeprefix("-- ") for line in comment.splitlines())
+    return text.replace("'", "''")

@@ -88,7 +88,9 @@ FROM marks WHERE name = 'registered';
 -- The ledger: where the recorder was blind, and what was found different afterwards; and what is
 -- known no more, with the cause `redacted` (one entry, taken out by hand) or `dropped` (entries that
 -- the rules of retention deleted from the journal; what was loaded before is still in the history).
--- objects_differed: objects that were found to be another, new or gone.
+-- Its columns are those of gap_spans, and these:
+-- duration_s: from since to blind_until; null while the gap is open.
+-- objects_differed: how many objects were found changed, new or gone; inferred_*: by how many rows.
 CREATE VIEW gaps AS
 SELECT g.*, g.closed_seq IS NULL AS open,
     epoch_us(g.blind_until - g.since) / 1e6 AS duration_s,
