@@ -85,9 +85,12 @@ class Ledger:
     def event(self, pool: PoolState, stamp: Stamp, event: Event) -> None:
         """An event came: the first after the gaps that had none yet."""
         facts = pool.facts
-        facts.last_event_id, facts.last_event_at_us = event.id, stamp.at_us
         if facts.expected_id is not None:
+            if facts.last_event_id is None and facts.ids_missed is not None:
+                # The mark has the id after the registration: what happened during it is told, too.
+                facts.ids_missed -= max(facts.expected_id - event.id, 0)
             facts.expected_id = max(facts.expected_id, event.id + 1)
+        facts.last_event_id, facts.last_event_at_us = event.id, stamp.at_us
         if pool.gaps:
             for gap in self._learning(pool):
                 if gap.first_event_at_us is None:

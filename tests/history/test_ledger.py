@@ -115,6 +115,20 @@ def test_ids_are_counted_over_an_interrupted_baseline(lab: Pool, ask: Asked) -> 
     assert ask("SELECT ids_missed FROM gaps") == [(3 + 4,)]
 
 
+def test_events_that_happened_during_the_registration_are_not_missed(lab: Pool, ask: Asked) -> None:
+    """The id in the mark is the one after it; only the first event can be from before that."""
+    a_record(lab)
+    gap = lab.lose()
+    lab.register(next_id=30)
+    lab.event("mod", "vm", "web1", record("web1", memory=2), id=28)
+    lab.event("mod", "vm", "web1", record("web1", memory=3), id=28)
+    lab.event("mod", "vm", "web1", record("web1", memory=4), id=29)
+    read_hosts(lab)
+    lab.done()
+    lab.close(gap)
+    assert ask("SELECT ids_missed, first_event_id FROM gaps") == [(16, 28)]
+
+
 def test_ids_of_an_epoch_without_an_event_are_counted_from_its_registration(
     lab: Pool, ask: Asked
 ) -> None:

@@ -1,6 +1,7 @@
 """The gap ledger of what a recorder really wrote, against what really happened."""
 
 import errno
+import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -169,6 +170,35 @@ async def test_stop_of_the_recorder_is_closed_by_the_next_one(
             pass
     (gap,) = ledger(tmp_path)
     assert (gap.cause, gap.inferred_dels, gap.open) == ("recorder-stopped", 1, False)
+
+
+async def test_death_of_the_recorder_is_in_the_ledger(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """A journal that ends without a word is taken up by the next recorder."""
+    async with stage(tmp_path / "first") as one:
+        async with running(one) as pool:
+            shutil.copytree(one.data, tmp_path / "second")
+        one.data = tmp_path / "second"
+        async with running(one):
+            pass
+    (gap,) = ledger(tmp_path / "second")
+    assert (gap.cause, gap.last_event_id, gap.open) == ("recorder-died", 5, False)
+    assert gap.first_event_id is not None
+    assert pool.next_id > gap.first_event_id > 5
+
+
+async def test_ids_that_never_came_are_in_the_ledger(tmp_path: Path, autojump_clock: Clock) -> None:
+    """A hole inside an epoch is a loss."""
+    async with stage(tmp_path) as one, running(one) as pool:
+        pool.next_id += 3
+        pool.emit()
+    (gap,) = ledger(tmp_path)
+    assert (gap.cause, gap.last_event_id, gap.detail) == (
+        "ids-missing",
+        5,
+        "events 6 to 8 never came",
+    )
 
 
 async def test_master_that_moved_is_the_cause_of_a_lost_connection(
