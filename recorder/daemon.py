@@ -19,7 +19,7 @@ from .anchors import Anchors
 from .clock import WallClock, wall_ns
 from .config import Config, Limits, Pool, password_of
 from .config import Journal as JournalConfig
-from .errors import ProtocolError, XentrailError
+from .errors import ProtocolError
 from .journal.digest_key import load_or_create
 from .journal.files import Disk
 from .journal.retention import Rules
@@ -27,7 +27,9 @@ from .journal.store import Journal
 from .keeper import Inbox, Keeper, Observer, Pen, open_channel
 from .model import RECORDER, Detail, Draft, Mark, MarkName, PoolTail
 from .redact import Redactor
+from .roster import Roster
 from .session import Credentials, Session, open_session
+from .startup import Startup
 from .steward import Steward
 from .threads import RunSync
 from .tls import TlsPolicy
@@ -39,44 +41,6 @@ LAST_WORDS_S = 2.0
 
 BEATS_A_WATCHDOG = 3
 """Signs of life in the time that the watchdog waits for one: a late one or two do no harm."""
-
-
-@dataclass(slots=True)
-class Startup:
-    """Collects the first outcome of every pool, to tell a bad start from bad weather.
-
-    A recorder that cannot record any of its pools at start ends with the reason: its operator is
-    watching, or systemd starts it again. Once one pool was reached, it never gives up on any.
-    """
-
-    pools: frozenset[str]
-    reached: bool = False
-    refusals: dict[str, XentrailError] = field(default_factory=dict)
-    failures: dict[str, XentrailError] = field(default_factory=dict)
-    heard: trio.Event = field(default_factory=trio.Event)
-    decided: trio.Event = field(default_factory=trio.Event)
-
-    def report(self, pool: str, error: XentrailError | None) -> None:
-        """One attempt to connect to `pool` ended: None for success."""
-        self.heard.set()
-        if error is None:
-            self.reached = True
-        else:
-            self.failures[pool] = error
-            if not error.retryable:
-                self.refusals[pool] = error
-        if self.reached or self.refusals.keys() == self.pools:
-            self.decided.set()
-
-    def error(self) -> XentrailError | None:
-        """Return why the start failed, or None if a pool was reached (or none has answered)."""
-        if self.reached or not self.failures:
-            return None
-        worst = next(iter((self.refusals or self.failures).values()))
-        for error in self.failures.values():
-            if error is not worst:
-                logs.error("pool-not-recorded", error=str(error))
-        return worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,20 +104,23 @@ async def serve(
                 intake.start_soon(steward.serve)
                 if seams.watchdog_s is not None:
                     intake.start_soon(_beat, keeper, seams.watchdog_s, seams.tell)
-                for pool, opener in zip(config.pools, openers, strict=True):
-                    watch = Watch(
+                roster = Roster(
+                    intake,
+                    lambda pool, opener, tail: Watch(
                         pool,
                         pen.clone(),
-                        tails.get(pool.name, PoolTail()),
+                        tail,
                         open_session=opener,
                         redactor=redactor,
                         limits=config.limits,
                         now_ns=seams.now_ns,
                         uniform=seams.uniform,
                         report=startup.report,
-                    )
-                    intake.start_soon(watch.run)
-                await _decide_start(startup, config.limits.start_timeout_s)
+                    ),
+                )
+                for pool, opener in zip(config.pools, openers, strict=True):
+                    roster.start(pool, opener, tails.get(pool.name, PoolTail()))
+                await startup.decide(config.limits.start_timeout_s)
                 seams.tell(notify.READY)
         finally:
             seams.tell(notify.STOPPING)
@@ -245,15 +212,6 @@ def with_members(addresses: Sequence[Address], members: Sequence[str]) -> list[A
         if stays and first.scheme != "unix" and address not in found:
             found.append(address)
     return found
-
-
-async def _decide_start(startup: Startup, timeout_s: float) -> None:
-    with trio.move_on_after(timeout_s):
-        await startup.decided.wait()
-    await startup.heard.wait()  # whoever gives up has a reason to tell
-    error = startup.error()
-    if error is not None:
-        raise error
 
 
 def _steward(journal: Journal, pen: Pen, config: JournalConfig, seams: Seams) -> Steward:
