@@ -87,7 +87,7 @@ async def serve(
     keeper = Keeper(
         journal,
         now_ns=seams.now_ns,
-        observer=seams.observer,
+        observers=[] if seams.observer is None else [seams.observer],
         hear=steward.hear,
         run_sync=seams.run_sync,
     )
