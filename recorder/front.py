@@ -88,11 +88,8 @@ class Front:
             await trio.sleep(RETRY_S)
             with suppress(OSError, ConfigError):
                 self._listener = self._listen(self._data)
-        try:
-            stream = trio.SocketListener(trio.socket.from_stdlib_socket(self._listener))
-            await self._server.listen(stream, counter)
-        finally:
-            self.close()
+        listener = trio.SocketListener(trio.socket.from_stdlib_socket(self._listener))
+        await self._server.listen(listener, counter)
 
     def close(self) -> None:
         """Let nobody in any more. A second close does nothing."""

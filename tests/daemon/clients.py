@@ -14,6 +14,9 @@ from tests.watch.scripted import ScriptedPool, Stage, stage
 
 Json = dict[str, object]
 
+WAIT_S_MAX = 1000.0
+"""Of virtual time: an answer that never comes is a failure, not a test that hangs."""
+
 
 @asynccontextmanager
 async def controlled(data: Path, *names: str) -> AsyncIterator[Stage]:
@@ -40,7 +43,8 @@ class Client:
     async def line(self) -> Json | None:
         """Return the next line, None at the end of the connection."""
         while not self._lines:
-            piece = await self.stream.receive_some(1_000_000)
+            with trio.fail_after(WAIT_S_MAX):
+                piece = await self.stream.receive_some(1_000_000)
             if not piece:
                 assert not self._begun, "the connection ended in the middle of a line"
                 return None

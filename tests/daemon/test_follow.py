@@ -221,17 +221,24 @@ def test_what_a_slow_client_missed_is_counted_in_its_place(monkeypatch: pytest.M
     ]
 
 
-async def test_client_that_has_read_on_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_that_has_read_on_is_told_again(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: Clock
+) -> None:
     """One hole, not many: nothing is kept again before what was kept first is read."""
     monkeypatch.setattr(following, "ENTRIES_MAX", 3)
     monkeypatch.setattr(following, "PIECE_BYTES", 1)
     one = following.Follower(Follow())
+
+    async def read(count: int) -> list[dict[str, int]]:
+        with trio.fail_after(1):
+            return [json.loads(await one.next_piece() or b"") for _ in range(count)]
+
     one.take(range(1, 5), [event()] * 4)
-    seen: list[dict[str, int]] = [json.loads(await one.next_piece() or b"") for _ in range(2)]
+    seen = await read(2)
     one.take(range(5, 6), [event()])
-    seen += [json.loads(await one.next_piece() or b"")]
+    seen += await read(1)
     one.take(range(6, 8), [event()] * 2)
-    seen += [json.loads(await one.next_piece() or b"") for _ in range(3)]
+    seen += await read(3)
     assert [line.get("seq", 0) for line in seen] == [1, 2, 3, 0, 6, 7]
     assert (seen[3]["first_seq"], seen[3]["last_seq"]) == (4, 5)
 
@@ -244,6 +251,16 @@ def test_records_that_wait_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch)
     one.take(range(1, 4), [event(snapshot=large), event(), event()])
     one.end()
     assert [line.get("seq", 0) for line in drained(one)] == [1, 0]
+
+
+async def test_records_that_were_read_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that keeps up is told any number of large records."""
+    monkeypatch.setattr(following, "BYTES_MAX", 1000)
+    one = following.Follower(Follow())
+    large = b'{"name_label":"' + b"x" * 900 + b'"}'
+    for seq in range(1, 5):
+        one.take(range(seq, seq + 1), [event(snapshot=large)])
+        assert json.loads(await one.next_piece() or b"")["seq"] == seq
 
 
 async def test_slow_client_holds_up_neither_the_recorder_nor_others(

@@ -4,9 +4,11 @@ import errno
 from pathlib import Path
 
 import msgspec
+import pytest
 import trio
 import trio.testing
 
+from recorder import keeper
 from recorder.config import Config, Journal, Limits, Pool, Redaction
 from recorder.control import endpoint
 from recorder.control.protocol import Action
@@ -247,28 +249,26 @@ async def test_reload_on_a_full_disk_is_refused(tmp_path: Path, autojump_clock: 
 
 
 async def test_last_words_that_were_lost_are_made_up_for(
-    tmp_path: Path, autojump_clock: Clock
+    tmp_path: Path, autojump_clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that hung while a pool was removed leaves no record without an end."""
+    """A disk without room while a pool is removed leaves no record without an end."""
+    monkeypatch.setattr(keeper, "SUBMISSIONS_MAX", 0)
     async with reloadable(tmp_path, "kept", "other") as (one, written):
         written.config = one.config("kept")
 
-        async def hang() -> None:
+        async def fill_the_disk(_session: str) -> object:
             one.disk.write_error = errno.ENOSPC
-            one.pools["kept"].emit(1)
+            one.pools["kept"].emit()
             await trio.sleep(0.5)
+            return ""
 
+        one.pools["other"].host.methods["session.logout"] = fill_the_disk
         async with trio.open_nursery() as nursery:
-
-            async def in_the_middle(*_: object) -> object:
-                await hang()
-                return ""
-
-            one.pools["other"].host.methods["session.logout"] = in_the_middle
             nursery.start_soon(reload, tmp_path)
             await trio.sleep(60)
             one.disk.write_error = None
         await trio.sleep(2)
-        assert len(one.bodies(GapOpened, "other")) == 1
+        (opened,) = one.bodies(GapOpened, "other")
+        assert opened.cause is GapCause.RECORDER_DIED
         check_gaps(one, "other")
         assert await names(tmp_path) == ["kept"]
