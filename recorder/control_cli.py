@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .control import client
-from .control.protocol import FOLLOWED, Follow, Kind, State
+from .control.kinds import FOLLOWED, Kind
+from .errors import XentrailError
 from .model import Operation
 from .options import DataOption, ReportFormat, ReportOption, data_folder
 
@@ -44,6 +44,8 @@ def status(
 ) -> None:
     """Tell how a running recorder and its pools stand; exit 1 unless all pools are live."""
     from . import status_view
+    from .control import client
+    from .control.protocol import State
 
     folder = data_folder(data)
     if watch and form is not StatusFormat.TABLE:
@@ -65,6 +67,7 @@ def _watched(folder: Path, report: "StatusReport") -> "StatusReport":
     from rich.live import Live
 
     from . import status_view
+    from .control import client
 
     with Live(status_view.table(report), console=status_view.console(), auto_refresh=False) as live:
         try:
@@ -76,13 +79,34 @@ def _watched(folder: Path, report: "StatusReport") -> "StatusReport":
             return report
 
 
+def _pools_recorded(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the shell the pools of the recorder that runs, if one does."""
+    from .control import client
+
+    try:
+        report = client.status(data_folder(ctx.params.get("data")))
+    except XentrailError:
+        return []
+    return [one.pool for one in report.pools if one.pool.startswith(incomplete)]
+
+
 def follow(
     pool: Annotated[
-        list[str] | None, typer.Option("--pool", help="Only this pool; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--pool",
+            metavar="NAME",
+            help="Only this pool; may be repeated.",
+            autocompletion=_pools_recorded,
+        ),
     ] = None,
     class_: Annotated[
         list[str] | None,
-        typer.Option("--class", help="Only events of this class, in any case; may be repeated."),
+        typer.Option(
+            "--class",
+            metavar="CLASS",
+            help="Only events of this class, in any case; may be repeated.",
+        ),
     ] = None,
     operation: Annotated[
         list[Operation] | None,
@@ -99,13 +123,18 @@ def follow(
     ] = None,
     kind: Annotated[
         list[Kind] | None,
-        typer.Option("--kind", help="Only this kind of entry (all but baseline); may be repeated."),
+        typer.Option(
+            "--kind",
+            help="Only this kind of entry (if none is named: all but baseline); may be repeated.",
+        ),
     ] = None,
     data: DataOption = None,
     form: ReportOption = ReportFormat.TABLE,
 ) -> None:
     """Print what a running recorder writes, as soon as it is durable, until Ctrl-C."""
     from . import follow_view
+    from .control import client
+    from .control.protocol import Follow
 
     wanted = Follow(
         kinds=tuple(kind or FOLLOWED),
@@ -133,6 +162,7 @@ def follow(
 def reload(data: DataOption = None, form: ReportOption = ReportFormat.TABLE) -> None:
     """Let a running recorder read its configuration again: pools come, go and change."""
     from . import status_view
+    from .control import client
 
     report = client.reload(data_folder(data))
     if form is ReportFormat.JSON:

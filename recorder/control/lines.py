@@ -29,7 +29,7 @@ from ..model import (
     Mark,
     Redacted,
 )
-from .protocol import Kind
+from .kinds import Kind
 
 KIND_OF: dict[type[Body], Kind | None] = {
     Event: Kind.EVENT,

@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from ..model import Operation
+from .kinds import FOLLOWED, Kind
 
 PROTOCOL = 1
 REQUEST_BYTES_MAX = 64 * 1024
@@ -36,19 +37,6 @@ class Refused(Exception):
         super().__init__("; ".join(texts))
         self.name = name
         self.texts = texts
-
-
-class Kind(StrEnum):
-    """What kind of entry can be followed."""
-
-    EVENT = "event"
-    GAP = "gap"
-    MARK = "mark"
-    BASELINE = "baseline"
-
-
-FOLLOWED = (Kind.EVENT, Kind.GAP, Kind.MARK)
-"""What is shown unless asked otherwise: a baseline is a line for every object of a pool."""
 
 
 class Status(msgspec.Struct, frozen=True, tag_field="command", tag="status"):

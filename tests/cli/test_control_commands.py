@@ -28,6 +28,7 @@ from tests.cli.programs import (
     write_config,
     xentrail,
 )
+from tests.cli.test_completion import offered
 
 UNREACHABLE = "http://127.0.0.1:1"
 
@@ -213,9 +214,11 @@ def test_follow_ends_when_nobody_reads_on(pool: SimulatedAt, tmp_path: Path) -> 
 
 
 def test_follow_of_an_unknown_pool_is_refused(pool: SimulatedAt, tmp_path: Path) -> None:
-    """A typing error would be followed for ever, in silence."""
+    """A typing error would be followed for ever, in silence; the shell knows the names."""
     with running(tmp_path, pool_table(pool.url)) as one:
         done = xentrail("follow", "--pool", "lap", "--data", str(one.data))
+        assert offered("follow", "--pool", "l", data=one.data) == ["lab"]
+    assert offered("follow", "--pool", "l", data=one.data) == []
     assert said(done, 2) == "xentrail: no pool 'lap' is recorded; did you mean 'lab'?"
 
 

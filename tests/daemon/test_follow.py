@@ -10,7 +10,8 @@ import trio
 import trio.testing
 
 from recorder.control import endpoint, following, lines, server
-from recorder.control.protocol import Follow, Kind
+from recorder.control.kinds import Kind
+from recorder.control.protocol import Follow
 from recorder.model import (
     BaselineChunk,
     BaselineRecord,
