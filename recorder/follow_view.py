@@ -57,7 +57,7 @@ def _print_json(line: bytes) -> None:
 
 
 class _Columns:
-    """Prints a heading, and then a line an entry, cut at the width of the terminal."""
+    """Prints a heading, and then a line an entry, cut at the width of the terminal if it is one."""
 
     def __init__(self) -> None:
         from .status_view import console
@@ -74,7 +74,10 @@ class _Columns:
         from rich.text import Text
 
         shown = Text(_printable(text), style)
-        self._console.print(shown, no_wrap=True, overflow="ellipsis")
+        if sys.stdout.isatty():
+            self._console.print(shown, no_wrap=True, overflow="ellipsis")
+        else:
+            self._console.print(shown, soft_wrap=True)  # What reads it has no width.
         sys.stdout.flush()
 
 

@@ -23,6 +23,7 @@ from tests.daemon.clients import (
     controlled,
     following,
     pool_status,
+    recorder_status,
     refusal,
     status,
 )
@@ -302,9 +303,7 @@ async def test_client_that_goes_away_is_nobodys_business(
             async with connected(tmp_path) as client:
                 await client.send(sent)
             await trio.sleep(1)
-        recorder = (await status(tmp_path))["recorder"]
-        assert isinstance(recorder, dict)
-        assert recorder["followers"] == 0
+        assert (await recorder_status(tmp_path))["followers"] == 0
 
 
 async def test_follower_that_is_one_too_many_is_told_so(
@@ -324,9 +323,7 @@ async def test_follower_that_is_one_too_many_is_told_so(
             "busy",
             ["16 follow already, which is the most"],
         )
-        recorder = (await status(tmp_path))["recorder"]
-        assert isinstance(recorder, dict)
-        assert recorder["followers"] == 16
+        assert (await recorder_status(tmp_path))["followers"] == 16
         nursery.cancel_scope.cancel()
 
 
