@@ -70,17 +70,18 @@ class Bulletin:
 
     def _recorder(self, *, now_s: float) -> RecorderStatus:
         tally, unsigned = self.tally, self.journal.unsigned
+        # The journal counts what is durable, also when a thread of the keeper is at work in it.
+        last_seq = self.journal.next_seq - 1
         checkpoint = None
         if tally.signed_at_ns is not None:
-            seq = self.journal.next_seq - 1 - unsigned
-            checkpoint = CheckpointStatus(seq, iso(tally.signed_at_ns))
+            checkpoint = CheckpointStatus(last_seq - unsigned, iso(tally.signed_at_ns))
         return RecorderStatus(
             version=version("xentrail"),
             pid=os.getpid(),
             started_at=iso(tally.started_at_ns),
             uptime_s=round(now_s - tally.started_at_s, 3),
             entries=tally.entries,
-            last_seq=tally.last_seq,
+            last_seq=last_seq,
             segment=self.journal.segment,
             unsigned=unsigned,
             checkpoint=checkpoint,

@@ -73,7 +73,9 @@ class _Columns:
     def _print(self, text: str, style: str = "") -> None:
         from rich.text import Text
 
-        shown = Text(_printable(text), style)
+        from .status_view import printable
+
+        shown = Text(printable(text), style)
         if sys.stdout.isatty():
             self._console.print(shown, no_wrap=True, overflow="ellipsis")
         else:
@@ -131,8 +133,3 @@ def _words(detail: str | dict[str, str | int | float | bool | None]) -> str:
     if isinstance(detail, str):
         return detail
     return " ".join(f"{key}={value}" for key, value in detail.items() if value is not None)
-
-
-def _printable(text: str) -> str:
-    """Names are anybody's words: nothing in them may drive a terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)

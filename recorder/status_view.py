@@ -168,7 +168,12 @@ def _troubles(pools: Sequence[PoolStatus]) -> Iterator[Text]:
             text = f"{one.pool}: gap {_seq(one.gap.seq)} is open ({cause}), since {one.gap.since}"
             yield Text(text, "red")
         if one.error is not None:
-            yield Text(f"{one.pool}: {one.error}", "red")
+            yield Text(printable(f"{one.pool}: {one.error}"), "red")
+
+
+def printable(text: str) -> str:
+    """Return a text that drives no terminal: names and errors are words of others."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _seq(seq: int | None) -> str:

@@ -12,6 +12,7 @@ sends one JSON object on one line, and reads JSON objects, one a line. Unknown k
         {"kind": "end", "reason": ...}       the recorder stops: the last line
 
 Whatever cannot be done is answered by {"protocol": 1, "error": {"name": ..., "texts": [...]}} and
-the end of the connection. `protocol` in a request is optional, and refused if it is not ours. Who
+the end of the connection. `protocol` in a request is optional, and refused if it is not ours. Not
+told are marks that the journal writes by itself, of segments that were dropped for instance. Who
 follows keeps both directions open: a client that closes its own is taken for gone.
 """
