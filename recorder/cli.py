@@ -4,10 +4,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import typer
 
-from . import check_cli, journal_cli
-from .config import DEFAULT_DATA, load
+from . import check_cli, control_cli, journal_cli
+from .config import DEFAULT_DATA, Config, Reading, load, read
 from .errors import ConfigError
 from .options import DEMO_MARKER, ConfigOption, DataOption, data_folder
 from .simulate_cli import fault, simulate
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of the service to the root command."""
     app.command()(record)
     app.command()(check_cli.check)
+    control_cli.register(app)
     app.command()(simulate)
     app.command()(fault)
     journal_cli.register(app)
@@ -40,7 +42,7 @@ def record(
     config: ConfigOption,
     data: DataOption = None,
 ) -> None:
-    """Record pools until SIGTERM or SIGINT."""
+    """Record pools until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
     from . import daemon, logs, process
 
     loaded = load(config)
@@ -51,7 +53,18 @@ def record(
             " delete it, or choose another folder with --data"
         )
     logs.to_stderr()
-    process.run(partial(daemon.serve, loaded, folder))
+
+    def reread() -> Reading:
+        again = read(config)
+        mistakes = tuple(f"{config}: {text}" for text in again.mistakes)
+        return Reading(_in(again.config, data_folder(data, again.config)), mistakes)
+
+    process.run(partial(daemon.serve, _in(loaded, folder), folder, reread=reread))
+
+
+def _in(config: Config, folder: Path) -> Config:
+    """Return a configuration with the folder that is really used, whichever way it was named."""
+    return msgspec.structs.replace(config, data=folder)
 
 
 def play_demo(data: Path, narrate: "Narrate") -> "Played":

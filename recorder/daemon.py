@@ -16,18 +16,24 @@ import trio
 from . import logs, notify
 from .address import Address
 from .anchors import Anchors
+from .bulletin import Bulletin, Tally
 from .clock import WallClock, wall_ns
 from .config import Config, Limits, Pool, password_of
 from .config import Journal as JournalConfig
-from .errors import ProtocolError, XentrailError
+from .control import endpoint
+from .errors import ProtocolError
+from .front import Counter, Front, Listen
 from .journal.digest_key import load_or_create
 from .journal.files import Disk
 from .journal.retention import Rules
-from .journal.store import Journal
+from .journal.store import Journal, News
 from .keeper import Inbox, Keeper, Observer, Pen, open_channel
 from .model import RECORDER, Detail, Draft, Mark, MarkName, PoolTail
 from .redact import Redactor
+from .reload import Reloader, Reread, Ways
+from .roster import Roster
 from .session import Credentials, Session, open_session
+from .startup import Startup
 from .steward import Steward
 from .threads import RunSync
 from .tls import TlsPolicy
@@ -39,44 +45,6 @@ LAST_WORDS_S = 2.0
 
 BEATS_A_WATCHDOG = 3
 """Signs of life in the time that the watchdog waits for one: a late one or two do no harm."""
-
-
-@dataclass(slots=True)
-class Startup:
-    """Collects the first outcome of every pool, to tell a bad start from bad weather.
-
-    A recorder that cannot record any of its pools at start ends with the reason: its operator is
-    watching, or systemd starts it again. Once one pool was reached, it never gives up on any.
-    """
-
-    pools: frozenset[str]
-    reached: bool = False
-    refusals: dict[str, XentrailError] = field(default_factory=dict)
-    failures: dict[str, XentrailError] = field(default_factory=dict)
-    heard: trio.Event = field(default_factory=trio.Event)
-    decided: trio.Event = field(default_factory=trio.Event)
-
-    def report(self, pool: str, error: XentrailError | None) -> None:
-        """One attempt to connect to `pool` ended: None for success."""
-        self.heard.set()
-        if error is None:
-            self.reached = True
-        else:
-            self.failures[pool] = error
-            if not error.retryable:
-                self.refusals[pool] = error
-        if self.reached or self.refusals.keys() == self.pools:
-            self.decided.set()
-
-    def error(self) -> XentrailError | None:
-        """Return why the start failed, or None if a pool was reached (or none has answered)."""
-        if self.reached or not self.failures:
-            return None
-        worst = next(iter((self.refusals or self.failures).values()))
-        for error in self.failures.values():
-            if error is not worst:
-                logs.error("pool-not-recorded", error=str(error))
-        return worst
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +59,14 @@ class Seams:
     password: Callable[[Pool], str] = password_of
     tell: notify.Notify = notify.say
     watchdog_s: float | None = field(default_factory=notify.watchdog_s)
+    listen: Listen | None = endpoint.listen
 
 
 async def serve(
     config: Config,
     data: Path,
     *,
+    reread: Reread | None = None,
     seams: Seams | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -105,8 +75,11 @@ async def serve(
     Started once the journal is open. Raises JournalError if the journal cannot be opened; the error
     of a start that reached no pool, and JournalWriteFailed, come out of it in groups.
 
-    In the outer nursery: the keeper, which ends when the last pen is closed. In the intake
-    nursery: one watch a pool, the steward, and what tells systemd that the keeper is alive.
+    `reread` reads the configuration again, at a SIGHUP and when the control socket says so.
+
+    In the outer nursery: the keeper and the clients of the control socket, which end when the last
+    pen is closed. In the intake nursery: one watch a pool, the steward, what tells systemd that the
+    keeper is alive, and what lets clients in and reloads.
     systemd is told READY=1 once a pool is recorded, or it is decided that the recorder goes on
     without. Cancellation reaches only the intake; each watch
     says its last words and closes its pen, and the keeper makes durable what it was handed, within
@@ -114,22 +87,17 @@ async def serve(
     """
     seams = seams or Seams()
     openers = [opener_of(pool, config.limits, seams) for pool in config.pools]
-    journal, redactor = await seams.run_sync(partial(_open, data, config, seams))
+    journal, redactor, front = await seams.run_sync(partial(_open, data, config, seams))
     for repair in journal.repairs:
         logs.warning("journal-repaired", **repair)
     tails = dict(journal.tails)
     pen, inbox = open_channel()
     steward = _steward(journal, pen.clone(), config.journal, seams)
-    keeper = Keeper(
-        journal,
-        now_ns=seams.now_ns,
-        observer=seams.observer,
-        hear=steward.hear,
-        run_sync=seams.run_sync,
-    )
+    tally = Tally(seams.now_ns, journal.next_seq - 1)
+    keeper = _keeper(journal, tally, steward, front, seams)
     startup = Startup(frozenset(pool.name for pool in config.pools))
     async with trio.open_nursery() as outer:
-        outer.start_soon(_keep_until_drained, keeper, inbox, steward, config.limits.grace_s)
+        outer.start_soon(_keep_until_drained, keeper, inbox, steward, front, config.limits.grace_s)
         try:
             await pen.put([_mark(MarkName.STARTED, {**_identity(), **redactor.in_force}, seams)])
             orphans = _orphans(tails, config, seams)
@@ -140,22 +108,33 @@ async def serve(
                 intake.start_soon(steward.serve)
                 if seams.watchdog_s is not None:
                     intake.start_soon(_beat, keeper, seams.watchdog_s, seams.tell)
-                for pool, opener in zip(config.pools, openers, strict=True):
-                    watch = Watch(
+                roster = Roster(
+                    intake,
+                    lambda pool, opener, tail: Watch(
                         pool,
                         pen.clone(),
-                        tails.get(pool.name, PoolTail()),
+                        tail,
                         open_session=opener,
                         redactor=redactor,
                         limits=config.limits,
                         now_ns=seams.now_ns,
                         uniform=seams.uniform,
                         report=startup.report,
-                    )
-                    intake.start_soon(watch.run)
-                await _decide_start(startup, config.limits.start_timeout_s)
+                    ),
+                )
+                for pool, opener in zip(config.pools, openers, strict=True):
+                    roster.start(pool, opener, tails.get(pool.name, PoolTail()))
+                reloader = _reloader(config, roster, pen, reread, seams)
+                bulletin = Bulletin(journal, keeper, tally, front.followers.__len__)
+                intake.start_soon(front.serve, Counter(bulletin, roster, reloader))
+                if reloader is not None:
+                    intake.start_soon(reloader.obey_signals)
+                await startup.decide(config.limits.start_timeout_s)
                 seams.tell(notify.READY)
+                if reloader is not None:
+                    intake.start_soon(reloader.serve)
         finally:
+            front.close()
             seams.tell(notify.STOPPING)
             with trio.move_on_after(LAST_WORDS_S, shield=True) as scope:
                 await pen.last_words([_mark(MarkName.STOPPED, {}, seams)])
@@ -177,17 +156,19 @@ async def _beat(keeper: Keeper, watchdog_s: float, tell: notify.Notify) -> None:
 
 
 async def _keep_until_drained(
-    keeper: Keeper, inbox: Inbox, steward: Steward, grace_s: float
+    keeper: Keeper, inbox: Inbox, steward: Steward, front: Front, grace_s: float
 ) -> None:
     """Run the keeper past the cancellation of the service, for the grace period at most.
 
-    Its end signs a last checkpoint, which the steward then still hands out.
+    Its end signs a last checkpoint, which the steward then still hands out. Whoever follows is told
+    of all that it makes durable, and of the end.
     """
     shield = trio.CancelScope(shield=True)
 
     async def keep() -> None:
         with shield:
-            await keeper.keep(inbox)
+            async with front.attending():
+                await keeper.keep(inbox)
         await steward.hand_out_last()
         nursery.cancel_scope.cancel()
 
@@ -247,13 +228,26 @@ def with_members(addresses: Sequence[Address], members: Sequence[str]) -> list[A
     return found
 
 
-async def _decide_start(startup: Startup, timeout_s: float) -> None:
-    with trio.move_on_after(timeout_s):
-        await startup.decided.wait()
-    await startup.heard.wait()  # whoever gives up has a reason to tell
-    error = startup.error()
-    if error is not None:
-        raise error
+def _keeper(journal: Journal, tally: Tally, steward: Steward, front: Front, seams: Seams) -> Keeper:
+    def hear(news: News) -> None:
+        tally.hear(news)
+        steward.hear(news)
+
+    observers: list[Observer] = [tally.observe, front.followers.observe]
+    if seams.observer is not None:
+        observers.append(seams.observer)
+    return Keeper(
+        journal, now_ns=seams.now_ns, observers=observers, hear=hear, run_sync=seams.run_sync
+    )
+
+
+def _reloader(
+    config: Config, roster: Roster, pen: Pen, reread: Reread | None, seams: Seams
+) -> Reloader | None:
+    if reread is None:
+        return None
+    opener = partial(opener_of, limits=config.limits, seams=seams)
+    return Reloader(config, roster, pen, Ways(reread, opener, seams.now_ns, seams.run_sync))
 
 
 def _steward(journal: Journal, pen: Pen, config: JournalConfig, seams: Seams) -> Steward:
@@ -269,15 +263,19 @@ def _steward(journal: Journal, pen: Pen, config: JournalConfig, seams: Seams) ->
     )
 
 
-def _open(data: Path, config: Config, seams: Seams) -> tuple[Journal, Redactor]:
-    """Open the journal and, under its lock, the key of the digests that stand for secrets."""
+def _open(data: Path, config: Config, seams: Seams) -> tuple[Journal, Redactor, Front]:
+    """Open the journal and, under its lock, the key of the digests that stand for secrets.
+
+    Under the lock, too, the control socket is made: what is there of it is of a dead recorder.
+    """
     policy = config.redaction.policy()
     with ExitStack() as unless_it_works:
         journal = _open_journal(data, config.limits, seams)
         unless_it_works.callback(journal.close)
         redactor = Redactor(policy, load_or_create(data / "keys", Disk()))
+        front = Front(data, seams.listen)
         unless_it_works.pop_all()
-    return journal, redactor
+    return journal, redactor, front
 
 
 def _open_journal(data: Path, limits: Limits, seams: Seams) -> Journal:

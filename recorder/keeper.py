@@ -180,9 +180,10 @@ def open_channel() -> tuple[Pen, Inbox]:
 class Keeper:
     """Writes group commits: everything that waits goes into one append and one sync.
 
-    `observer` is told of every durable group, on the trio thread; `hear` of what happened to the
-    journal beside that, also of what its end brought. `run_sync` runs the disk call (a thread;
-    inline in simulations, whose virtual clock does not wait for threads).
+    Each of `observers` is told of every durable group, on the trio thread, and must be quick;
+    `hear` of what happened to the journal beside that, also of what its end brought. `run_sync`
+    runs the disk call (a thread; inline in simulations, whose virtual clock does not wait for
+    threads).
     """
 
     def __init__(
@@ -190,13 +191,13 @@ class Keeper:
         journal: Journal,
         *,
         now_ns: WallClock,
-        observer: Observer | None = None,
+        observers: Sequence[Observer] = (),
         hear: Callable[[News], None] | None = None,
         run_sync: RunSync = trio.to_thread.run_sync,
     ) -> None:
         self._journal = journal
         self._now_ns = now_ns
-        self._observer = observer
+        self._observers = tuple(observers)
         self._hear = hear
         self._run_sync = run_sync
         self._room = Room()
@@ -209,6 +210,11 @@ class Keeper:
     def on_disk_s(self) -> float:
         """For how long the disk call under way lasts already, 0 if there is none."""
         return 0.0 if self._disk_since_s is None else trio.current_time() - self._disk_since_s
+
+    @property
+    def disk_is_full(self) -> bool:
+        """Whether what was handed over waits for room on the disk."""
+        return self._room.full
 
     async def keep(self, inbox: Inbox) -> None:
         """Serve until the last pen is closed; then seal and close the journal.
@@ -294,7 +300,7 @@ class Keeper:
     async def _commit(self, group: Sequence[Submission]) -> None:
         drafts = [draft for submission in group for draft in submission.drafts]
         drafts += self._clock_mark()
-        seqs = await self._append(drafts)
+        seqs, full_since_ns = await self._append(drafts)
         start = seqs.start
         for submission in group:
             submission.seqs = range(start, start + len(submission.drafts))
@@ -302,11 +308,19 @@ class Keeper:
             submission.drafts = ()
             submission.durable_at_s = trio.current_time()
             submission.durable.set()
-        if self._observer is not None:
-            self._observer(seqs, drafts)
+        self._tell_observers(seqs, drafts)
+        if full_since_ns is not None:
+            await self._tell_of_full_disk(full_since_ns, waiting=len(seqs))
 
-    async def _append(self, drafts: Sequence[Draft]) -> range:
-        """Append, waiting while the disk is full: intake stops by itself behind the channel."""
+    def _tell_observers(self, seqs: range, drafts: Sequence[Draft]) -> None:
+        for observer in self._observers:
+            observer(seqs, drafts)
+
+    async def _append(self, drafts: Sequence[Draft]) -> tuple[range, int | None]:
+        """Append, waiting while the disk is full: intake stops by itself behind the channel.
+
+        Return the sequence numbers, and since when there was no room if there was none.
+        """
         start: int | None = None
         since_ns = 0
         while True:
@@ -321,10 +335,9 @@ class Keeper:
                 await trio.sleep(DISK_FULL_RETRY_S)
             else:
                 if start is None:
-                    return seqs
+                    return seqs, None
                 self._room.full = False
-                await self._tell_of_full_disk(since_ns, waiting=seqs.stop - start)
-                return range(start, seqs.stop)
+                return range(start, seqs.stop), since_ns
 
     async def _tell_of_full_disk(self, since_ns: int, *, waiting: int) -> None:
         logs.info("disk-has-space")
@@ -332,9 +345,11 @@ class Keeper:
         detail: Detail = {"since_ns": since_ns, "until_ns": until_ns, "waiting": waiting}
         mark = Draft(until_ns, RECORDER, Mark(MarkName.DISK_FULL, detail))
         try:
-            await self._on_disk(partial(self._journal.append, [mark]))
+            seqs = await self._on_disk(partial(self._journal.append, [mark]))
         except DiskFull:
             logs.error("disk-full", error="there was room for the entries that waited, and no more")
+        else:
+            self._tell_observers(seqs, [mark])
 
     def _clock_mark(self) -> list[Draft]:
         """Return the mark of a clock that went back since the last commit, if it did."""

@@ -140,6 +140,11 @@ class Journal:
         """The sequence number that the next entry will get."""
         return self._next_seq
 
+    @property
+    def segment(self) -> int:
+        """The number of the segment that was begun last."""
+        return self._last_number
+
     def append(self, drafts: Sequence[Draft]) -> range:
         """Make the drafts durable, in order, and return their sequence numbers.
 

@@ -60,12 +60,25 @@ def keeper_of(
     keeper = Keeper(
         journal,
         now_ns=now_ns,
-        observer=lambda seqs, _drafts: groups.append(seqs),
+        observers=[lambda seqs, _drafts: groups.append(seqs)],
         hear=hear,
         run_sync=inline,
     )
     pen, inbox = open_channel()
     return keeper, pen, inbox, groups
+
+
+async def test_every_observer_is_told_every_group(tmp_path: Path) -> None:
+    """Each sees what became durable, in the same order, with its sequence numbers."""
+    told: list[list[tuple[range, int]]] = [[], []]
+    journal = Journal.open(tmp_path, now_ns=lambda: 0)
+    observers = [lambda seqs, drafts, to=to: to.append((seqs, len(drafts))) for to in told]
+    keeper = Keeper(journal, now_ns=lambda: 7, observers=observers, run_sync=inline)
+    pen, inbox = open_channel()
+    await pen.put([event(1), event(2)])
+    pen.close()
+    await keeper.keep(inbox)
+    assert told == [[(range(1, 3), 2)]] * 2
 
 
 def marks_in(folder: Path) -> list[Mark]:
@@ -135,7 +148,7 @@ async def test_full_disk_pauses_and_loses_nothing(
         assert trio.current_time() - began == pytest.approx(3.0)
         pen.close()
     assert seqs == range(1, 6)
-    assert groups == [range(1, 6)]
+    assert groups == [range(1, 6), range(6, 7)], "of the mark that says so, too, and after it"
     assert ids_in(tmp_path) == list(range(5))
 
 

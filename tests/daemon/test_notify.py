@@ -165,9 +165,14 @@ async def test_recorder_whose_disk_hangs_is_not_alive(
 
 
 def test_unit_waits_for_what_the_recorder_says() -> None:
-    """The unit and the recorder speak of the same things: readiness, watchdog, credentials."""
+    """Unit and recorder speak of the same things: readiness, watchdog, credentials, reload."""
     unit = UNIT.read_text(encoding="utf-8")
-    for line in ("Type=notify", "WatchdogSec=90", "LoadCredential=lab:/etc/xentrail/lab.password"):
+    for line in (
+        "Type=notify",
+        "WatchdogSec=90",
+        "LoadCredential=lab:/etc/xentrail/lab.password",
+        "ExecReload=/opt/xentrail/bin/xentrail reload --data /var/lib/xentrail",
+    ):
         assert re.search(f"^{line}$", unit, re.MULTILINE)
 
 

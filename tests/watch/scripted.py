@@ -18,6 +18,7 @@ from recorder import daemon
 from recorder.config import Config, Limits, Pool
 from recorder.daemon import Seams, serve
 from recorder.errors import XapiFault
+from recorder.front import Listen
 from recorder.journal.files import Disk
 from recorder.journal.scan import scan
 from recorder.journal.store import Journal
@@ -32,6 +33,7 @@ from recorder.model import (
     MarkName,
     Stream,
 )
+from recorder.reload import Reread
 from recorder.threads import RunSync, inline
 from tests.fakes import PASSWORD, FakeHost, FakeNetwork, Method, login
 
@@ -214,6 +216,10 @@ class Stage:
     run_sync: RunSync = inline
     told: list[tuple[float, str]] = field(default_factory=list)
     watchdog_s: float | None = None
+    listen: Listen | None = None
+    """No control socket unless a test wants one."""
+    reread: Reread | None = None
+    password: Callable[[Pool], str] = lambda _pool: PASSWORD
 
     def address(self, name: str) -> str:
         return f"127.0.0.{list(self.pools).index(name) + 1}"
@@ -247,11 +253,18 @@ class Stage:
             uniform=self.uniform,
             dial=self.network.dial,
             run_sync=self.run_sync,
-            password=lambda _pool: PASSWORD,
+            password=self.password,
             tell=lambda word: self.told.append((trio.current_time(), word)),
             watchdog_s=self.watchdog_s,
+            listen=self.listen,
         )
-        await serve(self.config(*names), self.data, seams=seams, task_status=task_status)
+        await serve(
+            self.config(*names),
+            self.data,
+            reread=self.reread,
+            seams=seams,
+            task_status=task_status,
+        )
 
     @asynccontextmanager
     async def recording(self, *names: str) -> AsyncIterator[None]:
