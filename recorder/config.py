@@ -53,6 +53,7 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     silence_s: float = 95.0
     census_s: float = 60.0
     retry_wait_max_s: float = 10.0
+    reply_mib_max: int = 256
     segment_mib_max: int = 64
     segment_age_max_s: float = 3600.0
 

@@ -1,5 +1,6 @@
 """Which pool it is that answers, how new its database is, and where its hosts are."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from .model import Detail, Event, PoolTail
 from .session import Session
 from .xapi.baseline import uuid_of_pool
 from .xapi.members import FOLLOWED, Members
+
+_GENERATION = re.compile("0{0,20}[0-9]{1,18}")
+"""XAPI pads it with zeros to 20 digits; a journal holds numbers of 63 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,6 @@ class Identity:
 def generation_of(token: str) -> int:
     """Return the database generation in a token of the server. Raises ProtocolError."""
     digits = token.partition(",")[0]
-    if not (digits.isascii() and digits.isdigit()):
+    if not _GENERATION.fullmatch(digits):
         raise ProtocolError(f"the server's token {token!r:.60} holds no generation")
     return int(digits)

@@ -32,6 +32,10 @@ LOGIN_TIMEOUT_S = 20.0
 IDLE_S_MAX = 300.0
 """A connection unused for longer is not trusted: a firewall may have forgotten it."""
 
+ERROR_CHARS_MAX = 2000
+ERROR_PARAMS_MAX = 32
+"""What goes into a journal, a log and a terminal of what a host says of an error."""
+
 INLINE_BYTES_MAX = 256 * 1024
 """A larger answer is decoded in a thread: as XML it would hold the event loop for 25 ms."""
 
@@ -77,7 +81,8 @@ class Route:
 class Line:
     """One connection of a session; calls on it wait for each other.
 
-    Errors of every call: TransportError, ProtocolError, XapiFault. Without `timeout_s` a call has
+    Errors of every call: TransportError, ProtocolError, XapiFault, none longer than
+    ERROR_CHARS_MAX. Without `timeout_s` a call has
     the limit `call_timeout_s`, except `next_events`.
     """
 
@@ -92,6 +97,10 @@ class Line:
         self._used_at_s = 0.0
         self.answered_at_s = 0.0
         """When the last answer began to come, on trio's clock."""
+
+    async def current_id(self) -> int:
+        """Return the id that the next event will get."""
+        return await self._ask("event.get_current_id", (), jsonrpc.decode_id, None)
 
     async def call(
         self, method: str, *params: Param, returns: type[T], timeout_s: float | None = None
@@ -121,16 +130,14 @@ class Line:
 
     async def list_methods(self) -> list[str]:
         """Return the names of all methods of the server."""
-        decode = partial(jsonrpc.decode, returns=list[str])
-        return await self._send("system.listMethods", (), decode, None)
+        return await self._call("system.listMethods", (), jsonrpc.decode_names, None)
 
     async def log_in(self, user: str, password: str, originator: str) -> None:
         """Log in; from now on calls carry the session ref. Raises XapiFault as the server does."""
         params = (user, password, "1.0", originator)
         method = "session.login_with_password"
-        decode = partial(jsonrpc.decode, returns=str)
         try:
-            self._ref = await self._send(method, params, decode, LOGIN_TIMEOUT_S)
+            self._ref = await self._send(method, params, jsonrpc.decode_name, LOGIN_TIMEOUT_S)
         except FAILURES as error:
             # The causes are dropped with the text: they may quote it.
             raise without(error, password) from None
@@ -152,8 +159,17 @@ class Line:
         decode: Callable[[bytes], T],
         timeout_s: float | None,
     ) -> T:
+        return await self._call(method, (self._ref, *params), decode, timeout_s)
+
+    async def _call(
+        self,
+        method: str,
+        params: Sequence[Param],
+        decode: Callable[[bytes], T],
+        timeout_s: float | None,
+    ) -> T:
         try:
-            return await self._send(method, (self._ref, *params), decode, timeout_s)
+            return await self._send(method, params, decode, timeout_s)
         except FAILURES as error:
             clean = without(error, self._ref)
             if clean is error:
@@ -186,7 +202,11 @@ class Line:
         await self.aclose()
         route = self._route
         self._connection = await connect(
-            route.address, route.tls, timeout_s=route.limits.connect_timeout_s, dial=route.dial
+            route.address,
+            route.tls,
+            timeout_s=route.limits.connect_timeout_s,
+            reply_bytes_max=route.limits.reply_mib_max * 1024 * 1024,
+            dial=route.dial,
         )
         self._used_at_s = trio.current_time()
         return self._connection
@@ -197,11 +217,29 @@ def _read(codec: Codec, method: str, body: bytes, decode: Callable[[bytes], T]) 
 
 
 def without(error: Failure, secret: str) -> Failure:
-    """Return the error without `secret`, in case that the host sent it back to us."""
+    """Return the error without `secret`, in case that the host sent it back to us.
+
+    What else the host said is cut short only then: half a secret would not be found any more.
+    """
     params = error.params if isinstance(error, XapiFault) else ()
-    if not secret or not any(secret in text for text in (str(error), *params)):
-        return error
-    return retold(error, str(error).replace(secret, "***"), secret)
+    if secret and any(secret in text for text in (str(error), *params)):
+        error = retold(error, str(error).replace(secret, "***"), secret)
+    return _short(error)
+
+
+def _short(error: Failure) -> Failure:
+    """Return the error, no longer than what people read and a journal holds."""
+    text = _cut(str(error))
+    if isinstance(error, XapiFault):
+        code, params = _cut(error.code), tuple(map(_cut, error.params[:ERROR_PARAMS_MAX]))
+        if (text, code, params) == (str(error), error.code, error.params):
+            return error
+        return type(error)(code, params, shown=text)
+    return error if text == str(error) else retold(error, text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= ERROR_CHARS_MAX else f"{text[:ERROR_CHARS_MAX]}…"
 
 
 def retold(error: Failure, text: str, secret: str = "") -> Failure:

@@ -72,10 +72,6 @@ class Session(Line):
         """Subscribe this session to events of `classes` (`*` is all)."""
         await self.call("event.register", list(classes), returns=str)
 
-    async def current_id(self) -> int:
-        """Return the id that the next event will get."""
-        return await self.call("event.get_current_id", returns=int)
-
     async def inject(self, cls: str, ref: str) -> str:
         """Touch an object; return a token lower than that of any later `event.from`.
 

@@ -5,6 +5,7 @@ It knows nothing of XAPI. Foreign exceptions end here: what leaves are the error
 
 import hashlib
 import html
+import io
 import math
 import os
 import re
@@ -13,6 +14,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from itertools import count
 
 import h11
 import trio
@@ -26,11 +28,12 @@ __all__ = ["Address", "Connection", "Dial", "HttpRefused", "TlsPolicy", "connect
 Dial = Callable[[Address], Awaitable[trio.abc.Stream]]
 """Opens a stream to an address, TLS included. Raises OSError or TransportError."""
 
-REPLY_BYTES_MAX = 256 * 1024 * 1024
-"""Six times the largest reply to expect: the whole state of 1,000 VMs is 15 to 40 MB."""
-
 HEADER_BYTES_MAX = 64 * 1024
 READ_BYTES = 256 * 1024
+PARTS_AT_ONCE = 256
+"""An answer may come in chunks of one byte, 40,000 in one reading: after so many of them, which
+take some 5 ms, the other pools have their turn."""
+
 REASON_CHARS_MAX = 200
 USER_AGENT = f"xentrail/{version('xentrail')}"
 
@@ -50,12 +53,13 @@ class Connection:
     Whoever made it closes it. After any error it is closed and of no more use.
     """
 
-    def __init__(self, stream: trio.abc.Stream, address: Address) -> None:
-        """Take over `stream`, which leads to `address`."""
+    def __init__(self, stream: trio.abc.Stream, address: Address, *, reply_bytes_max: int) -> None:
+        """Take over `stream`, which leads to `address`; no body may be over `reply_bytes_max`."""
         self.address = address
         self.answered_at_s = 0.0
         """When the last answer began to come, on trio's clock; the host made it before that."""
         self._stream = stream
+        self._reply_bytes_max = reply_bytes_max
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEADER_BYTES_MAX)
         self._busy = False
         self._answered = False
@@ -69,9 +73,10 @@ class Connection:
     async def post(
         self, path: str, content_type: str, body: bytes, *, timeout_s: float | None
     ) -> bytes:
-        """Send a call and return the body of the answer, at most REPLY_BYTES_MAX bytes.
+        """Send a call and return the body of the answer.
 
-        Without `timeout_s` the caller bounds the wait. Raises TransportError if the connection ends
+        `timeout_s` is for all of it, to the last byte: who drips gets no more time than who is
+        silent. Without it the caller bounds the wait. Raises TransportError if the connection ends
         early or the time is up, HttpRefused for another status than 200, ProtocolError for an
         answer that is not HTTP or too large.
         """
@@ -86,8 +91,9 @@ class Connection:
             done = self._next_cycle()
             return self._accepted(path, *reply)
         except trio.TooSlowError as error:
+            did_not = "did not end its answer" if self._answered else "did not answer"
             raise TransportError(
-                f"{self.address} did not answer within {timeout_s:g} s; the host may be overloaded"
+                f"{self.address} {did_not} within {timeout_s:g} s; the host may be overloaded"
             ) from error
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             raise TransportError(f"lost the connection to {self.address}: {_why(error)}") from error
@@ -119,10 +125,10 @@ class Connection:
         return await self._receive()
 
     async def _receive(self) -> tuple[int, bytes]:
+        """Read an answer; what is kept of it is what is returned, however it is cut into chunks."""
         status = 0
-        pieces: list[bytes | bytearray] = []
-        size = 0
-        while True:
+        body = io.BytesIO()
+        for part in count(1):
             event = self._http.next_event()
             if event is h11.NEED_DATA:
                 data = await self._stream.receive_some(READ_BYTES)
@@ -134,19 +140,21 @@ class Connection:
                 size_told = dict(event.headers).get(b"content-length", b"0")
                 self._check_size(int(size_told))
             elif isinstance(event, h11.Data):
-                size += len(event.data)
-                self._check_size(size)
-                pieces.append(event.data)
+                self._check_size(body.tell() + len(event.data))
+                body.write(event.data)
             elif isinstance(event, h11.EndOfMessage):
-                return status, b"".join(pieces)
+                break
             elif isinstance(event, h11.ConnectionClosed):
                 raise self._ended_early()
+            if part % PARTS_AT_ONCE == 0:
+                await trio.lowlevel.checkpoint()
+        return status, body.getvalue()
 
     def _check_size(self, size: int) -> None:
-        if size > REPLY_BYTES_MAX:
+        if size > self._reply_bytes_max:
             raise ProtocolError(
                 f"{self.address} sends an answer of {size} bytes or more;"
-                f" the limit is {REPLY_BYTES_MAX}"
+                f" limits.reply_mib_max allows {self._reply_bytes_max}"
             )
 
     def _next_cycle(self) -> bool:
@@ -167,7 +175,8 @@ class Connection:
     def _protocol_error(self, error: h11.RemoteProtocolError) -> TransportError | ProtocolError:
         if self._http.trailing_data[1]:
             return self._ended_early()
-        return ProtocolError(f"{self.address} does not answer in HTTP: {error}")
+        said = f"{error!s:.{REASON_CHARS_MAX}}"  # h11 quotes whole headers
+        return ProtocolError(f"{self.address} does not answer in HTTP: {said}")
 
     def _ended_early(self) -> TransportError:
         when = "in the middle of" if self._answered else "without"
@@ -180,7 +189,12 @@ class Connection:
 
 
 async def connect(
-    address: Address, tls: TlsPolicy, *, timeout_s: float, dial: Dial | None = None
+    address: Address,
+    tls: TlsPolicy,
+    *,
+    timeout_s: float,
+    reply_bytes_max: int,
+    dial: Dial | None = None,
 ) -> Connection:
     """Open a connection to `address`, its certificate checked; the caller closes it.
 
@@ -190,7 +204,7 @@ async def connect(
     """
     with _reaching(address, timeout_s):
         stream = await (_dial(address, tls) if dial is None else dial(address))
-    return Connection(stream, address)
+    return Connection(stream, address, reply_bytes_max=reply_bytes_max)
 
 
 async def examine(address: Address, *, timeout_s: float) -> Presented:

@@ -34,6 +34,10 @@ EMPTY_PAUSE_S = 0.1
 PRESSURE_LOOK_S = 1.0
 """How often it is estimated how full the server's queue is."""
 
+RECORD_BYTES_MAX = 16 * 1024 * 1024
+"""The server's queue of events holds 10 MB; an entry of the journal may have 32 MiB, and one that
+is larger would end the recording of all pools."""
+
 RECORDS_AT_ONCE = 1000
 """So many records are redacted in about 10 ms, during which nobody else has a turn."""
 
@@ -110,7 +114,7 @@ class Epoch(ABC):
 
     async def _batch(self, line: Line, told: Sequence[Event], asked_at_ns: int) -> str | None:
         """Journal the events of one answer; return which are missing, if ids are."""
-        events = self._scribe.redactor.events(told)
+        events = await self._redacted_events(told)
         answered_at_s = line.answered_at_s
         answered_at_ns = self._now_ns() - int((trio.current_time() - answered_at_s) * 1e9)
         self._pressure.answered(events, made_at_s=answered_at_s)
@@ -217,8 +221,35 @@ class Epoch(ABC):
 
     async def _redacted(self, cls: str, records: Mapping[str, bytes]) -> dict[str, bytes]:
         redacted: dict[str, bytes] = {}
-        for record in records.items():
-            redacted.update([self._scribe.redactor.record(cls, *record)])
-            if len(redacted) % RECORDS_AT_ONCE == 0:
+        for number, (ref, record) in enumerate(records.items(), 1):
+            _check_size(cls, ref, record)
+            new_ref, redacted[new_ref] = self._scribe.redactor.record(cls, ref, record)
+            _check_size(cls, ref, redacted[new_ref])
+            if number % RECORDS_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
         return redacted
+
+    async def _redacted_events(self, told: Sequence[Event]) -> Sequence[Event]:
+        redacted: list[Event] = []
+        for start in range(0, len(told), RECORDS_AT_ONCE):
+            if start:
+                await trio.lowlevel.checkpoint()
+            some = told[start : start + RECORDS_AT_ONCE]
+            _check_sizes(some)
+            redacted += self._scribe.redactor.events(some)
+            _check_sizes(redacted[start:])
+        return redacted
+
+
+def _check_sizes(events: Sequence[Event]) -> None:
+    for event in events:
+        if event.snapshot is not None:
+            _check_size(event.cls, event.ref, event.snapshot)
+
+
+def _check_size(cls: str, ref: str, record: bytes) -> None:
+    if len(record) > RECORD_BYTES_MAX:
+        raise ProtocolError(
+            f"a record of class {cls:.80} ({ref:.80}) has {len(record)} bytes; up to"
+            f" {RECORD_BYTES_MAX} can be recorded"
+        )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, TypeVar, cast
+from typing import Annotated, Any, Generic, TypeVar, cast
 
 import msgspec
 
@@ -23,6 +23,13 @@ Param = str | int | float | bool | Sequence["Param"] | dict[str, "Param"]
 """What a call may carry. XAPI knows no null."""
 
 ID_MAX = 2**63 - 1
+
+NAME_CHARS_MAX = 1024
+"""Of what names something: references, classes, operations. Real ones have some 50."""
+
+Id = Annotated[int, msgspec.Meta(ge=0, le=ID_MAX)]
+Name = Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)]
+
 _MISSING = msgspec.Raw(b"null")
 
 
@@ -56,9 +63,9 @@ class _ErrorObject(msgspec.Struct):
 
 class _Event(msgspec.Struct):
     id: str | int
-    cls: str = msgspec.field(name="class")
-    operation: str
-    ref: str
+    cls: Name = msgspec.field(name="class")
+    operation: Name
+    ref: Name
     timestamp: str | float = 0.0
     snapshot: msgspec.Raw = _MISSING
 
@@ -66,7 +73,7 @@ class _Event(msgspec.Struct):
 class _From(msgspec.Struct):
     events: list[_Event]
     token: str
-    valid_ref_counts: dict[str, int] = msgspec.field(default_factory=dict)
+    valid_ref_counts: dict[Name, Id] = msgspec.field(default_factory=dict)
 
 
 def encode(method: str, params: Sequence[Param], *, call_id: int) -> bytes:
@@ -96,7 +103,24 @@ def decode(body: bytes, returns: type[T]) -> T:
 
 def decode_records(body: bytes) -> dict[str, bytes]:
     """Return the records of a `get_all_records` by ref, each as the JSON text that came."""
-    return {ref: bytes(raw) for ref, raw in decode(body, dict[str, msgspec.Raw]).items()}
+    return {ref: bytes(raw) for ref, raw in decode(body, dict[Name, msgspec.Raw]).items()}
+
+
+def decode_id(body: bytes) -> int:
+    """Return the id of an event, which has 63 bits."""
+    number: int = decode(body, _ID)
+    return number
+
+
+def decode_name(body: bytes) -> str:
+    """Return a reference, or the name of something else."""
+    name: str = decode(body, _NAME)
+    return name
+
+
+def decode_names(body: bytes) -> list[str]:
+    """Return names, such as those of all methods."""
+    return decode(body, list[Name])
 
 
 def decode_events(body: bytes) -> list[Event]:
@@ -189,6 +213,8 @@ def _decoder(returns: Hashable) -> msgspec.json.Decoder[_Reply[Any]]:
     return msgspec.json.Decoder(generic[returns])
 
 
+_ID: Any = Id  # mypy takes an annotated type for no type
+_NAME: Any = Name
 _DIGITS = re.compile("[0-9]{1,19}")
 _OPERATIONS = {operation.value: operation for operation in Operation}
 _ENVELOPE = msgspec.json.Decoder(_Envelope)

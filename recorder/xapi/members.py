@@ -12,6 +12,9 @@ FOLLOWED = frozenset({HOST, POOL})
 MEMBERS_MAX = 256
 """Pools have 64 hosts at most; a broken server could tell of any number."""
 
+ADDRESS_CHARS_MAX = 253
+"""The longest name of a host that there can be."""
+
 
 class _Host(msgspec.Struct):
     address: str = ""
@@ -83,13 +86,14 @@ class Members:
 def _address(record: bytes) -> str:
     try:
         address = msgspec.json.decode(record, type=_Host).address
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-    return "" if any(character.isspace() for character in address) else address
+    too_long = len(address) > ADDRESS_CHARS_MAX
+    return "" if too_long or any(character.isspace() for character in address) else address
 
 
 def _master(record: bytes) -> str:
     try:
         return msgspec.json.decode(record, type=_Pool).master
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""

@@ -140,7 +140,7 @@ def _parse(body: bytes) -> Value:
     except expat.ExpatError as error:
         raise ProtocolError(f"the answer is not XML: {error}") from error
     except (ValueError, IndexError) as error:
-        raise ProtocolError(f"the answer is not XML-RPC: {error}") from error
+        raise ProtocolError(f"the answer is not XML-RPC: {error!s:.200}") from error
     if len(tree.root) != 1:
         raise ProtocolError("the answer is not XML-RPC: it holds no value")
     return tree.root[0]
@@ -205,6 +205,8 @@ class _Tree:
             return
         parent = self._open[-1]
         if isinstance(parent.value, dict):
+            if parent.key in parent.value:
+                raise ValueError(f"a struct has two members {parent.key!r:.40}")
             parent.value[parent.key] = value
         elif isinstance(parent.value, list):
             parent.value.append(value)

@@ -15,6 +15,7 @@ from tests.fakes import NO_JSON
 from tests.wire.golden import CLIENT
 
 HOST = Address.parse("https://xen1")
+REPLY_BYTES_MAX = 1024 * 1024
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 CHUNKED = (
     b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n"
@@ -24,13 +25,15 @@ CHUNKED = (
 class Script:
     """A host that sends one answer a request; after the last it closes, unless it `stays`."""
 
-    def __init__(self, *answers: bytes, stays: bool = False) -> None:
+    def __init__(
+        self, *answers: bytes, stays: bool = False, reply_bytes_max: int = REPLY_BYTES_MAX
+    ) -> None:
         self._left = list(answers)
         self._stays = stays
         self._receive = trio.testing.MemoryReceiveStream()
         self.sent = trio.testing.MemorySendStream(send_all_hook=self._answer)
         stream = trio.StapledStream(self.sent, self._receive)
-        self.connection = Connection(stream, HOST)
+        self.connection = Connection(stream, HOST, reply_bytes_max=reply_bytes_max)
 
     async def _answer(self) -> None:
         if self._left:
@@ -111,13 +114,14 @@ async def test_post_reads_an_answer_that_comes_byte_by_byte(autojump_clock: obje
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(drip)
-        body = await Connection(stream, HOST).post("/", "text/xml", b"", timeout_s=60)
+        connection = Connection(stream, HOST, reply_bytes_max=REPLY_BYTES_MAX)
+        body = await connection.post("/", "text/xml", b"", timeout_s=60)
     assert body == b"hello"
 
 
 async def test_post_ends_when_the_time_is_up(autojump_clock: object) -> None:
     """A silent host costs `timeout_s`, and the connection with its late answer is dropped."""
-    script = Script(OK[:-1], stays=True)
+    script = Script(stays=True)
     started_s = trio.current_time()
     with pytest.raises(TransportError) as caught:
         await script.post(timeout_s=7.5)
@@ -143,8 +147,8 @@ async def test_post_without_a_time_is_bounded_by_the_caller(autojump_clock: obje
         (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "https://xen1:443 does not answer in HTTP: "),
         (b"HTTP/1.1 200 OK\r\nx: " + b"a" * 70_000, "https://xen1:443 does not answer in HTTP: "),
         (
-            OK.replace(b"5", b"268435457"),
-            "https://xen1:443 sends an answer of 268435457 bytes or more; the limit is 268435456",
+            OK.replace(b"5", b"1048577"),
+            "https://xen1:443 sends an answer of 1048577 bytes or more; limits.reply_mib_max",
         ),
     ],
     ids=["ssh", "header", "length"],
@@ -168,11 +172,11 @@ def test_post_raises_only_its_own_errors(data: st.DataObject) -> None:
         trio.run(Script(bytes(answer)).post)
 
 
-async def test_post_stops_reading_chunks_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_post_stops_reading_chunks_at_the_limit() -> None:
     """An endless answer without a length is cut off at the limit too."""
-    monkeypatch.setattr(transport, "REPLY_BYTES_MAX", 4)
-    with pytest.raises(ProtocolError, match=r"an answer of 5 bytes or more; the limit is 4$"):
-        await Script(CHUNKED).post()
+    with pytest.raises(ProtocolError, match=r"an answer of 5 bytes or more; .* allows 4$"):
+        await Script(CHUNKED, reply_bytes_max=4).post()
+    assert await Script(CHUNKED, reply_bytes_max=5).post() == b"hello"
 
 
 async def test_post_gives_the_reason_of_an_error_page() -> None:
@@ -196,10 +200,11 @@ async def test_post_says_when_the_connection_broke() -> None:
     """A reset while sending is a TransportError."""
     client, server = trio.testing.memory_stream_pair()
     await server.aclose()
+    connection = Connection(client, HOST, reply_bytes_max=REPLY_BYTES_MAX)
     with pytest.raises(
         TransportError, match=r"^lost the connection to https://xen1:443: the host closed it$"
     ):
-        await Connection(client, HOST).post("/", "text/xml", b"", timeout_s=5)
+        await connection.post("/", "text/xml", b"", timeout_s=5)
 
 
 async def test_connect_takes_what_dial_gives() -> None:
@@ -210,7 +215,9 @@ async def test_connect_takes_what_dial_gives() -> None:
         assert address == HOST
         return client
 
-    connection = await transport.connect(HOST, transport.TlsPolicy(), timeout_s=1, dial=dial)
+    connection = await transport.connect(
+        HOST, transport.TlsPolicy(), timeout_s=1, reply_bytes_max=1, dial=dial
+    )
     assert connection.address == HOST
     assert connection.usable
 
@@ -223,7 +230,9 @@ async def test_connect_ends_when_the_time_is_up(autojump_clock: object) -> None:
         raise AssertionError
 
     with pytest.raises(TransportError) as caught:
-        await transport.connect(HOST, transport.TlsPolicy(), timeout_s=10, dial=dial)
+        await transport.connect(
+            HOST, transport.TlsPolicy(), timeout_s=10, reply_bytes_max=1, dial=dial
+        )
     assert str(caught.value) == (
         "cannot reach https://xen1:443: no answer within 10 s;"
         " check the address and that the host is up"

@@ -62,7 +62,7 @@ async def serve_tls(nursery: trio.Nursery, leaf: trustme.LeafCert = LEAF) -> Add
 
 
 async def ask(address: Address, tls: TlsPolicy) -> bytes:
-    connection = await connect(address, tls, timeout_s=5)
+    connection = await connect(address, tls, timeout_s=5, reply_bytes_max=1024)
     try:
         return await connection.post("/jsonrpc", "text/plain", b"hello", timeout_s=5)
     finally:
