@@ -110,7 +110,7 @@ async def test_answer_in_crumbs_leaves_others_their_turn(crumb: bytes) -> None:
                     scope.cancel()
                 return await inner(max_bytes)
 
-            hose.receive_some = some  # type: ignore[method-assign]
+            hose.receive_some = some  # type: ignore[method-assign, assignment]
             await ask(hose, timeout_s=None)
         nursery.cancel_scope.cancel()
     assert turns >= crumbs // PARTS_AT_ONCE
