@@ -74,8 +74,8 @@ class Machine:
 
     @property
     def is_on(self) -> bool:
-        """Whether the recorder runs, or is about to."""
-        return self._allowed.is_set()
+        """Whether the recorder runs."""
+        return self._allowed.is_set() and not self._ended.is_set()
 
     async def run(self) -> None:
         """Run the recorder, and start it again when it ends, until cancelled."""
@@ -84,7 +84,8 @@ class Machine:
             self._ended, self._scope = trio.Event(), trio.CancelScope()
             self._cable = Cable(self._network)
             stopped = await self._run_once()
-            self._running = trio.Event()
+            if self._running.is_set():
+                self._running = trio.Event()
             self._ended.set()
             if not stopped:
                 await trio.sleep(RESTART_S)

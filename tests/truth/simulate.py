@@ -32,6 +32,9 @@ REST_S = 40.0
 
 LOOK_S = 5.0
 
+SIMULATION_S_MAX = 3600.0
+"""None takes half as long: one that does waits for something that never comes."""
+
 START_S, ROUND_TRIPS = 1.0, 8
 """A start is recording within a second, and the time that so many calls are on their way."""
 
@@ -71,6 +74,11 @@ def simulate(plan: Plan) -> Outcome:
 
 
 async def _simulate(plan: Plan) -> Outcome:
+    with trio.fail_after(SIMULATION_S_MAX):
+        return await _play(plan)
+
+
+async def _play(plan: Plan) -> Outcome:
     async with open_scene(plan.seed, plan.shape) as scene:
         async with trio.open_nursery() as nursery:
             for stroke in plan.strokes:
