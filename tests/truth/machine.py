@@ -42,14 +42,23 @@ class Machine:
     """Runs a recorder for as long as `run` does, and starts it again whenever it ends."""
 
     def __init__(
-        self, config: Config, network: Network, chronicle: Chronicle, *, seed: int, password: str
+        self,
+        config: Config,
+        network: Network,
+        chronicle: Chronicle,
+        *,
+        seed: int,
+        password: str,
+        observed: bool = True,
     ) -> None:
+        """The chronicle gets all that is called durable if the recorder is `observed`."""
         self.disk = MachineDisk(Random(f"disk of {seed}"))
         self.chronicle = chronicle
         self.disk_takes_s = 0.0
         """How long a call of the disk takes: on a slow one, seconds."""
         self.clock_ahead_ns = 0
         """By how much the wall clock of this machine is wrong."""
+        self._observer = chronicle.durable if observed else None
         self._config = config
         self._network = network
         self._password = password
@@ -143,7 +152,7 @@ class Machine:
             dial=self._cable.dial,
             run_sync=self._run_sync,
             disk=self.disk,
-            observer=self.chronicle.durable,
+            observer=self._observer,
             password=lambda _pool: self._password,
             tell=lambda _state: None,
             watchdog_s=None,

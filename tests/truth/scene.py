@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import trio
 
-from recorder.config import Config, Limits, Pool, Tls
+from recorder.config import Config, Journal, Limits, Pool, Tls
 from recorder.model import Stream
 from recorder.simulator.activity import drive
 from recorder.simulator.calls import Call, Result
@@ -44,10 +44,20 @@ CLASSES = {
 }
 """The classes that change while people work, and one whose methods are gone."""
 
+KEEP_DAYS = 0.1
+"""So much is left of the journal of a simulation that lasts for days."""
+
+STEADY = ("power", "edit", "migrate", "crash")
+"""Kinds that leave as many objects as there were."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What is recorded: how many pools, of how many hosts and VMs, over which stream."""
+    """What is recorded: how many pools, of how many hosts and VMs, over which stream.
+
+    One that `lasts` for days does not grow: no snapshot is taken, the journal is kept short, and
+    neither pools nor recorder are asked to write down what they did for the oracle.
+    """
 
     pools: int = 1
     hosts: int = 2
@@ -55,6 +65,7 @@ class Shape:
     per_minute: float = 5.0
     latency_s: float = 0.0
     stream: Stream = Stream.REGISTER
+    lasts: bool = False
 
 
 class Listener(Injector):
@@ -91,7 +102,8 @@ class Site:
         self.name = f"pool-{number}"
         self._chronicle = scene.chronicle
         self._rng = random.Random(f"people of {self.name} of {seed}")
-        self._load = Load(per_minute=shape.per_minute, kinds=KINDS)
+        kinds = {kind: KINDS[kind] for kind in KINDS if kind in STEADY or not shape.lasts}
+        self._load = Load(per_minute=shape.per_minute, kinds=kinds)
         spec = PoolSpec(
             name=self.name,
             hosts=shape.hosts,
@@ -100,6 +112,7 @@ class Site:
             addresses=[f"127.0.{number}.{host + 1}" for host in range(shape.hosts)],
             users=(UserSpec(USER, PASSWORD, "read-only"),),
             queue_bytes_max=QUEUE_BYTES_MAX,
+            keeps_truth=not shape.lasts,
         )
         self.pool = SimulatedPool.build(spec, now_s=now_s)
         self.front = Front(self.pool, now_s=now_s)
@@ -142,12 +155,18 @@ class Scene:
         self.network = Network(nursery)
         self.network.latency_s = shape.latency_s
         self.sites = [Site(self, number) for number in range(1, shape.pools + 1)]
+        config = Config(
+            pools=tuple(map(self._pool_of, self.sites)),
+            limits=Limits(segment_mib_max=1),
+            journal=Journal(keep_days=KEEP_DAYS if shape.lasts else None),
+        )
         self.machine = Machine(
-            Config(pools=tuple(map(self._pool_of, self.sites)), limits=Limits(segment_mib_max=1)),
+            config,
             self.network,
             self.chronicle,
             seed=seed,
             password=PASSWORD,
+            observed=not shape.lasts,
         )
 
     def _pool_of(self, site: Site) -> Pool:
