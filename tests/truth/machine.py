@@ -156,6 +156,7 @@ class Machine:
             password=lambda _pool: self._password,
             tell=lambda _state: None,
             watchdog_s=None,
+            listen=None,
         )
         why = "stopped"
         try:
