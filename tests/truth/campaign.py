@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Iterable
 
+from recorder.model import Stream
 from tests.truth.oracle import check
 from tests.truth.plan import Plan, plan_of
 from tests.truth.simulate import simulate
@@ -11,10 +12,12 @@ from tests.truth.verdict import Broken
 AGAIN = ".venv/bin/python -m tests.truth.simulate"
 
 
-def failures(seeds: Iterable[int]) -> str:
+def failures(seeds: Iterable[int], stream: Stream = Stream.REGISTER) -> str:
     """Return what went wrong, with the command that does it again; nothing if all went well."""
-    told = ((seed, failure_of(plan_of(seed))) for seed in seeds)
-    return "\n\n".join(f"{what}\nagain: {AGAIN} {seed}" for seed, what in told if what)
+    told = ((seed, failure_of(plan_of(seed, stream=stream))) for seed in seeds)
+    return "\n\n".join(
+        f"{what}\nagain: {AGAIN} {seed} {stream.value}" for seed, what in told if what
+    )
 
 
 def failure_of(plan: Plan) -> str:

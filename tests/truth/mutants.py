@@ -20,7 +20,7 @@ from recorder.journal.store import DiskFull, Journal
 from recorder.journal.writer import SegmentWriter
 from recorder.line import Line
 from recorder.losses import Loss
-from recorder.model import Draft, Event, GapClosed, GapOpened
+from recorder.model import Draft, Event, GapClosed, GapOpened, Stream
 from recorder.scribe import Scribe
 from recorder.session import Session
 from recorder.xapi.baseline import classes_with_records
@@ -292,6 +292,8 @@ def _asks_for_more_than_it_may(patch: pytest.MonkeyPatch) -> None:
 
 FAR_AND_BUSY = Shape(per_minute=60.0, latency_s=0.8)
 
+LAST_STATES = Shape(per_minute=8.0, stream=Stream.FROM)
+
 MUTANTS: Mapping[str, Mutant] = {
     "registers-once": Mutant(_registers_once, ["sessions-expire"], "P[34]"),
     "registers-for-less": Mutant(_registers_for_less, ["sessions-expire"], "P[34]"),
@@ -301,6 +303,7 @@ MUTANTS: Mapping[str, Mutant] = {
         _reads_before_it_registers, ["sessions-expire", "kill"], "P3", FAR_AND_BUSY
     ),
     "drops-a-batch": Mutant(_drops_a_batch, ["server-clock"], "P4"),
+    "drops-last-states": Mutant(_drops_a_batch, ["sessions-expire"], "P3", LAST_STATES),
     "turns-batches-round": Mutant(_turns_batches_round, ["server-clock"], "P[34]"),
     "acknowledges-before-the-sync": Mutant(_acknowledges_before_the_sync, ["power"], "P[12]"),
     "skips-what-finds-no-room": Mutant(_skips_what_finds_no_room, ["full-disk"], "P1"),

@@ -7,7 +7,7 @@ P5 in `punctuality`, and that it only reads in `modesty`, called P6 here.
 from collections.abc import Iterator
 
 from recorder.journal.verify import verify
-from recorder.model import Entry, GapOpened
+from recorder.model import Entry, GapOpened, Stream
 from tests.truth.chronicle import Chronicle
 from tests.truth.machine import DATA
 from tests.truth.reader import Reader
@@ -43,7 +43,11 @@ def check(outcome: Outcome) -> None:
     modesty(outcome.chronicle)
     for name, truth in outcome.truths.items():
         own = [entry for entry in entries if entry.pool == name]
-        Reader(name, truth, outcome).read(own)
+        reader = Reader(name, truth, outcome)
+        if outcome.plan.shape.stream is Stream.REGISTER:
+            reader.read(own)
+        else:
+            reader.read_last_states(own)
         causes(outcome.chronicle, own)
 
 

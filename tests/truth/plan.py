@@ -10,6 +10,9 @@ from tests.truth.troubles import KINDS
 
 COMMON = tuple(name for name in KINDS if name != "hidden")
 
+NO_IDS = tuple(name for name in COMMON if name != "hidden-id")
+"""What may go wrong in a stream of last states, which has no ids that could be missing."""
+
 FIRST_S, LAST_S = 20.0, 200.0
 """Troubles begin between these two times."""
 
@@ -71,7 +74,7 @@ def plan_of(
         stream=stream,
     )
     shape = shape or drawn
-    names = list(kinds or (LIARS if rng.random() < 0.04 else COMMON))
+    names = list(kinds or _usual(rng, shape.stream))
     weights = [KINDS[name].weight for name in names]
     strokes = [
         Stroke(
@@ -83,3 +86,9 @@ def plan_of(
         for number in range(rng.randint(1, strokes_max))
     ]
     return Plan(seed, shape, tuple(sorted(strokes, key=lambda one: one.at_s)))
+
+
+def _usual(rng: random.Random, stream: Stream) -> Sequence[str]:
+    if stream is Stream.FROM:
+        return NO_IDS
+    return LIARS if rng.random() < 0.04 else COMMON

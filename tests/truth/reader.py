@@ -92,6 +92,18 @@ class Reader:
         self._missed(range(last + 1, len(self._changes)), last_seq, FOREVER, blind)
         self._ends(entries, last, blind)
 
+    def read_last_states(self, entries: list[Entry]) -> None:
+        """Compare what entries of a stream of last states come to: versions may be left out."""
+        for entry in entries:
+            self._memory.last_seq = entry.seq - 1
+            self._fold.take(entry)
+        self._all_closed(blindness(entries))
+        self._compare(self._count, "at the end")
+
+    def _all_closed(self, blind: list[Blind]) -> None:
+        unclosed = [span for span in blind[:-1] if span.closed_seq == FOREVER]
+        claim(not unclosed, f"P4: gaps were over and are not closed: {unclosed}")
+
     def _match(self, entry: Entry, *, after: int) -> int:
         """Return which change an event is."""
         event = entry.body
@@ -168,8 +180,7 @@ class Reader:
         """The journal ends with a clean stop, after everything was known again."""
         opened = entries[-1].body if entries else None
         claim(isinstance(opened, GapOpened), f"P4: the stop is not told; the last is {opened}")
-        unclosed = [span for span in blind[:-1] if span.closed_seq == FOREVER]
-        claim(not unclosed, f"P4: gaps were over and are not closed: {unclosed}")
+        self._all_closed(blind)
         missing = self._changes[last + 1 : self._count]
         claim(not missing, f"P3: not recorded to the end: {missing} are missing")
         self._compare(last + 1, "at the end")

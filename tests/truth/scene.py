@@ -101,6 +101,7 @@ class Site:
         shape, seed = scene.shape, scene.seed
         self.name = f"pool-{number}"
         self._chronicle = scene.chronicle
+        self._stream = shape.stream
         self._rng = random.Random(f"people of {self.name} of {seed}")
         kinds = {kind: KINDS[kind] for kind in KINDS if kind in STEADY or not shape.lasts}
         self._load = Load(per_minute=shape.per_minute, kinds=kinds)
@@ -134,7 +135,13 @@ class Site:
 
     @property
     def is_recorded(self) -> bool:
-        """Whether nothing is missing: no gap is open, and the last change is in the journal."""
+        """Whether nothing is missing: no gap is open, and the last change is in the journal.
+
+        A stream of last states has no heartbeats: there the last change may be one that nobody is
+        told of, and only the gaps can be seen from here.
+        """
+        if self._stream is Stream.FROM:
+            return self.name in self._chronicle.live
         last = self.pool.truth.changes[-1]
         event = self._chronicle.last_events.get(self.name)
         return (

@@ -1,6 +1,6 @@
 """Runs what a plan says, and hands over what the oracle needs. As a program it does one seed again:
 
-.venv/bin/python -m tests.truth.simulate SEED
+.venv/bin/python -m tests.truth.simulate SEED [register|from]
 """
 
 import hashlib
@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from recorder.journal.scan import scan
-from recorder.model import RECORDER, Entry
+from recorder.model import RECORDER, Entry, Stream
 from recorder.simulator.truth import Truth
 from tests.truth.chronicle import Chronicle, Span
 from tests.truth.machine import DATA, MachineDisk
@@ -29,6 +29,9 @@ after 95 s, a call after 120 s, and a refused password is tried again after 60 s
 
 REST_S = 40.0
 """What people have begun is done by then, and a heartbeat has come."""
+
+LAST_STATES_REST_S = 320.0
+"""Without heartbeats a connection that is dead is noticed when a call has lasted too long."""
 
 LOOK_S = 5.0
 
@@ -123,7 +126,7 @@ async def _settle(scene: Scene) -> None:
     scene.machine.switch_on()
     for site in scene.sites:
         site.people.cancel()
-    await trio.sleep(REST_S)
+    await trio.sleep(REST_S if scene.shape.stream is Stream.REGISTER else LAST_STATES_REST_S)
     await _until_recorded(scene)
 
 
@@ -159,7 +162,8 @@ def main() -> None:
     """Do one seed, say what went wrong, and end as the oracle decides."""
     from tests.truth.oracle import check
 
-    plan = plan_of(int(sys.argv[1]))
+    seed, stream = [*sys.argv[1:], Stream.REGISTER.value][:2]
+    plan = plan_of(int(seed), stream=Stream(stream))
     sys.stdout.write(f"{plan}\n")
     outcome = simulate(plan)
     sys.stdout.write(f"journal {digest_of(outcome)}\n")

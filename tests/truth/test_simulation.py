@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from recorder.journal.names import segment_path
+from recorder.model import Stream
 from tests.truth.campaign import failures
 from tests.truth.machine import DATA
 from tests.truth.oracle import check
@@ -34,6 +35,19 @@ def test_every_promise_is_kept(first: int) -> None:
 def test_every_promise_is_kept_for_long(first: int) -> None:
     """The same for many more seeds."""
     failed = failures(range(first, first + BATCH_LONG))
+    assert not failed, failed
+
+
+LAST_STATES = [
+    *range(0, 20, 10),
+    *(pytest.param(first, marks=pytest.mark.soak) for first in range(20, 2000, 10)),
+]
+
+
+@pytest.mark.parametrize("first", LAST_STATES)
+def test_every_promise_is_kept_with_last_states(first: int) -> None:
+    """A stream that skips versions comes to the same end, and tells of its gaps as well."""
+    failed = failures(range(first, first + 10), Stream.FROM)
     assert not failed, failed
 
 
