@@ -55,6 +55,7 @@ class Seams:
     uniform: Callable[[float, float], float] = SystemRandom().uniform
     dial: Dial | None = None
     run_sync: RunSync = trio.to_thread.run_sync
+    disk: Disk = field(default_factory=Disk)
     observer: Observer | None = None
     password: Callable[[Pool], str] = password_of
     tell: notify.Notify = notify.say
@@ -272,7 +273,7 @@ def _open(data: Path, config: Config, seams: Seams) -> tuple[Journal, Redactor, 
     with ExitStack() as unless_it_works:
         journal = _open_journal(data, config.limits, seams)
         unless_it_works.callback(journal.close)
-        redactor = Redactor(policy, load_or_create(data / "keys", Disk()))
+        redactor = Redactor(policy, load_or_create(data / "keys", seams.disk))
         front = Front(data, seams.listen)
         unless_it_works.pop_all()
     return journal, redactor, front
@@ -285,6 +286,7 @@ def _open_journal(data: Path, limits: Limits, seams: Seams) -> Journal:
         now_ns=seams.now_ns,
         segment_bytes_max=limits.segment_mib_max * 1024 * 1024,
         segment_age_max_s=limits.segment_age_max_s,
+        disk=seams.disk,
     )
 
 

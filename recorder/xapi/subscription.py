@@ -40,8 +40,11 @@ from ..model import (
 )
 
 TRANSIT_MAX_NS = 5 * 10**9
-"""An answer begins to come at most this long after the server made it. What happened in between
-is in no answer that was received."""
+"""An answer that is not late begins to come at most this long after the server made it. What
+happened in between is in no answer that was received."""
+
+SERVER_TICK_NS = 10**9
+"""The server tells the time of an event in whole seconds."""
 
 
 class Phase(Enum):
@@ -79,6 +82,7 @@ class Subscription:
         last_at_ns = tail.last_event_at_ns or tail.last_received_at_ns
         self._complete_until_ns = last_at_ns - TRANSIT_MAX_NS
         self._registered_at_ns = 0
+        self._least_lag_ns: int | None = None
         self._was_recorded = tail.epoch is not None
         self.gap_is_open = tail.open_gap is not None
         """True while the state of the pool is not known."""
@@ -113,6 +117,7 @@ class Subscription:
         self.drained_to = id_before - 1
         self._expected_id_max = id_after
         self._last_event_id = None
+        self._least_lag_ns = None
         self._complete_until_ns = asked_at_ns
         self._registered_at_ns = at_ns
         detail = {"stream": stream.value, "next_event_id": id_after}
@@ -135,8 +140,23 @@ class Subscription:
             events, hole = self._until_hole(events)
         if events:
             self._last_event_id = max(event.id for event in events)
-            self._complete_until_ns = max(asked_at_ns, answered_at_ns - TRANSIT_MAX_NS)
+            made_at_ns = answered_at_ns - TRANSIT_MAX_NS - self._late_ns(events[-1], answered_at_ns)
+            self._complete_until_ns = max(asked_at_ns, made_at_ns)
         return self._drafts(events, at_ns), hole
+
+    def _late_ns(self, newest: Event, answered_at_ns: int) -> int:
+        """Return by how much an answer is late, compared with the quickest one of this epoch.
+
+        A network that was cut holds answers back for longer than anybody would guess. The server
+        answers when something happens, and tells when that was; by how much its clock and ours
+        differ does not matter.
+        """
+        if not newest.server_at_s:
+            return 0
+        lag_ns = answered_at_ns - int(newest.server_at_s * 1e9)
+        if self._least_lag_ns is None or lag_ns < self._least_lag_ns:
+            self._least_lag_ns = lag_ns
+        return max(0, lag_ns - self._least_lag_ns - SERVER_TICK_NS)
 
     def _until_hole(self, events: Sequence[Event]) -> tuple[Sequence[Event], str | None]:
         for index, event in enumerate(events):

@@ -13,6 +13,7 @@ from enum import Enum, auto
 from io import SEEK_CUR, SEEK_END, BufferedReader, RawIOBase
 from pathlib import Path
 from random import Random
+from typing import Self
 
 from recorder.journal.files import Disk
 from tests.journal.memoryfile import SECTOR_BYTES, Garbage, MemoryFile
@@ -77,12 +78,12 @@ class MemoryDisk(Disk):
         self.calls.clear()
         self.failed = self._counted = 0
 
-    def crash(self) -> "MemoryDisk":
+    def crash(self) -> Self:
         """Cut the power. Return the disk as the next boot finds it, all of it durable."""
         self._stopped = True
         return type(self)(self._random, self._survivors(self._root))
 
-    def kill(self) -> "MemoryDisk":
+    def kill(self) -> Self:
         """End the process only: the system keeps all that it was given, and frees the locks."""
         self._stopped = True
         if self._random.random() < 0.5:
@@ -90,7 +91,7 @@ class MemoryDisk(Disk):
                 file.forget()
         return type(self)(self._random, self._root)
 
-    def elsewhere(self) -> "MemoryDisk":
+    def elsewhere(self) -> Self:
         """Return the same disk as another process uses it, for which nothing goes wrong."""
         return type(self)(self._random, self._root)
 

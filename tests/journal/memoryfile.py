@@ -48,7 +48,9 @@ class MemoryFile:
 
     def sync(self) -> None:
         """Bring all that is on the way to the disk."""
-        self._on_disk = self._written(list(self._versions), len(self.seen))
+        whole = not self._lost  # Then what readers see is all there is, and one copy will do.
+        written = self.seen if whole else self._written(list(self._versions), len(self.seen))
+        self._on_disk = bytes(written)
         self._versions.clear()
         self._sizes.clear()
 

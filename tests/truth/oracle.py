@@ -1,100 +1,108 @@
-"""What a journal may and may not say, given the simulator's own record of what it did."""
+"""Whether the promises of DESIGN.md were kept, judged by what a simulation wrote down of itself.
+
+P1 is in `durability`, P2 in `tampering`, P3 and P4 in `versions`, the causes of gaps in `causes`,
+P5 in `punctuality`, and that it only reads in `modesty`, called P6 here.
+"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-from recorder.journal.scan import scan
-from recorder.model import Entry, Event, GapClosed, GapOpened, Mark, MarkName
-from recorder.policy import Policy
-from recorder.redact import Redactor
-from recorder.simulator.truth import Change, Truth
-from tests.truth.world import REDACTION_KEY
+from recorder.journal.verify import verify
+from recorder.model import Entry, GapOpened, Stream
+from tests.truth.chronicle import Chronicle
+from tests.truth.machine import DATA
+from tests.truth.reader import Reader
+from tests.truth.simulate import Outcome
+from tests.truth.verdict import claim
 
-FLOAT_NS = 1000
-"""The simulator's clock is a float of seconds since 1970, which is some 200 ns coarse."""
+READING = frozenset(
+    {
+        "session.login_with_password",
+        "session.logout",
+        "system.listMethods",
+        "event.register",
+        "event.next",
+        "event.from",
+        "event.inject",
+        "event.get_current_id",
+    }
+)
+"""What the recorder calls, beside `get_all_records` of each class."""
 
-
-@dataclass(frozen=True)
-class Blind:
-    """A declared time of blindness: something may have been missed in [since_ns, until_ns]."""
-
-    since_ns: int
-    until_ns: int
-
-    def covers(self, at_ns: int) -> bool:
-        """Say whether something that happened then may have been missed."""
-        return self.since_ns - FLOAT_NS <= at_ns <= self.until_ns + FLOAT_NS
-
-
-def entries_of(data: Path, pool: str) -> list[Entry]:
-    return [entry for entry in scan(data / "journal") if entry.pool == pool]
+AFTERMATH_S = 225.0
+"""What a trouble left behind is noticed by then: silence after 95 s, a call that hangs after 120 s,
+and a login takes its time."""
 
 
-def blindness(entries: list[Entry]) -> list[Blind]:
-    """Return the declared gaps, and the time before the first registration."""
-    opened = {entry.seq: entry for entry in entries if isinstance(entry.body, GapOpened)}
-    spans = []
+def check(outcome: Outcome) -> None:
+    """Raise Broken, which says which promise was not kept and how."""
+    claim(not outcome.bugs, f"the simulator has bugs: {outcome.bugs}")
+    tampering(outcome)
+    entries = outcome.entries()
+    durability(outcome.chronicle, entries)
+    punctuality(outcome.chronicle)
+    modesty(outcome.chronicle)
+    for name, truth in outcome.truths.items():
+        own = [entry for entry in entries if entry.pool == name]
+        reader = Reader(name, truth, outcome)
+        if outcome.plan.shape.stream is Stream.REGISTER:
+            reader.read(own)
+        else:
+            reader.read_last_states(own)
+        causes(outcome.chronicle, own)
+
+
+def durability(chronicle: Chronicle, entries: list[Entry]) -> None:
+    """P1: what was called durable is in the journal, as it was."""
+    twice = chronicle.told_twice
+    claim(not twice, f"P1: two entries each were called durable as {twice}")
+    held = {entry.seq: entry for entry in entries}
+    for seq, (_, draft) in chronicle.acknowledged.items():
+        entry = held.get(seq)
+        claim(entry is not None, f"P1: entry {seq} was called durable and is gone: {draft}")
+        assert entry is not None
+        same = (entry.received_at_ns, entry.pool, entry.body)
+        told = (draft.received_at_ns, draft.pool, draft.body)
+        claim(same == told, f"P1: entry {seq} was called durable as {told} and is {same}")
+    claim(list(held) == list(range(1, len(held) + 1)), "P1: sequence numbers have holes")
+
+
+def tampering(outcome: Outcome) -> None:
+    """P2: verify finds nothing, for nobody but the recorder has written."""
+    report = verify(DATA / "journal", disk=outcome.disk, processes=1)
+    claim(not report.findings, f"P2: verify finds {report.findings}")
+
+
+def causes(chronicle: Chronicle, entries: list[Entry]) -> None:
+    """P4: no gap is declared without a trouble that explains it, shortly before."""
     for entry in entries:
-        if isinstance(entry.body, GapClosed):
-            gap = opened.pop(entry.body.opened_seq)
-            spans.append(Blind(since(gap), entry.body.blind_until_ns))
-    spans += [Blind(since(gap), 1 << 63) for gap in opened.values()]
-    registered = [
-        entry.received_at_ns
-        for entry in entries
-        if isinstance(entry.body, Mark) and entry.body.name is MarkName.REGISTERED
-    ]
-    return [Blind(0, registered[0]), *spans]
-
-
-def since(gap: Entry) -> int:
-    assert isinstance(gap.body, GapOpened)
-    assert gap.body.complete_until_ns is not None
-    return gap.body.complete_until_ns
-
-
-REDACTOR = Redactor(Policy.of(fields={}), REDACTION_KEY)
-
-
-def told(cls: str, snapshot: bytes) -> bytes:
-    """Return what a journal is to hold of a record: all but its secrets."""
-    return REDACTOR.record(cls, snapshot)
-
-
-def recorded_events(entries: list[Entry]) -> list[Event]:
-    return [entry.body for entry in entries if isinstance(entry.body, Event)]
-
-
-def missed(truth: Truth, entries: list[Entry]) -> Iterator[Change]:
-    """Yield the changes that the journal does not hold."""
-    held = {event.id for event in recorded_events(entries)}
-    return (change for change in truth.changes if change.event_id not in held)
-
-
-def check_events(truth: Truth, entries: list[Entry]) -> int:
-    """Every recorded event is a change that happened, its bytes but for secrets; none twice."""
-    by_id = {change.event_id: change for change in truth.changes if change.event_id is not None}
-    last = -1
-    for event in recorded_events(entries):
-        change = by_id[event.id]
-        assert event.id > last
-        assert (event.cls, str(event.operation), event.ref) == (
-            change.cls,
-            change.operation,
-            change.ref,
+        if not isinstance(entry.body, GapOpened):
+            continue
+        at_s = chronicle.durable_s(entry.seq)
+        explained = any(
+            entry.body.cause in trouble.causes
+            and trouble.began_s <= at_s
+            and (trouble.over_s is None or at_s <= trouble.over_s + AFTERMATH_S)
+            for trouble in chronicle.troubles
         )
-        assert event.snapshot == told(change.cls, change.snapshot)
-        last = event.id
-    return len(recorded_events(entries))
+        claim(explained, f"P4: a gap without a cause at {at_s:.3f} s: {entry.body}")
 
 
-def check_gaps(truth: Truth, entries: list[Entry]) -> int:
-    """Every change that is not recorded lies in a declared gap. Return how many there were."""
-    blind = blindness(entries)
-    count = 0
-    for change in missed(truth, entries):
-        at_ns = int(change.at_s * 1e9)
-        assert any(span.covers(at_ns) for span in blind), change
-        count += 1
-    return count
+def punctuality(chronicle: Chronicle) -> None:
+    """P5: each stop is over in time, and a start is recording at once where nothing hinders it."""
+    for name, spans in (("stop", chronicle.stops), ("start", chronicle.starts)):
+        for span in spans:
+            took = f"P5: a {name} took {span.took_s:.3f} s, {span.allowed_s:g} s are allowed"
+            claim(span.took_s <= span.allowed_s, took)
+
+
+def modesty(chronicle: Chronicle) -> None:
+    """P6, as it were: the recorder needs a user who may only read, and calls nothing else."""
+    claim(not chronicle.refused, f"P6: the recorder called what it may not: {chronicle.refused}")
+    strange = sorted(_strange(chronicle))
+    claim(not strange, f"P6: the recorder called what no reader calls: {strange}")
+
+
+def _strange(chronicle: Chronicle) -> Iterator[str]:
+    for method in chronicle.calls:
+        if method not in READING and not method.endswith(".get_all_records"):
+            yield method

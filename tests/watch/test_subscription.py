@@ -200,6 +200,26 @@ def test_gap_after_a_large_answer_begins_where_that_answer_began() -> None:
     assert bodies(drafts) == [opened]
 
 
+def happened(number: int, server_at_s: float) -> Event:
+    return Event(number, server_at_s, "vm", Operation.MOD, "OpaqueRef:1", b"{}")
+
+
+def test_gap_after_a_late_answer_begins_when_the_server_made_it() -> None:
+    """A network that was cut for a minute held an answer back: what came after it is missing."""
+    subscription, server_ahead_s = live(), 3600
+    for number, made_at_s, answered_at_s in ((5, 100, 101), (6, 130, 190)):
+        subscription.batch(
+            [happened(number, made_at_s + server_ahead_s)],
+            asked_at_ns=(made_at_s - 30) * 10**9,
+            answered_at_ns=answered_at_s * 10**9,
+            at_ns=answered_at_s * 10**9,
+        )
+    (opened,) = bodies(subscription.lost(GapCause.CONNECTION_LOST, "why", at_ns=200 * 10**9))
+    assert isinstance(opened, GapOpened)
+    assert opened.complete_until_ns is not None
+    assert 125 * 10**9 < opened.complete_until_ns < 130 * 10**9
+
+
 def test_death_of_the_recorder_before_is_a_gap_at_start() -> None:
     """What the journal shows as recording, without a recorder, ended at its last entry."""
     at_ns = 60 * 10**9
