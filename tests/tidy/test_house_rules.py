@@ -155,7 +155,7 @@ def test_readme_begins_with_the_two_commands() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     demo, tests = re.findall(r"```sh\n(.*?)```", readme, flags=re.DOTALL)[:2]
     assert demo.strip().endswith("xentrail demo")
-    assert tests.strip().endswith("pytest")
+    assert tests.strip().endswith("pytest -n auto")
     assert demo.startswith("python3 -m venv .venv &&")
     assert tests.startswith("python3 -m venv .venv &&")
 
