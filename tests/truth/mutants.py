@@ -37,6 +37,7 @@ class Mutant:
     shown_by: Sequence[str]
     promise: str
     shape: Shape | None = None
+    first_seed: int = 0
 
 
 def _registers_once(patch: pytest.MonkeyPatch) -> None:
@@ -243,6 +244,11 @@ def _leaves_gaps_open(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Subscription, "_complete", unclosed)
 
 
+def _ignores_rollbacks(patch: pytest.MonkeyPatch) -> None:
+    """A database that went back in time is taken for the one that it was."""
+    patch.setattr(Subscription, "rolled_back", lambda self, *_, **__: [])
+
+
 def _counts_nothing(patch: pytest.MonkeyPatch) -> None:
     """There is no census."""
 
@@ -292,6 +298,7 @@ def _asks_for_more_than_it_may(patch: pytest.MonkeyPatch) -> None:
 
 FAR_AND_BUSY = Shape(per_minute=60.0, latency_s=0.8)
 
+BUSY = Shape(per_minute=20.0)
 LAST_STATES = Shape(per_minute=8.0, stream=Stream.FROM)
 
 MUTANTS: Mapping[str, Mutant] = {
@@ -313,6 +320,7 @@ MUTANTS: Mapping[str, Mutant] = {
     "ends-gaps-too-early": Mutant(_ends_gaps_too_early, ["kill", "power"], "P4"),
     "closes-gaps-too-early": Mutant(_closes_gaps_too_early, ["kill", "power"], "P3"),
     "leaves-gaps-open": Mutant(_leaves_gaps_open, ["sessions-expire"], "P4"),
+    "ignores-rollbacks": Mutant(_ignores_rollbacks, ["rollback"], "P3", BUSY, first_seed=9),
     "counts-nothing": Mutant(_counts_nothing, ["hidden"], "P4"),
     "sees-gaps-everywhere": Mutant(_sees_gaps_everywhere, ["server-clock"], "P4"),
     "stops-late": Mutant(_stops_late, ["silence", "stop"], "P5"),

@@ -1,13 +1,15 @@
 """Whether the promises of DESIGN.md were kept, judged by what a simulation wrote down of itself.
 
-P1 is in `durability`, P2 in `tampering`, P3 and P4 in `versions`, the causes of gaps in `causes`,
-P5 in `punctuality`, and that it only reads in `modesty`, called P6 here.
+P1 is in `durability`, P2 in `tampering`, P3 and P4 in `reader`, the causes of gaps in `causes`,
+what is said of a database that went back in `rollbacks`, P5 in `punctuality`, and that the recorder
+only reads in `modesty`, called P6 here.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from recorder.journal.verify import verify
-from recorder.model import Entry, GapOpened, Stream
+from recorder.model import Entry, GapOpened, Mark, MarkName, Stream
 from tests.truth.chronicle import Chronicle
 from tests.truth.machine import DATA
 from tests.truth.reader import Reader
@@ -49,6 +51,7 @@ def check(outcome: Outcome) -> None:
         else:
             reader.read_last_states(own)
         causes(outcome.chronicle, own)
+        rollbacks(own)
 
 
 def durability(chronicle: Chronicle, entries: list[Entry]) -> None:
@@ -85,6 +88,19 @@ def causes(chronicle: Chronicle, entries: list[Entry]) -> None:
             for trouble in chronicle.troubles
         )
         claim(explained, f"P4: a gap without a cause at {at_s:.3f} s: {entry.body}")
+
+
+def rollbacks(entries: list[Entry]) -> None:
+    """P3: a database that is older than at the session before is said to be, before it is read."""
+    before = 0
+    for entry, following in pairwise(entries):
+        match entry.body:
+            case Mark(MarkName.CONNECTED, {"generation": int(generation)}):
+                goes_on = following.body
+                untold = isinstance(goes_on, Mark) and goes_on.name is MarkName.REGISTERED
+                told = f"P3: entry {entry.seq} goes back from {before} to {generation}, untold"
+                claim(generation >= before or not untold, told)
+                before = generation
 
 
 def punctuality(chronicle: Chronicle) -> None:

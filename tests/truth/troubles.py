@@ -161,7 +161,10 @@ async def _roll_back(scene: Scene, site: Site, rng: random.Random) -> None:
     name = f"rollback-{rng.randrange(10**9)}"
     faults = site.front.faults
     faults.add(Rule(When(name=name, at_s=faults.now_s() + flush_s * 1.5), effect, {}))
-    await trio.sleep(flush_s * 1.5 + max(down_s, 120.0))
+    await trio.sleep(flush_s * 1.2)
+    if rng.random() < 0.5:
+        site.front.drop_connections()  # The next session sees what is undone soon.
+    await trio.sleep(flush_s * 0.3 + max(down_s, 120.0))
     faults.ledger.remove(name)
 
 

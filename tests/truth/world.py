@@ -61,28 +61,6 @@ def put_key(folder: Path) -> None:
     path.chmod(0o600)
 
 
-class FarStream(trio.abc.Stream):
-    """A stream whose bytes arrive late, as over a long line; a cut loses what is on its way."""
-
-    def __init__(self, near: trio.abc.Stream, latency_s: float) -> None:
-        self._near = near
-        self._latency_s = latency_s
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        await self._near.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        await self._near.wait_send_all_might_not_block()
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        data = await self._near.receive_some(max_bytes)
-        await trio.sleep(self._latency_s)
-        return data
-
-    async def aclose(self) -> None:
-        await self._near.aclose()
-
-
 class World:
     """Pools by name, each under an address of its own; `record` runs a recorder against them."""
 
@@ -93,8 +71,6 @@ class World:
         put_key(data / "keys")
         self.pools: dict[str, SimulatedPool] = {}
         self.fronts: dict[str, Front] = {}
-        self.unreachable: set[str] = set()
-        self.latency_s = 0.0
 
     async def add_pool(self, name: str, *, vms: int = 5, per_minute: float = 20.0) -> SimulatedPool:
         spec = PoolSpec(
@@ -119,11 +95,9 @@ class World:
     async def dial(self, address: Address) -> trio.abc.Stream:
         """Open a stream to the pool whose port it is: 1 is the first pool's."""
         name = list(self.pools)[address.port - 1]
-        if name in self.unreachable:
-            raise OSError("no route to host")
         client, server = trio.testing.memory_stream_pair()
         self.nursery.start_soon(self.fronts[name].serve_stream, server)
-        return FarStream(client, self.latency_s) if self.latency_s else client
+        return client
 
     def config(self, stream: Stream = Stream.REGISTER) -> Config:
         pools = [
