@@ -58,6 +58,10 @@ class Identity:
         self._generation = before if generation is None else generation
         return Greeting(detail, generation, before if went_back else None)
 
+    def saw(self, token: str) -> None:
+        """Take a token of the stream of last states: the database is at least as new as it says."""
+        self._generation = max(self._generation or 0, generation_of(token))
+
     def news_of_members(self, events: Sequence[Event] = ()) -> str | None:
         """Take events; return the addresses of all hosts if they are others than before."""
         for event in events:

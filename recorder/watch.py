@@ -139,13 +139,13 @@ class Watch:
         """Refuse another pool behind a known address; say where we are connected."""
         greeting = await self._identity.greet(session)
         subscription = self._scribe.subscription
-        await self._scribe.put(subscription.connected(greeting.detail, at_ns=self._now_ns()))
-        self.vitals.connected(str(session.address), session.codec, at_ns=self._now_ns())
+        drafts = subscription.connected(greeting.detail, at_ns=self._now_ns())
         generation, before = greeting.generation, greeting.rolled_back_from
         if generation is not None and before is not None:
-            await self._scribe.put(
-                subscription.rolled_back(generation, before, at_ns=self._now_ns())
-            )
+            # Together: the mark of a connection is what the next generation is compared with.
+            drafts += subscription.rolled_back(generation, before, at_ns=self._now_ns())
+        await self._scribe.put(drafts)
+        self.vitals.connected(str(session.address), session.codec, at_ns=self._now_ns())
 
     async def _record(self, session: Session) -> None:
         """Record one epoch, and declare it lost when it ends."""

@@ -79,6 +79,7 @@ class LastStates(Epoch):
         asked_at_ns = self._now_ns()
         reply = await self._session.events_from(["*"], self._token, FROM_TIMEOUT_S)
         self._token = reply.token
+        self._recorded.identity.saw(reply.token)
         await self._batch(self._session, reply.events, asked_at_ns)
         return reply
 

@@ -210,6 +210,30 @@ async def test_older_database_is_told(tmp_path: Path, autojump_clock: Clock) -> 
         assert mark.detail == {"generation": 4000, "before": 5000}
 
 
+async def test_stream_of_last_states_tells_how_new_the_database_is(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """A database that went back, but not behind the last login, is noticed by the tokens since."""
+    async with three_hosts(tmp_path) as one:
+        one.follow_states()
+        pool = one.pools["lab"]
+        generations = iter([5000, 5000, 7000, 7000])  # a greeting, then the token to start from
+        pool.host.methods["event.inject"] = lambda *_: f"{next(generations):020d},{0:020d}"
+
+        async def answer(session: str, classes: object, _token: str, wait_s: float) -> object:
+            return await pool.answer_from(session, classes, f"{9000:020d},{0:020d}", wait_s)
+
+        pool.host.methods["event.from"] = answer
+        async with one.recording():
+            await trio.sleep(5)
+            pool.emit()
+            await trio.sleep(5)
+            pool.trouble(drop)
+            await trio.sleep(5)
+        (mark,) = one.marks(MarkName.ROLLED_BACK)
+        assert mark.detail == {"generation": 7000, "before": 9000}
+
+
 async def test_older_database_is_told_after_a_restart(
     tmp_path: Path, autojump_clock: Clock
 ) -> None:
