@@ -32,7 +32,7 @@ from .model import RECORDER, Detail, Draft, Mark, MarkName, PoolTail
 from .redact import Redactor
 from .reload import Reloader, Reread, Ways
 from .roster import Roster
-from .session import Credentials, Session, open_session
+from .session import Acquaintances, Credentials, Session, open_session
 from .startup import Startup
 from .steward import Steward
 from .threads import RunSync
@@ -196,6 +196,7 @@ def opener_of(pool: Pool, limits: Limits, seams: Seams) -> OpenSession:
     )
     tls.context()  # an unreadable CA file is told now, not with the first connection
     credentials = Credentials(pool.user, seams.password(pool))
+    acquaintances = Acquaintances()
 
     def opener(members: Sequence[str], gently: bool) -> AbstractAsyncContextManager[Session]:
         return open_session(
@@ -203,6 +204,7 @@ def opener_of(pool: Pool, limits: Limits, seams: Seams) -> OpenSession:
             tls,
             credentials,
             gently=gently,
+            acquaintances=acquaintances,
             dial=seams.dial,
             limits=limits,
             run_sync=seams.run_sync,

@@ -12,20 +12,23 @@ import trio
 
 from .address import Address
 from .config import Limits
-from .errors import LoginRefused, ProtocolError, XapiFault
-from .line import FAILURES, JSON, XML, Codec, Line, Route
+from .errors import LoginRefused, ProtocolError, TransportError, XapiFault
+from .line import FAILURES, JSON, XML, Codec, Failure, Line, Route, retold
 from .search import Probe, Search
 from .threads import RunSync
 from .tls import TlsPolicy
 from .transport import Dial
 from .xapi import faults
 
-__all__ = ["Credentials", "Line", "Session", "open_session"]
+__all__ = ["Acquaintances", "Credentials", "Line", "Session", "open_session"]
 
 ORIGINATOR = "xentrail"
 """The server counts sessions by originator; "" would share a bucket of 400 with everyone else."""
 
 LOGOUT_TIMEOUT_S = 2.0
+
+ACQUAINTANCES_MAX = 512
+"""Pools have 64 hosts at most; a broken server could name others for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,41 @@ class Credentials:
     password: str = field(repr=False)
 
 
+class Acquaintances:
+    """What the sessions of one pool taught about its hosts, for the next attempts to log in.
+
+    Every attempt sends the password, and who counts those that fail, a proxy or a directory, may
+    lock the account. So a host that has answered in JSON once is never asked in XML as well, and
+    one whose answers are not XAPI is left in peace for `limits.retry_wait_max_s`.
+    """
+
+    def __init__(self) -> None:
+        self._speak_json: set[Address] = set()
+        self._resting: dict[Address, tuple[float, Failure]] = {}
+
+    def speaks_json(self, address: Address) -> bool:
+        """Tell whether the host has ever answered in JSON."""
+        return address in self._speak_json
+
+    def answered_json(self, address: Address) -> None:
+        """Note that the host answered in JSON, were it with a fault."""
+        if len(self._speak_json) < ACQUAINTANCES_MAX:
+            self._speak_json.add(address)
+
+    def let_rest(self, route: Route, error: ProtocolError) -> None:
+        """Note that the host answered with what is not XAPI."""
+        now_s = trio.current_time()
+        self._resting = {one: rest for one, rest in self._resting.items() if rest[0] > now_s}
+        # A copy: the error itself keeps frames, and with them the answer, in memory.
+        self._resting[route.address] = now_s + route.limits.retry_wait_max_s, _copy(error)
+
+    def check(self, address: Address) -> None:
+        """Raise what the host was left in peace for, while it is."""
+        until_s, error = self._resting.get(address, (0.0, None))
+        if error is not None and trio.current_time() < until_s:
+            raise _copy(error)
+
+
 class Session(Line):
     """A line that is logged in; its calls share one connection, and `open_line` gives others."""
 
@@ -43,6 +81,11 @@ class Session(Line):
     def address(self) -> Address:
         """The address of the master that this session is with."""
         return self._route.address
+
+    @property
+    def route(self) -> Route:
+        """The way to that master."""
+        return self._route
 
     @property
     def token(self) -> str:
@@ -106,6 +149,7 @@ async def open_session(
     *,
     originator: str = ORIGINATOR,
     gently: bool = False,
+    acquaintances: Acquaintances | None = None,
     dial: Dial | None = None,
     limits: Limits | None = None,
     run_sync: RunSync = trio.to_thread.run_sync,
@@ -113,51 +157,80 @@ async def open_session(
     """Log in at the master that the addresses lead to, all tried at once; log out on leaving.
 
     Raises LoginRefused, or an error that names each address with its reason (see `Search.run`).
-    `gently` tries one address at a time: for a password that was refused before. `dial` and
-    `run_sync` replace the network and the thread that decodes large answers.
+    `gently` tries one address at a time: for a password that was refused before. Who tries again
+    and again keeps `acquaintances`. `dial` and `run_sync` replace the network and the thread that
+    decodes large answers.
     """
     routes = [Route(one, tls, dial, limits or Limits(), run_sync) for one in addresses]
-    session = await _search(routes, credentials, originator, gently=gently)
+    login = _Login(credentials, originator, acquaintances or Acquaintances())
+    session = await Search(login.attempt, Session.log_out).run(routes, gently=gently)
     try:
         yield session
+    except ProtocolError as error:
+        login.acquaintances.let_rest(session.route, error)
+        raise
     finally:
         await session.log_out()
 
 
-async def _search(
-    routes: Sequence[Route], credentials: Credentials, originator: str, *, gently: bool
-) -> Session:
-    async def attempt(probe: Probe) -> Session:
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """How to log in at any host of a pool."""
+
+    credentials: Credentials
+    originator: str
+    acquaintances: Acquaintances
+
+    async def attempt(self, probe: Probe) -> Session:
+        """Log in at one host; its fault is told as a sentence."""
+        self.acquaintances.check(probe.route.address)
         try:
-            return await _log_in(probe, credentials, originator)
+            return await self._by_either_codec(probe)
         except XapiFault as fault:
             if faults.is_slave(fault) is not None:
                 raise
-            raise _explained(fault, probe.route.address, credentials.user) from fault
+            raise _explained(fault, probe.route.address, self.credentials.user) from fault
 
-    return await Search(attempt, Session.log_out).run(routes, gently=gently)
+    async def _by_either_codec(self, probe: Probe) -> Session:
+        """Log in with the codec that the host knows: one without /jsonrpc answers no JSON there."""
+        address = probe.route.address
+        try:
+            session = await self._by(JSON, probe)
+        except XapiFault:
+            self.acquaintances.answered_json(address)
+            raise
+        except ProtocolError as error:
+            if self.acquaintances.speaks_json(address):
+                self.acquaintances.let_rest(probe.route, error)
+                raise
+            return await self._by_xml(probe, error)
+        self.acquaintances.answered_json(address)
+        return session
+
+    async def _by_xml(self, probe: Probe, in_json: ProtocolError) -> Session:
+        """Log in once more, at a host whose answer to JSON was `in_json`."""
+        try:
+            return await self._by(XML, probe)
+        except (ProtocolError, TransportError) as error:
+            told = error if isinstance(error, ProtocolError) else in_json
+            self.acquaintances.let_rest(probe.route, told)
+            raise
+
+    async def _by(self, codec: Codec, probe: Probe) -> Session:
+        session = Session(probe.route, codec)
+        try:
+            await session.open()
+            probe.is_connected()
+            user, password = self.credentials.user, self.credentials.password
+            await session.log_in(user, password, self.originator)
+        except BaseException:
+            await session.aclose()
+            raise
+        return session
 
 
-async def _log_in(probe: Probe, credentials: Credentials, originator: str) -> Session:
-    """Log in with the codec that the host knows: one without /jsonrpc answers no JSON there."""
-    try:
-        return await _log_in_with(JSON, probe, credentials, originator)
-    except ProtocolError:
-        return await _log_in_with(XML, probe, credentials, originator)
-
-
-async def _log_in_with(
-    codec: Codec, probe: Probe, credentials: Credentials, originator: str
-) -> Session:
-    session = Session(probe.route, codec)
-    try:
-        await session.open()
-        probe.is_connected()
-        await session.log_in(credentials.user, credentials.password, originator)
-    except BaseException:
-        await session.aclose()
-        raise
-    return session
+def _copy(error: Failure) -> Failure:
+    return retold(error, str(error))
 
 
 def _explained(fault: XapiFault, address: Address, user: str) -> XapiFault:

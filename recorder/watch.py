@@ -98,8 +98,7 @@ class Watch:
             known = self._identity.members.addresses
             async with self._open_session(known, self._refused) as session:
                 self._redactor.learn(session.token)
-                self._refused, self._away_since_s = False, None
-                self._probing.reset()
+                self._refused = False
                 await self._greet(session)
                 await self._record(session)
             wait_s = self._backoff.next_s()
@@ -162,5 +161,8 @@ class Watch:
             self._backoff.reset()
 
     def _succeeded(self) -> None:
+        # Not before: a pool that lets us in and then answers nothing of use is not found yet.
+        self._away_since_s = None
+        self._probing.reset()
         self._report(self._pool.name, None)
         self._told = ""

@@ -6,6 +6,8 @@ import pytest
 import trio
 import trio.testing
 
+from recorder.epochs import common
+from recorder.journal import codec
 from recorder.line import ERROR_CHARS_MAX
 from recorder.model import GapCause, GapOpened, MarkName
 from tests.fakes import Method, slave_of
@@ -14,6 +16,8 @@ from tests.watch.scripted import ScriptedPool, check_gaps, fault, logged, stage
 Clock = trio.testing.MockClock
 
 HUGE = 10**30
+RECORD_BYTES_MAX, ITEM_BYTES_MAX = 64 << 10, 128 << 10
+"""In place of 16 and 32 MiB: what one record and one entry of the journal may have."""
 
 
 def event(**changed: object) -> Method:
@@ -29,8 +33,12 @@ ANSWERS: dict[str, tuple[str, Method, str]] = {
     "event-class": ("event.next", event(**{"class": "v" * 2000}), "of length <= 1024"),
     "event-ref": ("event.next", event(ref="r" * 2000), "of length <= 1024"),
     "event-type": ("event.next", lambda *_: {"events": 7}, "Expected `array`, got `object`"),
-    "record": ("VM.get_all_records", lambda *_: {"r": {"x": "y" * (17 << 20)}}, "can be recorded"),
-    "fault": ("event.next", fault("X" * (33 << 20)), "XXX"),
+    "record": (
+        "VM.get_all_records",
+        lambda *_: {"r": {"x": "y" * (RECORD_BYTES_MAX + 1)}},
+        "can be recorded",
+    ),
+    "fault": ("event.next", fault("X" * (ITEM_BYTES_MAX + 1)), "XXX"),
     "methods": (
         "system.listMethods",
         lambda *_: [f"c{number}.get_all_records" for number in range(501)],
@@ -48,9 +56,12 @@ async def test_hostile_answer_costs_its_own_pool_only(
     tmp_path: Path,
     autojump_clock: Clock,
     caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The error is named, in a bounded text; the good pool has one epoch and every event."""
     caplog.set_level("INFO", logger="xentrail")
+    monkeypatch.setattr(common, "RECORD_BYTES_MAX", RECORD_BYTES_MAX)
+    monkeypatch.setattr(codec, "ITEM_BYTES_MAX", ITEM_BYTES_MAX)
     pools = {"bad": ScriptedPool(), "fine": ScriptedPool()}
     pools["bad"].host.methods[method] = answer
     async with stage(tmp_path, pools) as one:
