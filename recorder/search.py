@@ -33,12 +33,16 @@ out: one that is cut off would stay on the server for a day."""
 
 @dataclass(slots=True)
 class Probe:
-    """One address in one round. `connected` once the host has taken the connection."""
+    """One address in one round.
+
+    `connected` once the host has taken the connection; `left_in_peace` if it was not asked at all.
+    """
 
     route: Route
     hops: int
     scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     connected: bool = False
+    left_in_peace: bool = False
 
     def is_connected(self) -> None:
         """Note that the host took the connection: from now on it is not silent."""
@@ -149,6 +153,8 @@ class Search(Generic[T]):
                 other.scope.cancel()
 
     def _answered(self, probe: Probe) -> None:
+        if probe.left_in_peace:
+            return
         took_s = trio.current_time() - self._began_s
         if probe.connected or took_s < SILENT_S_MIN:
             self._answered_s = max(self._answered_s or 0.0, took_s)

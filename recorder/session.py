@@ -12,7 +12,7 @@ import trio
 
 from .address import Address
 from .config import Limits
-from .errors import LoginRefused, ProtocolError, TransportError, XapiFault
+from .errors import AnotherPool, LoginRefused, ProtocolError, TransportError, XapiFault
 from .line import FAILURES, JSON, XML, Codec, Failure, Line, Route, retold
 from .search import Probe, Search
 from .threads import RunSync
@@ -26,6 +26,9 @@ ORIGINATOR = "xentrail"
 """The server counts sessions by originator; "" would share a bucket of 400 with everyone else."""
 
 LOGOUT_TIMEOUT_S = 2.0
+
+ANOTHER_POOL_REST_S = 60.0
+"""A host that is in another pool now does not come back in this second."""
 
 ACQUAINTANCES_MAX = 512
 """Pools have 64 hosts at most; a broken server could name others for ever."""
@@ -44,7 +47,8 @@ class Acquaintances:
 
     Every attempt sends the password, and who counts those that fail, a proxy or a directory, may
     lock the account. So a host that has answered in JSON once is never asked in XML as well, and
-    one whose answers are not XAPI is left in peace for `limits.retry_wait_max_s`.
+    one whose answers are not XAPI is left in peace for `limits.retry_wait_max_s`. One that belongs
+    to another pool, such as a host that was ejected, stays out of the way of the others for longer.
     """
 
     def __init__(self) -> None:
@@ -60,17 +64,20 @@ class Acquaintances:
         if len(self._speak_json) < ACQUAINTANCES_MAX:
             self._speak_json.add(address)
 
-    def let_rest(self, route: Route, error: ProtocolError) -> None:
-        """Note that the host answered with what is not XAPI."""
+    def let_rest(self, route: Route, error: ProtocolError | AnotherPool) -> None:
+        """Note that the host answered with what is not XAPI, or not our pool."""
         now_s = trio.current_time()
+        other = isinstance(error, AnotherPool)
+        rest_s = ANOTHER_POOL_REST_S if other else route.limits.retry_wait_max_s
         self._resting = {one: rest for one, rest in self._resting.items() if rest[0] > now_s}
         # A copy: the error itself keeps frames, and with them the answer, in memory.
-        self._resting[route.address] = now_s + route.limits.retry_wait_max_s, _copy(error)
+        self._resting[route.address] = now_s + rest_s, _copy(error)
 
-    def check(self, address: Address) -> None:
+    def check(self, probe: Probe) -> None:
         """Raise what the host was left in peace for, while it is."""
-        until_s, error = self._resting.get(address, (0.0, None))
+        until_s, error = self._resting.get(probe.route.address, (0.0, None))
         if error is not None and trio.current_time() < until_s:
+            probe.left_in_peace = True
             raise _copy(error)
 
 
@@ -166,7 +173,7 @@ async def open_session(
     session = await Search(login.attempt, Session.log_out).run(routes, gently=gently)
     try:
         yield session
-    except ProtocolError as error:
+    except (ProtocolError, AnotherPool) as error:
         login.acquaintances.let_rest(session.route, error)
         raise
     finally:
@@ -183,7 +190,7 @@ class _Login:
 
     async def attempt(self, probe: Probe) -> Session:
         """Log in at one host; its fault is told as a sentence."""
-        self.acquaintances.check(probe.route.address)
+        self.acquaintances.check(probe)
         try:
             return await self._by_either_codec(probe)
         except XapiFault as fault:

@@ -13,7 +13,7 @@ from . import logs
 from .clock import WallClock
 from .config import Limits, Pool
 from .epochs import Epoch, EveryWrite, Expected, LastStates, Recorded
-from .errors import LoginRefused, XentrailError
+from .errors import AnotherPool, LoginRefused, XentrailError
 from .identity import Identity
 from .keeper import Pen
 from .line import Failure, retold
@@ -35,6 +35,9 @@ PROBE_WAIT_MAX_S = 0.5
 
 PROBE_SOON_S = 900.0
 """For so long a pool is looked for that often: a reboot of a large host takes some minutes."""
+
+TOLD_MAX = 100
+"""So many different errors are told until the next success; there are hardly ever three."""
 
 STEADY_S = 60.0
 """An epoch that lasted this long was a success: the waits begin again from the shortest."""
@@ -81,7 +84,7 @@ class Watch:
             cap_s=min(PROBE_WAIT_MAX_S, limits.retry_wait_max_s), uniform=uniform
         )
         self._away_since_s: float | None = None
-        self._told = ""
+        self._told: set[str] = set()
 
     async def run(self) -> NoReturn:
         """Record until cancelled; then say in the journal that the record ends here."""
@@ -106,7 +109,9 @@ class Watch:
             permanent = is_permanent(error)
             self._refused = isinstance(error, LoginRefused)
             await self._failed(error, permanent=permanent)
-            wait_s = REFUSED_RETRY_S if permanent else self._next_probe_s()
+            # Another pool's host is not asked again soon, and the others have their turn at once.
+            parked = permanent and not isinstance(error, AnotherPool)
+            wait_s = REFUSED_RETRY_S if parked else self._next_probe_s()
         await trio.sleep(wait_s)
 
     def _next_probe_s(self) -> float:
@@ -122,13 +127,13 @@ class Watch:
         return (self._probing if soon else self._backoff).next_s()
 
     async def _failed(self, error: Failure, *, permanent: bool) -> None:
-        """Tell an error once, however often the attempts end in it."""
+        """Tell an error once until the next success, however often the attempts end in it."""
         text = self._redactor.text(str(error))
         self.vitals.away(text, refused=permanent)
         self._report(self._pool.name, error if text == str(error) else retold(error, text))
-        if text == self._told:
+        if text in self._told or len(self._told) >= TOLD_MAX:
             return
-        self._told = text
+        self._told.add(text)
         logs.warning("not-connected", pool=self._pool.name, error=text)
         if permanent:
             refused = self._scribe.subscription.refused(text, at_ns=self._now_ns())
@@ -165,4 +170,4 @@ class Watch:
         self._away_since_s = None
         self._probing.reset()
         self._report(self._pool.name, None)
-        self._told = ""
+        self._told.clear()

@@ -13,7 +13,17 @@ from recorder.daemon import with_members
 from recorder.journal.store import Journal
 from recorder.model import GapCause, GapClosed, MarkName
 from tests.fakes import FakeHost, slave_of
-from tests.watch.scripted import POOL, ScriptedPool, Stage, at_s, drop, fault, never, stage
+from tests.watch.scripted import (
+    POOL,
+    ScriptedPool,
+    Stage,
+    at_s,
+    drop,
+    fault,
+    logged,
+    never,
+    stage,
+)
 
 Clock = trio.testing.MockClock
 
@@ -188,6 +198,59 @@ async def test_refused_password_is_tried_at_one_address_at_a_time(
             before = pool.count("session.login_with_password")
             await trio.sleep(600)
         assert pool.count("session.login_with_password") - before == 10
+
+
+async def test_ejected_host_does_not_stand_in_the_way(
+    tmp_path: Path, autojump_clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It takes the same password, quicker than the new master, and belongs to another pool now."""
+    async with three_hosts(tmp_path) as one:
+        pool = one.pools["lab"]
+        stranger = ScriptedPool(uuid="22222222-0000-4000-8000-000000000002")
+        log_in = pool.host.methods["session.login_with_password"]
+
+        async def log_in_later(*params: str) -> object:
+            await trio.sleep(0.3)
+            return log_in(*params)
+
+        async with one.recording():
+            await trio.sleep(5)
+            move_master(one, MEMBER)
+            one.network.hosts[MASTER] = stranger.host
+            pool.host.methods["session.login_with_password"] = log_in_later
+            pool.trouble(drop)
+            await trio.sleep(3)
+            assert [mark.detail["address"] for mark in one.marks(MarkName.CONNECTED)] == [
+                f"http://{MASTER}:80",
+                f"http://{MEMBER}:80",
+            ]
+            await trio.sleep(600)
+        opened, closed = one.only_gap()
+        assert closed is not None
+        assert opened.complete_until_ns is not None
+        assert closed.blind_until_ns - opened.complete_until_ns < 7e9
+        assert stranger.count("session.login_with_password") == 1
+    assert len(logged(caplog, "not-connected")) == 1
+
+
+async def test_pool_that_is_another_one_is_asked_once_a_minute(
+    tmp_path: Path, autojump_clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where nothing else answers it is told once, and found when it is itself again."""
+    async with three_hosts(tmp_path) as one:
+        pool = one.pools["lab"]
+        stranger = ScriptedPool(uuid="22222222-0000-4000-8000-000000000002")
+        async with one.recording():
+            await trio.sleep(5)
+            one.network.hosts = {MASTER: stranger.host}
+            pool.trouble(drop)
+            await trio.sleep(600)
+            assert 9 <= stranger.count("session.login_with_password") <= 11
+            assert len(one.marks(MarkName.REFUSED)) == 1
+            one.network.hosts[MASTER] = pool.host
+            await trio.sleep(65)
+            assert one.only_gap()[1] is not None
+    assert len(logged(caplog, "not-connected")) <= 2
 
 
 async def test_older_database_is_told(tmp_path: Path, autojump_clock: Clock) -> None:
