@@ -44,7 +44,7 @@ class Acquaintances:
 
     Every attempt sends the password, and who counts those that fail, a proxy or a directory, may
     lock the account. So a host that has answered in JSON once is never asked in XML as well, and
-    one whose answers are not XAPI is left in peace for `limits.retry_wait_max_s`.
+    one whose answer is not XAPI is left in peace for `limits.retry_wait_max_s`.
     """
 
     def __init__(self) -> None:
@@ -60,8 +60,8 @@ class Acquaintances:
         if len(self._speak_json) < ACQUAINTANCES_MAX:
             self._speak_json.add(address)
 
-    def let_rest(self, route: Route, error: ProtocolError) -> None:
-        """Note that the host answered with what is not XAPI."""
+    def let_rest(self, route: Route, error: Failure) -> None:
+        """Note that the host answered a login with what is not XAPI; `error` tells of it."""
         now_s = trio.current_time()
         self._resting = {one: rest for one, rest in self._resting.items() if rest[0] > now_s}
         # A copy: the error itself keeps frames, and with them the answer, in memory.
@@ -81,11 +81,6 @@ class Session(Line):
     def address(self) -> Address:
         """The address of the master that this session is with."""
         return self._route.address
-
-    @property
-    def route(self) -> Route:
-        """The way to that master."""
-        return self._route
 
     @property
     def token(self) -> str:
@@ -166,9 +161,6 @@ async def open_session(
     session = await Search(login.attempt, Session.log_out).run(routes, gently=gently)
     try:
         yield session
-    except ProtocolError as error:
-        login.acquaintances.let_rest(session.route, error)
-        raise
     finally:
         await session.log_out()
 
@@ -203,17 +195,16 @@ class _Login:
             if self.acquaintances.speaks_json(address):
                 self.acquaintances.let_rest(probe.route, error)
                 raise
-            return await self._by_xml(probe, error)
+            return await self._by_xml(probe)
         self.acquaintances.answered_json(address)
         return session
 
-    async def _by_xml(self, probe: Probe, in_json: ProtocolError) -> Session:
-        """Log in once more, at a host whose answer to JSON was `in_json`."""
+    async def _by_xml(self, probe: Probe) -> Session:
+        """Log in once more, at a host that answered JSON with what is not XAPI."""
         try:
             return await self._by(XML, probe)
         except (ProtocolError, TransportError) as error:
-            told = error if isinstance(error, ProtocolError) else in_json
-            self.acquaintances.let_rest(probe.route, told)
+            self.acquaintances.let_rest(probe.route, error)
             raise
 
     async def _by(self, codec: Codec, probe: Probe) -> Session:

@@ -94,11 +94,13 @@ class Watch:
 
     async def _connect_once(self) -> None:
         """Log in and record until the session is of no use any more; then wait a little."""
+        let_in = False
         try:
             known = self._identity.members.addresses
             async with self._open_session(known, self._refused) as session:
                 self._redactor.learn(session.token)
-                self._refused = False
+                self._refused, self._away_since_s, let_in = False, None, True
+                self._probing.reset()
                 await self._greet(session)
                 await self._record(session)
             wait_s = self._backoff.next_s()
@@ -106,7 +108,9 @@ class Watch:
             permanent = is_permanent(error)
             self._refused = isinstance(error, LoginRefused)
             await self._failed(error, permanent=permanent)
-            wait_s = REFUSED_RETRY_S if permanent else self._next_probe_s()
+            # A pool that takes the password and then gives nothing of use is not one that is away.
+            retry_s = self._backoff.next_s if let_in else self._next_probe_s
+            wait_s = REFUSED_RETRY_S if permanent else retry_s()
         await trio.sleep(wait_s)
 
     def _next_probe_s(self) -> float:
@@ -161,8 +165,5 @@ class Watch:
             self._backoff.reset()
 
     def _succeeded(self) -> None:
-        # Not before: a pool that lets us in and then answers nothing of use is not found yet.
-        self._away_since_s = None
-        self._probing.reset()
         self._report(self._pool.name, None)
         self._told = ""
