@@ -47,8 +47,8 @@ class Acquaintances:
 
     Every attempt sends the password, and who counts those that fail, a proxy or a directory, may
     lock the account. So a host that has answered in JSON once is never asked in XML as well, and
-    one whose answers are not XAPI is left in peace for `limits.retry_wait_max_s`. One that belongs
-    to another pool, such as a host that was ejected, stays out of the way of the others for longer.
+    one whose answer is not XAPI is left in peace for `limits.retry_wait_max_s`. One that belongs to
+    another pool, such as a host that was ejected, stays out of the way of the others for longer.
     """
 
     def __init__(self) -> None:
@@ -64,8 +64,8 @@ class Acquaintances:
         if len(self._speak_json) < ACQUAINTANCES_MAX:
             self._speak_json.add(address)
 
-    def let_rest(self, route: Route, error: ProtocolError | AnotherPool) -> None:
-        """Note that the host answered with what is not XAPI, or not our pool."""
+    def let_rest(self, route: Route, error: Failure) -> None:
+        """Note that the host answered with what is not XAPI, or not our pool: with `error`."""
         now_s = trio.current_time()
         other = isinstance(error, AnotherPool)
         rest_s = ANOTHER_POOL_REST_S if other else route.limits.retry_wait_max_s
@@ -173,7 +173,7 @@ async def open_session(
     session = await Search(login.attempt, Session.log_out).run(routes, gently=gently)
     try:
         yield session
-    except (ProtocolError, AnotherPool) as error:
+    except AnotherPool as error:
         login.acquaintances.let_rest(session.route, error)
         raise
     finally:
@@ -210,17 +210,16 @@ class _Login:
             if self.acquaintances.speaks_json(address):
                 self.acquaintances.let_rest(probe.route, error)
                 raise
-            return await self._by_xml(probe, error)
+            return await self._by_xml(probe)
         self.acquaintances.answered_json(address)
         return session
 
-    async def _by_xml(self, probe: Probe, in_json: ProtocolError) -> Session:
-        """Log in once more, at a host whose answer to JSON was `in_json`."""
+    async def _by_xml(self, probe: Probe) -> Session:
+        """Log in once more, at a host that answered JSON with what is not XAPI."""
         try:
             return await self._by(XML, probe)
         except (ProtocolError, TransportError) as error:
-            told = error if isinstance(error, ProtocolError) else in_json
-            self.acquaintances.let_rest(probe.route, told)
+            self.acquaintances.let_rest(probe.route, error)
             raise
 
     async def _by(self, codec: Codec, probe: Probe) -> Session:

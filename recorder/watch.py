@@ -97,11 +97,13 @@ class Watch:
 
     async def _connect_once(self) -> None:
         """Log in and record until the session is of no use any more; then wait a little."""
+        let_in = False
         try:
             known = self._identity.members.addresses
             async with self._open_session(known, self._refused) as session:
                 self._redactor.learn(session.token)
-                self._refused = False
+                self._refused, self._away_since_s, let_in = False, None, True
+                self._probing.reset()
                 await self._greet(session)
                 await self._record(session)
             wait_s = self._backoff.next_s()
@@ -109,9 +111,15 @@ class Watch:
             permanent = is_permanent(error)
             self._refused = isinstance(error, LoginRefused)
             await self._failed(error, permanent=permanent)
-            # Another pool's host is not asked again soon, and the others have their turn at once.
-            parked = permanent and not isinstance(error, AnotherPool)
-            wait_s = REFUSED_RETRY_S if parked else self._next_probe_s()
+            another = isinstance(error, AnotherPool)
+            if permanent and not another:
+                wait_s = REFUSED_RETRY_S
+            elif let_in and not another:
+                # Who takes the password and then gives nothing of use is not one that is away.
+                wait_s = self._backoff.next_s()
+            else:
+                # A host of another pool is not asked soon; the others have their turn at once.
+                wait_s = self._next_probe_s()
         await trio.sleep(wait_s)
 
     def _next_probe_s(self) -> float:
@@ -166,8 +174,5 @@ class Watch:
             self._backoff.reset()
 
     def _succeeded(self) -> None:
-        # Not before: a pool that lets us in and then answers nothing of use is not found yet.
-        self._away_since_s = None
-        self._probing.reset()
         self._report(self._pool.name, None)
         self._told.clear()

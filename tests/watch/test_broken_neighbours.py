@@ -152,7 +152,7 @@ BROKEN: dict[str, tuple[Callable[[Stage], None], float]] = {
     "stalled-events": (stalled_events, 97.5),  # silence is noticed after 95 s
     "garbage-login": (garbage_login, 5.0),  # every 10 s, by either codec
     "garbage-greeting": (garbage_greeting, 10.0),
-    "faulty-greeting": (faulty_greeting, 0.5),
+    "faulty-greeting": (faulty_greeting, 10.0),
 }
 """What is broken, and how many seconds pass between two attempts."""
 
