@@ -37,7 +37,8 @@ from tests.cli.programs import (
 from tests.cli.silent_proxy import silent_proxy
 from tests.cli.tls_front import tls_front
 
-LIMITS = "[limits]\nsilence_s = 3.0\nconnect_timeout_s = 1.0\n"
+SILENCE_S = 3.0
+LIMITS = f"[limits]\nsilence_s = {SILENCE_S}\nconnect_timeout_s = 1.0\n"
 """A pool that changes several times a second is given up after seconds, not after minutes."""
 
 OUT_S = 3.0
@@ -83,12 +84,24 @@ def entries_of(data: Path) -> list[Entry]:
     return [entry for entry in scan(data / "journal") if entry.pool == "lab"]
 
 
-def only_gap(data: Path, cause: GapCause) -> None:
-    """There was one gap, which was closed, and then the recorder's stop."""
-    bodies = [entry.body for entry in entries_of(data)]
-    causes = [body.cause for body in bodies if isinstance(body, GapOpened)]
-    assert causes == [cause, GapCause.RECORDER_STOPPED]
-    assert len([body for body in bodies if isinstance(body, GapClosed)]) == 1
+def only_gap(data: Path, cause: GapCause, recovered_ns: int) -> None:
+    """There was one gap, which was closed and vouches for nothing of the outage, and then the stop.
+
+    Nobody answered before `recovered_ns`, on the clock of this machine, which all processes share.
+    """
+    entries = entries_of(data)
+    opened, stopped = (entry for entry in entries if isinstance(entry.body, GapOpened))
+    assert isinstance(opened.body, GapOpened)
+    assert isinstance(stopped.body, GapOpened)
+    assert [opened.body.cause, stopped.body.cause] == [cause, GapCause.RECORDER_STOPPED]
+    (closed,) = (entry.body for entry in entries if isinstance(entry.body, GapClosed))
+    assert closed.opened_seq == opened.seq
+    assert closed.blind_until_ns >= recovered_ns
+    assert opened.body.complete_until_ns is not None
+    assert opened.body.complete_until_ns < opened.received_at_ns
+    if cause is GapCause.SERVER_SILENT:
+        # It was silent for this long before it was given up: none of that may be vouched for.
+        assert opened.received_at_ns - opened.body.complete_until_ns >= SILENCE_S * 1e9
     assert verify(data / "journal").findings == ()
 
 
@@ -141,6 +154,7 @@ def test_killed_master_and_another_that_takes_over(tmp_path: Path) -> None:
                 os.kill(first.pid, signal.SIGKILL)
                 assert "cause=connection-lost" in wait_for(process, ["gap-opened"])
                 past = ("--journal", str(data), "--at", "now", "--port", str(port))
+                recovered_ns = time.time_ns()
                 with simulator(*past) as second:
                     answers_s = time.monotonic()
                     assert front.url in wait_for(process, ["connected"])
@@ -151,7 +165,7 @@ def test_killed_master_and_another_that_takes_over(tmp_path: Path) -> None:
                     time.sleep(0.5)
                     stop(process)
                     check_contents(data, second.url)
-    only_gap(data, GapCause.CONNECTION_LOST)
+    only_gap(data, GapCause.CONNECTION_LOST, recovered_ns)
 
 
 def free_port() -> int:
@@ -173,6 +187,7 @@ def test_master_that_is_held_still(tmp_path: Path) -> None:
                 try:
                     assert "cause=server-silent" in wait_for(process, ["gap-opened"])
                     time.sleep(OUT_S)
+                    recovered_ns = time.time_ns()
                 finally:
                     os.kill(pool.pid, signal.SIGCONT)
                 goes_on_s = time.monotonic()
@@ -182,7 +197,7 @@ def test_master_that_is_held_still(tmp_path: Path) -> None:
             time.sleep(0.5)
             stop(process)
         check_contents(data, pool.url)
-    only_gap(data, GapCause.SERVER_SILENT)
+    only_gap(data, GapCause.SERVER_SILENT, recovered_ns)
 
 
 def test_network_that_drops_everything(tmp_path: Path) -> None:
@@ -197,6 +212,7 @@ def test_network_that_drops_everything(tmp_path: Path) -> None:
                 proxy.silence()
                 assert "cause=server-silent" in wait_for(process, ["gap-opened"])
                 time.sleep(OUT_S)
+                recovered_ns = time.time_ns()
                 proxy.speak()
                 speaks_s = time.monotonic()
                 wait_for(process, ["gap-closed"])
@@ -205,4 +221,4 @@ def test_network_that_drops_everything(tmp_path: Path) -> None:
             time.sleep(0.5)
             stop(process)
         check_contents(data, pool.url)
-    only_gap(data, GapCause.SERVER_SILENT)
+    only_gap(data, GapCause.SERVER_SILENT, recovered_ns)
