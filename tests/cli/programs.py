@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,17 +86,21 @@ def recorder(
 
 
 def wait_for(process: "subprocess.Popen[str]", names: Sequence[str]) -> str:
-    """Read the log lines of a recorder until one has one of these event names; return it."""
+    """Read the log lines of a recorder until one has one of these event names; return it.
+
+    A recorder that does not say so in time is killed: nothing else ends the reading of a line.
+    """
     assert process.stderr is not None
-    deadline = time.monotonic() + WAIT_S_MAX
+    late = threading.Timer(WAIT_S_MAX, process.kill)
+    late.start()
     lines = []
-    while time.monotonic() < deadline:
-        line = process.stderr.readline()
-        if not line:
-            break
-        lines.append(line)
-        if any(f" {name} " in f"{line.rstrip()} " for name in names):
-            return line
+    try:
+        for line in iter(process.stderr.readline, ""):
+            lines.append(line)
+            if any(f" {name} " in f"{line.rstrip()} " for name in names):
+                return line
+    finally:
+        late.cancel()
     raise AssertionError(f"none of {names} in: {''.join(lines)}")
 
 
