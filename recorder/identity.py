@@ -49,7 +49,7 @@ class Identity:
             "pool_uuid": self._uuid,
             "user": self._pool.user,
             "codec": session.codec,
-            "tls_verified": self._pool.tls.verify,
+            "tls_verified": self._pool.tls.verify if session.address.scheme == "https" else None,
             "generation": generation,
         }
         went_back = generation is not None and before is not None and generation < before

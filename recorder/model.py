@@ -48,7 +48,9 @@ class MarkName(StrEnum):
 
     STARTED = "started"  # version, host, pid, python; redaction: policy; redaction_key: its id
     STOPPED = "stopped"  # cleanly: all that was seen is on disk
-    CONNECTED = "connected"  # address, pool_uuid, user, codec, tls, generation
+    CONNECTED = (
+        "connected"  # address, pool_uuid, user, codec, tls_verified (None: no TLS), generation
+    )
     MEMBERS = "members"  # addresses: of the hosts of the pool, the master's first
     ROLLED_BACK = "rolled-back"  # generation, before: the pool's database is older than it was
     REFUSED = "refused"  # a pool could not be recorded: error

@@ -343,6 +343,6 @@ async def test_pool_record_is_known_from_the_baseline(
             "pool_uuid": one.pools["lab"].records["pool"][POOL]["uuid"],
             "user": "root",
             "codec": "json-rpc",
-            "tls_verified": True,
+            "tls_verified": None,
             "generation": 7,
         }
