@@ -80,7 +80,7 @@ class Subscription:
         self._expected_id_max = 0
         self._last_event_id: int | None = tail.last_event_id
         last_at_ns = tail.last_event_at_ns or tail.last_received_at_ns
-        self._complete_until_ns = last_at_ns - TRANSIT_MAX_NS
+        self._complete_until_ns = self._complete_before_ns = last_at_ns - TRANSIT_MAX_NS
         self._registered_at_ns = 0
         self._least_lag_ns: int | None = None
         self._was_recorded = tail.epoch is not None
@@ -118,7 +118,7 @@ class Subscription:
         self._expected_id_max = id_after
         self._last_event_id = None
         self._least_lag_ns = None
-        self._complete_until_ns = asked_at_ns
+        self._complete_until_ns = self._complete_before_ns = asked_at_ns
         self._registered_at_ns = at_ns
         detail = {"stream": stream.value, "next_event_id": id_after}
         return self._drafts([Mark(MarkName.REGISTERED, detail)], at_ns)
@@ -141,7 +141,12 @@ class Subscription:
         if events:
             self._last_event_id = max(event.id for event in events)
             made_at_ns = answered_at_ns - TRANSIT_MAX_NS - self._late_ns(events[-1], answered_at_ns)
-            self._complete_until_ns = max(asked_at_ns, made_at_ns)
+            self._complete_before_ns = self._complete_until_ns
+            if hole is None:
+                self._complete_until_ns = max(asked_at_ns, made_at_ns)
+        elif hole is not None:
+            # What is missing came after the last event, and that after the answer before its own.
+            self._complete_until_ns = self._complete_before_ns
         return self._drafts(events, at_ns), hole
 
     def _late_ns(self, newest: Event, answered_at_ns: int) -> int:

@@ -50,7 +50,7 @@ class Plan:
         return f"seed {self.seed}: {self.shape.stream.value} {' '.join(told)}"
 
 
-LIARS = ("hidden", "hidden-id", "server-clock", "host-dies")
+LIARS = ("hidden", "server-clock", "host-dies")
 """What may go wrong beside a server that hides a birth. The count that finds it comes within a
 minute; an epoch that is lost before that is one of which nobody can tell."""
 

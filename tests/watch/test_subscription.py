@@ -200,6 +200,25 @@ def test_gap_after_a_large_answer_begins_where_that_answer_began() -> None:
     assert bodies(drafts) == [opened]
 
 
+@pytest.mark.parametrize("together", [True, False])
+def test_gap_of_a_missing_id_begins_before_the_last_event(together: bool) -> None:
+    """What is missing may have happened right after that event, long before the next answer."""
+    subscription = live()
+    receive(subscription, [event(5)], at_ns=60 * 10**9)
+    answers = [[event(6), event(8)]] if together else [[event(6)], [event(8)]]
+    for number, events in enumerate(answers, 2):
+        subscription.batch(
+            events,
+            asked_at_ns=60 * 10**9 * (number - 1),
+            answered_at_ns=60 * 10**9 * number,
+            at_ns=60 * 10**9 * number,
+        )
+    (opened,) = bodies(subscription.lost(GapCause.IDS_MISSING, "why", at_ns=200 * 10**9))
+    assert isinstance(opened, GapOpened)
+    assert opened.last_event_id == 6
+    assert opened.complete_until_ns == 60 * 10**9 - TRANSIT_MAX_NS
+
+
 def happened(number: int, server_at_s: float) -> Event:
     return Event(number, server_at_s, "vm", Operation.MOD, "OpaqueRef:1", b"{}")
 
