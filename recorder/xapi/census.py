@@ -59,14 +59,11 @@ class Census:
 
     def read(self, cls: str, low: int, refs: Iterable[str]) -> None:
         """A class was read; events with an id from `low` on are as new or newer."""
-        early = (self._early or {}).pop(cls, ())
-        if cls in NO_TABLES:
-            return
-        live = self._live[cls] = set(refs)
-        for event in early:
-            if event.id >= low:
-                _apply(live, event)
-        self._note(cls)
+        if cls not in NO_TABLES:
+            self._live[cls] = self._up_to_date(cls, low, refs)
+            self._note(cls)
+        if self._early is not None:
+            self._early.pop(cls, None)
 
     def all_read(self) -> None:
         """No class is being read any more."""
@@ -77,11 +74,7 @@ class Census:
 
         Every event up to the reading must have been taken. The reading is not kept.
         """
-        live = set(refs)
-        for event in (self._early or {}).get(cls, ()):
-            if event.id >= low:
-                _apply(live, event)
-        return live != self._live[cls]
+        return self._up_to_date(cls, low, refs) != self._live[cls]
 
     def begin(self) -> None:
         """A count is about to be asked for."""
@@ -111,9 +104,13 @@ class Census:
         self._uncounted.add(cls)
         return True
 
-    def counts(self) -> dict[str, int]:
-        """Return how many objects the record says are there, by class."""
-        return {cls: len(live) for cls, live in self._live.items()}
+    def _up_to_date(self, cls: str, low: int, refs: Iterable[str]) -> set[str]:
+        """Return the objects of a reading, with what happened to them since."""
+        live = set(refs)
+        for event in (self._early or {}).get(cls, ()):
+            if event.id >= low:
+                _apply(live, event)
+        return live
 
     def _take(self, event: Event) -> None:
         live = self._live.get(event.cls)
