@@ -111,16 +111,17 @@ class Watch:
             permanent = is_permanent(error)
             self._refused = isinstance(error, LoginRefused)
             await self._failed(error, permanent=permanent)
-            another = isinstance(error, AnotherPool)
-            if permanent and not another:
-                wait_s = REFUSED_RETRY_S
-            elif let_in and not another:
-                # Who takes the password and then gives nothing of use is not one that is away.
-                wait_s = self._backoff.next_s()
-            else:
-                # A host of another pool is not asked soon; the others have their turn at once.
-                wait_s = self._next_probe_s()
+            wait_s = self._wait_after(error, let_in=let_in)
         await trio.sleep(wait_s)
+
+    def _wait_after(self, error: Failure, *, let_in: bool) -> float:
+        """Return how long to wait after an attempt that ended in an error."""
+        if isinstance(error, AnotherPool):
+            return self._next_probe_s()  # That host rests; the others have their turn at once.
+        if is_permanent(error):
+            return REFUSED_RETRY_S
+        # Who takes the password and then gives nothing of use is not one that is away.
+        return self._backoff.next_s() if let_in else self._next_probe_s()
 
     def _next_probe_s(self) -> float:
         """Return how long to wait until the pool is looked for again.

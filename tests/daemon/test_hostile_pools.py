@@ -38,7 +38,7 @@ ANSWERS: dict[str, tuple[str, Method, str]] = {
         lambda *_: {"r": {"x": "y" * (RECORD_BYTES_MAX + 1)}},
         "can be recorded",
     ),
-    "fault": ("event.next", fault("X" * (ITEM_BYTES_MAX + 1)), "XXX"),
+    "fault": ("event.next", fault("NO" * ITEM_BYTES_MAX), "NONONO"),
     "methods": (
         "system.listMethods",
         lambda *_: [f"c{number}.get_all_records" for number in range(501)],
