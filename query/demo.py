@@ -19,10 +19,16 @@ from recorder.errors import ConfigError
 from recorder.instant import Instant
 from recorder.journal.verify import Report, verify
 
-from . import gaps, loader, objects, questions, render, states, timeline
+from . import gaps, loader, objects, questions, states, timeline
 from .choices import Format
 from .database import History
 from .known import Origin
+from .render import events as event_screen
+from .render import gaps as gap_screen
+from .render import life as life_screen
+from .render import tasks as task_screen
+from .render.output import Column, console, write_table
+from .render.words import certainty_text
 from .timeline import Life
 from .values import value_text
 
@@ -50,7 +56,7 @@ def run(data: Path) -> list[str]:
     """
     _make_room(data)
     progress = Console(stderr=True, highlight=False)
-    out = render.console()
+    out = console()
     expected = Expectations()
     _headline(out, "xentrail demo: two simulated pools, one recorder, one history")
     with _steps(progress) as step:
@@ -150,9 +156,9 @@ def _recorded(
         """,
     )
     titles = ["pool", "events seen", "baseline", "inferred", "objects", "field changes"]
-    columns = [render.Column(title, right=title != "pool") for title in titles]
+    columns = [Column(title, right=title != "pool") for title in titles]
     rows = [[one.pool, *(f"{n:,}" for n in msgspec.structs.astuple(one)[1:])] for one in counts]
-    render.write_table(columns, rows)
+    write_table(columns, rows)
     seen = {one.pool: one.live for one in counts}
     expected.expect(
         seen == dict(played.events), "every event that was made durable is in the history"
@@ -162,7 +168,7 @@ def _recorded(
 
 def _gaps(history: History, expected: Expectations) -> None:
     rows = gaps.gaps(history)
-    render.gaps(rows, gaps.blindness(history, rows, pool=None), Format.TABLE)
+    gap_screen.show(rows, gaps.blindness(history, rows, pool=None), Format.TABLE)
     closed = sorted(row.cause for row in rows if not row.open)
     expected.expect(
         closed == ["events-lost", "session-lost"], "both interruptions are gaps that were closed"
@@ -177,7 +183,7 @@ def _gaps(history: History, expected: Expectations) -> None:
 
 def _inferred(history: History, out: Console, expected: Expectations) -> None:
     rows = questions.events(history, questions.Filter(origin=Origin.INFERRED, limit=1000))
-    render.events(rows[:6], Format.TABLE)
+    event_screen.show(rows[:6], Format.TABLE)
     if len(rows) > 6:
         out.print(Text(f"... and {len(rows) - 6} more", style="dim"))
     expected.expect(bool(rows), "what the flood changed was inferred")
@@ -190,7 +196,7 @@ def _life(history: History, played: "service.Played", expected: Expectations) ->
     texts = [
         text or "" for step in told.steps for one in step.changes for text in (one.old, one.new)
     ]
-    render.life(told, Format.TABLE, objects.names_in(history, found.pool, texts))
+    life_screen.show(told, Format.TABLE, objects.names_in(history, found.pool, texts))
     states_seen = [
         one.new for step in told.steps for one in step.changes if one.field == "power_state"
     ]
@@ -217,17 +223,17 @@ def _two_instants(history: History, played: "service.Played", expected: Expectat
     told = [states.state_of(history, found, moment) for moment in moments]
     texts = [str(one.fields.get(name)) for one in told for name in SHOWN_AT]
     names = objects.names_in(history, found.pool, texts)
-    columns = [render.Column("field"), *(render.Column(str(moment)) for moment in moments)]
+    columns = [Column("field"), *(Column(str(moment)) for moment in moments)]
     rows = [[name, *(value_text(one.fields.get(name), names) for one in told)] for name in SHOWN_AT]
-    certainties = [render.certainty_text(one.certainty, one.reason) for one in told]
-    render.write_table(columns, [*rows, ["(certainty)", *certainties]])
+    certainties = [certainty_text(one.certainty, one.reason) for one in told]
+    write_table(columns, [*rows, ["(certainty)", *certainties]])
     powers = [one.fields.get("power_state") for one in told]
     expected.expect(powers == ["Running", "Halted"], "the state at both instants is the true one")
 
 
 def _tasks(history: History, expected: Expectations) -> None:
     rows = [row for row in questions.tasks(history) if (row.name_label or "").startswith("Async.")]
-    render.tasks(rows, Format.TABLE)
+    task_screen.show(rows, Format.TABLE)
     failures = [row.error_code for row in rows if row.status == "failure"]
     expected.expect(failures == ["VM_BAD_POWER_STATE"], "the refused start is a failed task")
     good = [row for row in rows if row.status == "success"]

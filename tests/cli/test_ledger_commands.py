@@ -96,7 +96,7 @@ def test_gaps_in_a_narrow_terminal_keep_what_matters(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cause, beginning and length are whole at 80 columns; the counts of events give way."""
-    monkeypatch.setattr("query.output.console", lambda: Console(file=sys.stdout, width=80))
+    monkeypatch.setattr("query.render.output.console", lambda: Console(file=sys.stdout, width=80))
     lines = run("gaps")[0].splitlines()
     assert max(map(len, lines[:4])) <= 80
     assert "recorder-stopped  2023-11-14T22:13:49Z  STILL OPEN" in lines[2]
@@ -108,7 +108,7 @@ def test_open_gap_stands_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def terminal() -> Console:
         return Console(file=sys.stdout, width=120, force_terminal=True, color_system="standard")
 
-    monkeypatch.setattr("query.output.console", terminal)
+    monkeypatch.setattr("query.render.output.console", terminal)
     _, closed, stop, *_ = run("gaps")[0].splitlines()
     assert stop.startswith("\x1b[1;33m@30")
     assert "\x1b[1;33m" not in closed

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .choices import Format
-from .records import Json
+from ..choices import Format
+from ..records import Json
 
 WIDE_CHARS_MIN = 10
 """A column that gives way keeps this much."""

@@ -1,0 +1,1 @@
+"""The answers of the library on stdout, each in three forms; nothing here asks the history."""

@@ -1,0 +1,47 @@
+"""Events, newest last."""
+
+from collections.abc import Sequence
+
+from ..choices import Format
+from ..questions import EventRow
+from ..values import short_ref
+from .output import Column, write_rows, write_table
+from .words import at_text, origin_text
+
+
+def show(rows: Sequence[EventRow], form: Format) -> None:
+    """Write events."""
+    if form is not Format.TABLE:
+        write_rows(rows, EventRow, form)
+        return
+    columns = [
+        Column("seq", right=True),
+        Column("received"),
+        Column("pool"),
+        Column("object", wide=True),
+        Column("what"),
+        Column("changed", wide=True),
+        Column("how", wide=True),
+    ]
+    write_table(
+        columns,
+        (
+            (
+                f"@{row.seq}",
+                at_text(row.received_at),
+                row.pool,
+                f"{row.cls} {row.name or short_ref(row.ref)}",
+                row.operation,
+                _changed_text(row),
+                origin_text(row.origin, row.gap),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _changed_text(row: EventRow) -> str:
+    if row.changed_fields is None:
+        return ""
+    unchanged = "" if row.operation == "del" else "(no change)"
+    return ", ".join(row.changed_fields) or unchanged

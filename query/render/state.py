@@ -1,0 +1,103 @@
+"""The state of an object, or of all of a class, at an instant."""
+
+from collections.abc import Sequence
+
+import msgspec
+from rich.text import Text
+
+from ..choices import Format
+from ..records import Json
+from ..states import State, States
+from ..values import short_ref, value_text
+from .output import Column, console, plain_of, write_csv, write_json, write_table
+from .words import Names, at_text, certainty_text
+
+
+def state(told: State, form: Format, names: Names, fields: Sequence[str] = ()) -> None:
+    """Write the state of an object at an instant, with its certainty first."""
+    told = _with_fields(told, fields)
+    if form is Format.JSON:
+        write_json(told)
+        return
+    if form is Format.CSV:
+        write_csv([_flat(told, list(told.fields))], [*_HEADER, *told.fields])
+        return
+    out = console()
+    out.print(Text(_headline(told), style="bold"), soft_wrap=True)
+    rows = [(name, value_text(value, names)) for name, value in told.fields.items()]
+    if rows:
+        write_table([Column("field"), Column("value", wide=True)], rows)
+
+
+def _headline(told: State) -> str:
+    who = f"{told.pool}/{told.cls}:{told.name or short_ref(told.ref)}"
+    there = ": not there" if told.exists is False else ""
+    return f"{who}{there} ({certainty_text(told.certainty, told.reason)})"
+
+
+_HEADER = (
+    *("pool", "class", "name", "uuid", "certainty", "reason", "exists"),
+    *("told_at", "origin", "gap", "stream"),
+)
+_TELLING = {
+    "vm": ("power_state", "resident_on"),
+    "host": ("enabled", "address"),
+    "task": ("status", "progress"),
+    "sr": ("type", "physical_utilisation"),
+    "vdi": ("virtual_size", "SR"),
+    "pbd": ("currently_attached", "SR"),
+    "vbd": ("currently_attached", "VM"),
+    "vif": ("currently_attached", "VM"),
+    "message": ("cls", "obj_uuid"),
+}
+"""Which fields of a class a table shows unless others are asked for."""
+
+
+def states(told: States, form: Format, names: Names, cls: str, fields: Sequence[str] = ()) -> None:
+    """Write the objects of a class at an instant."""
+    if form is Format.JSON:
+        chosen = [_with_fields(one, fields) for one in told.states]
+        write_json(msgspec.structs.replace(told, states=chosen))
+        return
+    shown = list(fields) or list(_TELLING.get(cls.lower(), ()))
+    if form is Format.CSV:
+        write_csv([_flat(one, shown) for one in told.states], [*_HEADER, *shown])
+        return
+    columns = [
+        Column("pool"),
+        Column("name", wide=True),
+        Column("uuid"),
+        *(Column(name) for name in shown),
+        Column("told"),
+        Column("certainty"),
+    ]
+    write_table(
+        columns,
+        (
+            (
+                one.pool,
+                one.name or "-",
+                (one.uuid or short_ref(one.ref))[:8],
+                *(_field_text(one, name, names) for name in shown),
+                at_text(one.told_at),
+                one.certainty.value,
+            )
+            for one in told.states
+        ),
+    )
+
+
+def _field_text(told: State, name: str, names: Names) -> str:
+    return value_text(told.fields[name], names) if name in told.fields else "-"
+
+
+def _with_fields(told: State, fields: Sequence[str]) -> State:
+    if not fields:
+        return told
+    kept = {name: told.fields[name] for name in fields if name in told.fields}
+    return msgspec.structs.replace(told, fields=kept)
+
+
+def _flat(told: State, fields: Sequence[str]) -> dict[str, Json]:
+    row = plain_of(told)
+    return row | {name: told.fields.get(name) for name in fields}
