@@ -31,8 +31,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 service.register(app)
-for command in (events, history, at, gaps, tasks, sql, demo):
-    app.command()(command)
+for command in (events, history, at, gaps, tasks, sql):
+    app.command(rich_help_panel="Ask the past")(command)
+app.command()(demo)
 
 TRACEBACK_VARIABLE = "XENTRAIL_TRACEBACK"
 BUG_EXIT_CODE = 70

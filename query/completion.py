@@ -68,10 +68,13 @@ def _scope(ctx: typer.Context, head: str) -> tuple[str | None, str | None]:
 def _offers(
     ctx: typer.Context, sql: str, begin: str, params: dict[str, object] | None = None
 ) -> Sequence[tuple[str, str]]:
-    from .database import open_for_reading
+    from .database import history_file, open_for_reading
 
-    data = ctx.params.get("data")
-    file = data_folder(None if data is None else Path(data)) / "history.duckdb"
+    data, database = (
+        None if value is None else Path(value)
+        for value in (ctx.params.get("data"), ctx.params.get("database"))
+    )
+    file = history_file(data_folder(data), database)
     if not file.exists():
         return []
     try:

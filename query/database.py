@@ -83,6 +83,11 @@ def _mapped() -> Iterator[None]:
         raise KeyboardInterrupt from error
 
 
+def history_file(data: Path, database: Path | None = None) -> Path:
+    """Return where the history of a journal is kept."""
+    return data / "history.duckdb" if database is None else database
+
+
 def open_for_reading(path: Path) -> History:
     """Open a history that nothing can change through it: no table, no file, no setting.
 

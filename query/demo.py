@@ -23,6 +23,7 @@ from . import gaps, loader, objects, questions, states, timeline
 from .choices import Format
 from .database import History
 from .known import Origin
+from .lacks import Lacks
 from .render import events as event_screen
 from .render import gaps as gap_screen
 from .render import life as life_screen
@@ -168,7 +169,7 @@ def _recorded(
 
 def _gaps(history: History, expected: Expectations) -> None:
     rows = gaps.gaps(history)
-    gap_screen.show(rows, gaps.blindness(history, rows, pool=None), Format.TABLE)
+    gap_screen.show(rows, gaps.blindness(history, rows, pool=None), Format.TABLE, ())
     closed = sorted(row.cause for row in rows if not row.open)
     expected.expect(
         closed == ["events-lost", "session-lost"], "both interruptions are gaps that were closed"
@@ -183,7 +184,7 @@ def _gaps(history: History, expected: Expectations) -> None:
 
 def _inferred(history: History, out: Console, expected: Expectations) -> None:
     rows = questions.events(history, questions.Filter(origin=Origin.INFERRED, limit=1000))
-    event_screen.show(rows[:6], Format.TABLE)
+    event_screen.show(rows[:6], Format.TABLE, Lacks())
     if len(rows) > 6:
         out.print(Text(f"... and {len(rows) - 6} more", style="dim"))
     expected.expect(bool(rows), "what the flood changed was inferred")
@@ -196,7 +197,7 @@ def _life(history: History, played: "service.Played", expected: Expectations) ->
     texts = [
         text or "" for step in told.steps for one in step.changes for text in (one.old, one.new)
     ]
-    life_screen.show(told, Format.TABLE, objects.names_in(history, found.pool, texts))
+    life_screen.show(told, Format.TABLE, objects.names_in(history, found.pool, texts), Lacks())
     states_seen = [
         one.new for step in told.steps for one in step.changes if one.field == "power_state"
     ]
@@ -233,7 +234,7 @@ def _two_instants(history: History, played: "service.Played", expected: Expectat
 
 def _tasks(history: History, expected: Expectations) -> None:
     rows = [row for row in questions.tasks(history) if (row.name_label or "").startswith("Async.")]
-    task_screen.show(rows, Format.TABLE)
+    task_screen.show(rows, Format.TABLE, Lacks())
     failures = [row.error_code for row in rows if row.status == "failure"]
     expected.expect(failures == ["VM_BAD_POWER_STATE"], "the refused start is a failed task")
     good = [row for row in rows if row.status == "success"]

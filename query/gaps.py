@@ -20,6 +20,7 @@ class GapSpan(msgspec.Struct, frozen=True):
 
     seq: int
     cause: str
+    told_cause: str
     since: datetime
     since_seq: int
     blind_until: datetime | None
@@ -90,22 +91,26 @@ def gap_spans(history: History, pool: str) -> list[GapSpan]:
     return history.all(GapSpan, sql, {"pool": pool})
 
 
-def gaps(history: History, *, pool: str | None = None) -> list[GapRow]:
+def gaps(
+    history: History,
+    *,
+    pool: str | None = None,
+    since: Instant | None = None,
+    until: Instant | None = None,
+) -> list[GapRow]:
     """Return the ledger, oldest first; with that of a pool what the recorder dropped for all."""
     check_pool(history, pool)
     sql = "SELECT * FROM gaps WHERE $pool IS NULL OR pool IN ($pool, '') ORDER BY seq, pool"
-    return history.all(GapRow, sql, {"pool": pool})
+    rows = history.all(GapRow, sql, {"pool": pool})
+    return [row for row in rows if not _ends_before(row, since) and not _begins_after(row, until)]
 
 
 def gaps_between(
     history: History, since: Instant | None, until: Instant | None, *, pool: str | None
 ) -> list[GapRow]:
     """Return the gaps that an answer about a range has to be read with, oldest first."""
-    return [
-        gap
-        for gap in gaps(history, pool=pool)
-        if gap.is_blind and not _ends_before(gap, since) and not _begins_after(gap, until)
-    ]
+    rows = gaps(history, pool=pool, since=since, until=until)
+    return [row for row in rows if row.is_blind]
 
 
 def _ends_before(gap: GapRow, since: Instant | None) -> bool:
@@ -120,7 +125,7 @@ def _begins_after(gap: GapRow, until: Instant | None) -> bool:
     if until is None or gap.since is None or gap.since_seq is None:
         return False
     if until.seq is not None:
-        return gap.since_seq > until.seq
+        return gap.since_seq >= until.seq
     return us_of(gap.since) > (until.at_us or 0)
 
 

@@ -18,7 +18,7 @@ from recorder.errors import JournalDamaged
 from recorder.journal.scan import DamageFound, EntriesDropped, head, scan
 from recorder.model import RECORDER, BaselineChunk, BaselineRecord, Entry, Event, rest_of
 
-from .database import History, insert
+from .database import History, history_file, insert
 from .errors import HistoryBusy, HistoryUnreadable
 from .fold import Fold, keys_of, pools_baselined
 from .known import Memory
@@ -53,8 +53,16 @@ class Loaded:
         return to_read(self.path)
 
 
-def refresh(data: Path, *, now_ns: WallClock = wall_ns, progress: Progress | None = None) -> Loaded:
+def refresh(
+    data: Path,
+    *,
+    database: Path | None = None,
+    now_ns: WallClock = wall_ns,
+    progress: Progress | None = None,
+) -> Loaded:
     """Load what the journal in `data` has that the history does not, and say where it stands.
+
+    The history is beside the journal, or in the file `database`.
 
     If another process is loading or asking, or the folder cannot be written, the history stays as
     it is and a warning says how old that is. Damage in the journal is a warning and a mark, never
@@ -62,8 +70,8 @@ def refresh(data: Path, *, now_ns: WallClock = wall_ns, progress: Progress | Non
 
     Raises JournalError if there is no journal, QueryError if the history cannot be used.
     """
-    path = data / "history.duckdb"
-    with lock(data / "history.lock") as refusal:
+    path = history_file(data, database)
+    with lock(path.with_suffix(".lock")) as refusal:
         if refusal is not None:
             return _as_it_is(path, refusal)
         try:

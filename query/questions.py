@@ -3,13 +3,14 @@
 from collections import Counter
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from difflib import get_close_matches
 
 import msgspec
 
 from recorder.instant import Instant
 
 from .database import History, statement_count
-from .errors import BadSql, NoSuchObject
+from .errors import BadSql, NoSuchField, NoSuchObject
 from .known import Origin
 from .objects import Found, check_pool
 from .records import Json
@@ -52,6 +53,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     cls: str | None = None
     operation: str | None = None
     origin: str | None = None
+    field: str | None = None
+    changed: bool = False
     since: Instant | None = None
     until: Instant | None = None
     limit: int = 100
@@ -75,6 +78,12 @@ def events(history: History, wanted: Filter) -> list[EventRow]:
         if instant is not None:
             terms.append(bound(name, instant))
             params[name] = instant.at_us if instant.seq is None else instant.seq
+    if wanted.field is not None:
+        check_field(history, wanted.field)
+        terms.append("list_contains(list_transform(changed_fields, lambda f: lower(f)), $field)")
+        params["field"] = wanted.field.lower()
+    if wanted.changed:
+        terms.append("(changed_fields IS NULL OR len(changed_fields) > 0)")
     where = f"WHERE {' AND '.join(terms)}" if terms else ""
     sql = f"""
         SELECT * FROM {EVENT_ROWS} {where}
@@ -91,19 +100,6 @@ def bound(name: str, instant: Instant) -> str:
     return f"received_at {comparison} make_timestamptz(${name})"
 
 
-def pools_in_part(history: History, *, pool: str | None = None) -> list[str]:
-    """Return the pools that were ever followed by last states only (`stream = "from"`)."""
-    sql = """
-        SELECT DISTINCT pool FROM epochs
-        WHERE stream = 'from' AND ($pool IS NULL OR pool = $pool) ORDER BY pool
-    """
-    return [row.pool for row in history.all(_Pool, sql, {"pool": pool})]
-
-
-class _Pool(msgspec.Struct):
-    pool: str
-
-
 class _Class(msgspec.Struct, rename={"cls": "class"}):
     cls: str
 
@@ -118,6 +114,19 @@ def check_class(history: History, cls: str | None) -> None:
     if cls.lower() not in names:
         known = f"the history has {', '.join(names)}" if names else "the history is empty"
         raise NoSuchObject(f"no object of class {cls!r} was recorded; {known}")
+
+
+class _Field(msgspec.Struct):
+    field: str
+
+
+def check_field(history: History, field: str) -> None:
+    """Raise NoSuchField unless a change of a field of that name, in any case, was recorded."""
+    names = [row.field for row in history.all(_Field, "SELECT DISTINCT field FROM changes")]
+    if field.lower() not in {name.lower() for name in names}:
+        near = get_close_matches(field, names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise NoSuchField(f"no change of a field {field!r} was recorded{hint}")
 
 
 class TaskRow(msgspec.Struct, frozen=True):

@@ -1,27 +1,30 @@
 """What an object was like at an instant, and how certain that is."""
 
 from datetime import datetime
-from enum import StrEnum
 
 import msgspec
 
-from recorder.instant import BadInstant, Instant, time_text, us_of
+from recorder.instant import Instant
+from recorder.model import Stream
 
+from .certainty import Certainty, Moment, Verdict, moment_of, verdict_of
 from .database import History
-from .gaps import GapSpan, gap_spans
+from .gaps import gap_spans
 from .known import Origin
 from .objects import Found, check_pool, pools
 from .questions import check_class
 from .records import Json
 
 
-class Certainty(StrEnum):
-    """How much an answer about an instant is worth."""
+class FoundAfter(msgspec.Struct, frozen=True):
+    """What an object was found like after a gap, compared with the state before it.
 
-    KNOWN = "known"  # recorded, and nothing was missed
-    UNCERTAIN = "uncertain"  # the last state known before a gap that the instant lies in
-    LAST_KNOWN = "last-known"  # the instant is later than all that was recorded of the pool
-    UNKNOWN = "unknown"  # nothing was recorded that could tell
+    `fields` are those that differed (none if it was as before), `seq` the entry that told so.
+    """
+
+    operation: str | None
+    fields: list[str]
+    seq: int | None
 
 
 class State(msgspec.Struct, frozen=True, rename={"cls": "class"}):
@@ -30,6 +33,7 @@ class State(msgspec.Struct, frozen=True, rename={"cls": "class"}):
     `seq`, `told_at` and `origin` are of the entry that told the state; `gap` is the seq of the gap
     that the instant lies in; `reason` says why an answer is not `known`, or which lack it has.
     `stream` is how the pool was followed then: with `from` it may have had another state since.
+    `found_after` is what was found when the gap was over, None if nothing could be.
     """
 
     pool: str
@@ -45,22 +49,13 @@ class State(msgspec.Struct, frozen=True, rename={"cls": "class"}):
     told_at: datetime | None = None
     origin: Origin | None = None
     stream: str | None = None
+    found_after: FoundAfter | None = None
     fields: dict[str, Json] = {}
 
-
-class Verdict(msgspec.Struct, frozen=True):
-    """How certain the state of a whole pool is at an instant.
-
-    `complete` is false while the first baseline was still being read. `stream` is how the pool was
-    followed: with `from`, states in between were never told.
-    """
-
-    pool: str
-    certainty: Certainty
-    reason: str | None = None
-    gap: int | None = None
-    complete: bool = True
-    stream: str | None = None
+    @property
+    def is_certain(self) -> bool:
+        """True if nothing else can have been so at the instant."""
+        return self.certainty is Certainty.KNOWN and self.stream != Stream.FROM
 
 
 class States(msgspec.Struct, frozen=True):
@@ -71,31 +66,44 @@ class States(msgspec.Struct, frozen=True):
     states: list[State]
 
 
-def state_of(history: History, found: Found, instant: Instant) -> State:
-    """Return the state of one object at an instant. Raises BadInstant beyond the journal."""
-    position = _position(history, instant)
-    verdict = _verdict(history, found.pool, instant, position)
-    rows = _rows(history, found.cls, position, pool=found.pool, ref=found.ref)
-    if rows:
-        skip = _skip(history, found.pool, found.cls, position)
-        return _state(rows[0], _verdict_on(rows[0], verdict, skip))
-    return _before_the_first_row(history, found, verdict)
+def state_of(
+    history: History, found: Found, instant: Instant, *, known: Instant | None = None
+) -> State:
+    """Return the state of one object at an instant.
+
+    `known` asks for what could have been answered then: nothing that was recorded later counts,
+    neither states nor gaps that were noticed later. Raises BadInstant beyond the journal.
+    """
+    moment = moment_of(history, instant, known)
+    verdict = verdict_of(history, found.pool, moment)
+    rows = _rows(history, found.cls, moment.seq, pool=found.pool, ref=found.ref)
+    if not rows:
+        return _before_the_first_row(history, found, verdict, moment)
+    skip = _skip(history, found.pool, found.cls, moment.seq)
+    state = _state(rows[0], _verdict_on(rows[0], verdict, skip))
+    return msgspec.structs.replace(state, found_after=_found_after(history, state, moment))
 
 
 def states_of_class(
-    history: History, cls: str, instant: Instant, *, pool: str | None = None
+    history: History,
+    cls: str,
+    instant: Instant,
+    *,
+    pool: str | None = None,
+    known: Instant | None = None,
 ) -> States:
     """Return all objects of a class that existed at an instant, by pool and name.
 
-    Raises NoSuchPool, NoSuchObject for an unknown class, BadInstant beyond the journal.
+    `known` is as in `state_of`. Raises NoSuchPool, NoSuchObject for an unknown class, BadInstant
+    beyond the journal.
     """
     check_pool(history, pool)
     check_class(history, cls)
-    position = _position(history, instant)
+    moment = moment_of(history, instant, known)
     asked = [pool] if pool is not None else pools(history)
-    verdicts = {name: _verdict(history, name, instant, position) for name in asked}
-    skips = {name: _skip(history, name, cls.lower(), position) for name in asked}
-    rows = _rows(history, cls.lower(), position, pool=pool)
+    verdicts = {name: verdict_of(history, name, moment) for name in asked}
+    skips = {name: _skip(history, name, cls.lower(), moment.seq) for name in asked}
+    rows = _rows(history, cls.lower(), moment.seq, pool=pool)
     states = [
         _state(row, _verdict_on(row, verdicts[row.pool], skips[row.pool]))
         for row in rows
@@ -105,103 +113,33 @@ def states_of_class(
     return States(str(instant), list(verdicts.values()), states)
 
 
-# -- where an instant lies in the journal ------------------------------------------------------
+class _Found(msgspec.Struct):
+    seq: int
+    operation: str
+    fields: list[str] | None
 
 
-class _Seq(msgspec.Struct):
-    seq: int | None
-
-
-def _position(history: History, instant: Instant) -> int:
-    """Return the last entry that counts at an instant; times are labels, numbers are the order."""
-    if instant.seq is not None:
-        end = history.first(_Seq, "SELECT max(last_seq) AS seq FROM loads")
-        if end is None or end.seq is None or instant.seq > end.seq:
-            last = 0 if end is None or end.seq is None else end.seq
-            raise BadInstant(f"@{instant.seq} is not recorded: the history ends at @{last}")
-        return instant.seq
-    sql = """
-        SELECT max(seq) AS seq FROM (
-            SELECT max(seq) AS seq FROM events WHERE received_at <= make_timestamptz($at)
-            UNION ALL
-            SELECT max(seq) FROM marks WHERE received_at <= make_timestamptz($at)
-            UNION ALL
-            SELECT max(seq) FROM gap_spans WHERE opened_at <= make_timestamptz($at)
-            UNION ALL
-            SELECT max(closed_seq) FROM gap_spans WHERE closed_at <= make_timestamptz($at)
-        )
-    """
-    row = history.first(_Seq, sql, {"at": instant.at_us})
-    return 0 if row is None or row.seq is None else row.seq
-
-
-class _PoolFacts(msgspec.Struct):
-    last_seq: int
-    last_at: datetime
-    baselined_seq: int | None
-    registered_seq: int | None
-    registered_at: datetime | None
-
-
-_POOL_FACTS = """
-SELECT last_seq, last_at, baselined_seq, r.seq AS registered_seq, r.received_at AS registered_at
-FROM pools p LEFT JOIN (
-    SELECT pool, min(seq) AS seq, min(received_at) AS received_at
-    FROM marks WHERE name = 'registered' GROUP BY pool
-) r USING (pool) WHERE pool = $pool
+_FOUND_AFTER = """
+SELECT seq, operation, changed_fields AS fields FROM events
+WHERE pool = $pool AND class = $class AND ref = $ref AND gap = $gap
+ORDER BY seq LIMIT 1
 """
 
 
-class _Stream(msgspec.Struct):
-    stream: str | None
-
-
-def _verdict(history: History, pool: str, instant: Instant, position: int) -> Verdict:
-    sql = """
-        SELECT stream FROM epochs WHERE pool = $pool AND epoch <= $position
-        ORDER BY epoch DESC LIMIT 1
-    """
-    epoch = history.first(_Stream, sql, {"pool": pool, "position": position})
-    verdict = _certainty(history, pool, instant, position)
-    return msgspec.structs.replace(verdict, stream=None if epoch is None else epoch.stream)
-
-
-def _certainty(history: History, pool: str, instant: Instant, position: int) -> Verdict:
-    facts = history.first(_PoolFacts, _POOL_FACTS, {"pool": pool})
-    if facts is None or facts.registered_seq is None or facts.registered_at is None:
-        return Verdict(pool, Certainty.UNKNOWN, f"pool {pool} was never recorded", complete=False)
-    complete = facts.baselined_seq is not None and position >= facts.baselined_seq
-    if position < facts.registered_seq:
-        since = time_text(us_of(facts.registered_at))
-        reason = f"pool {pool} is recorded only since {since} (@{facts.registered_seq})"
-        return Verdict(pool, Certainty.UNKNOWN, reason, complete=False)
-    for gap in gap_spans(history, pool):
-        if _covers(gap, instant, position):
-            return Verdict(pool, Certainty.UNCERTAIN, _inside(gap), gap.seq, complete)
-    last_at_us = us_of(facts.last_at)
-    if position > facts.last_seq or (instant.at_us is not None and instant.at_us > last_at_us):
-        reason = f"nothing is recorded of pool {pool} after {time_text(last_at_us)}"
-        return Verdict(pool, Certainty.LAST_KNOWN, reason, complete=complete)
-    if not complete:
-        reason = f"the first baseline of pool {pool} was not complete yet"
-        return Verdict(pool, Certainty.KNOWN, reason, complete=False)
-    return Verdict(pool, Certainty.KNOWN)
-
-
-def _covers(gap: GapSpan, instant: Instant, position: int) -> bool:
-    """The entry before a gap still tells the state of its own moment, not that of any later."""
-    begun = gap.since_seq < position
-    if instant.at_us is not None:
-        begun = begun or instant.at_us >= us_of(gap.since)
-    return begun and (gap.closed_seq is None or position < gap.closed_seq)
-
-
-def _inside(gap: GapSpan) -> str:
-    since = time_text(us_of(gap.since))
-    if gap.blind_until is None:
-        return f"inside gap @{gap.seq} ({gap.cause}), open since {since}"
-    until = time_text(us_of(gap.blind_until))
-    return f"inside gap @{gap.seq} ({gap.cause}): events may be missed from {since} to {until}"
+def _found_after(history: History, state: State, moment: Moment) -> FoundAfter | None:
+    """Compare the state before a gap with that after it, if the gap is over and both are told."""
+    if state.certainty is not Certainty.UNCERTAIN or state.gap is None:
+        return None
+    gap = next(gap for gap in gap_spans(history, state.pool) if gap.seq == state.gap)
+    if gap.closed_seq is None or not moment.knows(gap.closed_seq):
+        return None
+    who = {"pool": state.pool, "class": state.cls, "ref": state.ref}
+    row = history.first(_Found, _FOUND_AFTER, {**who, "gap": state.gap})
+    if row is not None:
+        return FoundAfter(row.operation, row.fields or [], row.seq)
+    if _skip(history, state.pool, state.cls, gap.closed_seq) is not None:
+        return None
+    return FoundAfter(None, [], None)
 
 
 # -- rows --------------------------------------------------------------------------------------
@@ -262,7 +200,9 @@ def _state(row: _Row, verdict: Verdict) -> State:
     )
 
 
-def _before_the_first_row(history: History, found: Found, verdict: Verdict) -> State:
+def _before_the_first_row(
+    history: History, found: Found, verdict: Verdict, moment: Moment
+) -> State:
     """An object without a row up to the instant: not there yet, or nobody can know."""
     state = State(
         pool=found.pool,
@@ -285,6 +225,11 @@ def _before_the_first_row(history: History, found: Found, verdict: Verdict) -> S
         {"pool": found.pool, "class": found.cls, "ref": found.ref},
     )
     assert first is not None, "what was found is an object"
+    if not moment.knows(first.first_seq):
+        reason = f"nothing had told of it yet up to @{moment.known_seq}"
+        return msgspec.structs.replace(
+            state, certainty=Certainty.KNOWN, exists=False, reason=reason
+        )
     if first.first_operation == "add" and first.first_origin != Origin.BASELINE:
         reason = f"did not exist before @{first.first_seq}"
         return msgspec.structs.replace(

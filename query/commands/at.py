@@ -5,73 +5,84 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recorder.instant import Instant
 from recorder.model import Stream
 
 from ..choices import Format
 from ..errors import NoSuchField
-from .asking import Asking, asking, say
-from .blind import say_in_part
+from .asking import Asking, say, say_last_states_only, watching
 from .options import ClassOption, OptionalObjectArgument, PoolOption
 
 if TYPE_CHECKING:
+    from ..certainty import Verdict
     from ..database import History
-    from ..states import State
+    from ..states import State, States
 
 
-@asking
+@watching
 def at(
     ask: Asking,
-    instant: Annotated[str, typer.Argument(metavar="INSTANT", help="ISO time, -2h, now or @SEQ.")],
+    instant: Annotated[
+        str, typer.Argument(metavar="INSTANT", help="ISO time, -2h, monday 03:12, @SEQ.")
+    ],
     object_: OptionalObjectArgument = None,
     class_: ClassOption = None,
     pool: PoolOption = None,
     field: Annotated[
         list[str] | None, typer.Option("--field", help="Only this field; may be repeated.")
     ] = None,
+    known_at: Annotated[
+        str | None,
+        typer.Option(
+            "--as-known-at",
+            metavar="INSTANT",
+            help="What would have been answered then: nothing recorded later counts.",
+        ),
+    ] = None,
 ) -> None:
     """Show an object, or all of a class, as it was at an instant, and how certain that is."""
     from .. import objects, states
     from ..render import state as screen
 
-    moment = ask.instant(instant)
-    assert moment is not None, "the argument is required"
     if object_ is None and class_ is None:
         raise typer.BadParameter("name an OBJECT, or a --class for all its objects")
+    fields = field or []
     with ask.history() as opened:
-        if object_ is None:
-            _all_at(ask, opened, moment, class_ or "", pool, field or [])
-        else:
+        found = None
+        if object_ is not None:
             found = objects.find(opened, object_, pool=pool, cls=class_)
-            told = states.state_of(opened, found, moment)
-            _check_fields(field or [], [told])
-            screen.state(told, ask.form, _names_in_state(opened, told), field or [])
-            say_in_part([told.pool] if told.stream == Stream.FROM else [])
+            pool = found.pool
+        moment = ask.instant(opened, instant, pool=pool)
+        known = ask.instant(opened, known_at, pool=pool)
+        assert moment is not None, "the argument is required"
+        told: State | States
+        if found is not None:
+            told = states.state_of(opened, found, moment, known=known)
+        else:
+            told = states.states_of_class(opened, class_ or "", moment, pool=pool, known=known)
+        shown = told.states if isinstance(told, states.States) else [told]
+        _check_fields(fields, shown)
+        names = _names_in(opened, shown) if ask.form is Format.TABLE else {}
+    if isinstance(told, states.States):
+        _say_verdicts(told.verdicts)
+        screen.states(told, ask.form, names, class_ or "", fields)
+        say_last_states_only([one.pool for one in told.verdicts if one.stream == Stream.FROM])
+        sure = all(one.is_certain for one in told.verdicts)
+        sure = sure and all(one.is_certain for one in told.states)
+    else:
+        screen.state(told, ask.form, names, fields)
+        sure = told.is_certain
+        say_last_states_only([told.pool] if told.stream == Stream.FROM else [])
+    if not sure:
+        ask.fail_if_strict()
 
 
-def _all_at(
-    ask: Asking,
-    opened: "History",
-    moment: Instant,
-    class_: str,
-    pool: str | None,
-    fields: list[str],
-) -> None:
-    from .. import states
-    from ..render import state as screen
+def _say_verdicts(verdicts: "Sequence[Verdict]") -> None:
     from ..render.words import verdict_text
 
-    told = states.states_of_class(opened, class_, moment, pool=pool)
-    _check_fields(fields, told.states)
-    names: dict[str, str] = {}
-    for one in told.states if ask.form is Format.TABLE else ():
-        names |= _names_in_state(opened, one)
-    for verdict in told.verdicts:
+    for verdict in verdicts:
         text = verdict_text(verdict)
         if text is not None:
             say(text)
-    screen.states(told, ask.form, names, class_, fields)
-    say_in_part([one.pool for one in told.verdicts if one.stream == Stream.FROM])
 
 
 def _check_fields(fields: Sequence[str], told: "Sequence[State]") -> None:
@@ -86,7 +97,13 @@ def _check_fields(fields: Sequence[str], told: "Sequence[State]") -> None:
             raise NoSuchField(f"no field is called {name!r}; {advice}")
 
 
-def _names_in_state(opened: "History", told: "State") -> dict[str, str]:
+def _names_in(opened: "History", told: "Sequence[State]") -> dict[str, str]:
     from .. import objects
 
-    return objects.names_in(opened, told.pool, [str(value) for value in told.fields.values()])
+    texts: dict[str, list[str]] = {}
+    for one in told:
+        texts.setdefault(one.pool, []).extend(map(str, one.fields.values()))
+    names: dict[str, str] = {}
+    for pool, words in texts.items():
+        names |= objects.names_in(opened, pool, words)
+    return names

@@ -1,20 +1,28 @@
 """`xentrail gaps`: the ledger."""
 
-from .asking import Asking, asking
-from .blind import say_in_part
-from .options import PoolOption
+from .asking import Asking, say_last_states_only, watching
+from .options import PoolOption, SinceOption, UntilOption
 
 
-@asking
-def gaps(ask: Asking, pool: PoolOption = None) -> None:
+@watching
+def gaps(
+    ask: Asking,
+    pool: PoolOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+) -> None:
     """List where the recorder was blind, and what was found different afterwards."""
     from .. import gaps as ledger
-    from .. import questions
+    from .. import lacks
     from ..render import gaps as screen
 
     with ask.history() as opened:
-        rows = ledger.gaps(opened, pool=pool)
+        begin = ask.instant(opened, since, pool=pool)
+        end = ask.instant(opened, until, pool=pool)
+        rows = ledger.gaps(opened, pool=pool, since=begin, until=end)
         blind = ledger.blindness(opened, rows, pool=pool)
-        in_part = questions.pools_in_part(opened, pool=pool)
-    screen.show(rows, blind, ask.form)
-    say_in_part(in_part)
+        in_part = lacks.lacks_between(opened, begin, end, pool=pool).last_states_only
+    screen.show(rows, blind, ask.form, in_part)
+    say_last_states_only(in_part)
+    if any(row.is_blind for row in rows) or in_part:
+        ask.fail_if_strict()

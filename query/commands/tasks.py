@@ -5,12 +5,11 @@ from typing import Annotated
 import typer
 
 from ..choices import TaskStatus
-from .asking import Asking, asking, say
-from .blind import say_blind
+from .asking import Asking, say, watching
 from .options import PoolOption, SinceOption
 
 
-@asking
+@watching
 def tasks(
     ask: Asking,
     failed: Annotated[
@@ -23,14 +22,14 @@ def tasks(
     since: SinceOption = None,
 ) -> None:
     """List tasks and their outcomes, also of those that the server has forgotten."""
-    from .. import gaps, questions
+    from .. import lacks, questions
     from ..render import tasks as screen
 
-    begin = ask.instant(since)
     with ask.history() as opened:
+        begin = ask.instant(opened, since, pool=pool)
         rows = questions.tasks(opened, pool=pool, failed=failed, status=status, since=begin)
-        blind = gaps.gaps_between(opened, begin, None, pool=pool)
-    screen.show(rows, ask.form)
-    say_blind(blind)
+        lacking = lacks.lacks_between(opened, begin, None, pool=pool)
+    screen.show(rows, ask.form, lacking)
     if not rows:
         say("no task fits")
+    ask.finish(lacking)

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 
 from ..choices import Format
+from ..lacks import Lacks
 from ..questions import EventRow
 from ..values import short_ref
-from .output import Column, write_rows, write_table
+from .output import Column, write_answer, write_table
 from .words import at_text, origin_text
 
 
-def show(rows: Sequence[EventRow], form: Format) -> None:
+def show(rows: Sequence[EventRow], form: Format, lacks: Lacks) -> None:
     """Write events."""
     if form is not Format.TABLE:
-        write_rows(rows, EventRow, form)
+        write_answer(rows, EventRow, form, lacks)
         return
     columns = [
         Column("seq", right=True),

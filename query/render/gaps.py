@@ -7,13 +7,22 @@ from rich.text import Text
 from ..choices import Format
 from ..gaps import Blindness, GapRow
 from ..values import duration_text, percent_text
-from .output import Column, console, write_rows, write_table
+from .output import Column, console, plain_of, write_json, write_rows, write_table
 from .words import at_text
 
 
-def show(rows: Sequence[GapRow], blind: Sequence[Blindness], form: Format) -> None:
+def show(
+    rows: Sequence[GapRow],
+    blind: Sequence[Blindness],
+    form: Format,
+    last_states_only: Sequence[str],
+) -> None:
     """Write the ledger of gaps; for people with a line a pool on how blind it is in all."""
-    if form is not Format.TABLE:
+    if form is Format.JSON:
+        pools = [{**plain_of(one), "share": one.share} for one in blind]
+        write_json({"rows": rows, "pools": pools, "last_states_only": last_states_only})
+        return
+    if form is Format.CSV:
         write_rows(rows, GapRow, form)
         return
     columns = [

@@ -6,6 +6,7 @@ from rich.text import Text
 
 from ..choices import Format
 from ..known import Origin
+from ..lacks import Lacks
 from ..records import Json
 from ..timeline import Life, Step
 from ..values import change_text, decoded
@@ -13,15 +14,17 @@ from .output import console, plain_of, write_csv, write_json
 from .words import Names, at_text, origin_text
 
 
-def show(told: Life, form: Format, names: Names) -> None:
+def show(told: Life, form: Format, names: Names, lacks: Lacks) -> None:
     """Write the timeline of an object, gaps between the steps."""
     if form is Format.JSON:
         steps = [{**plain_of(step), "changes": _changes(step)} for step in told.steps]
-        write_json({"object": told.object, "steps": steps, "gaps": told.gaps})
+        write_json({"object": told.object, "steps": steps, **plain_of(lacks)})
     elif form is Format.CSV:
         header = ["seq", "received_at", "operation", "origin", "gap", "stream"]
-        header += ["field", "old", "new"]
-        write_csv([row for step in told.steps for row in _step_rows(step)], header)
+        header += ["field", "old", "new", "range_gaps"]
+        touched: list[Json] = [*lacks.gaps_of(told.object.pool)]
+        rows = (row for step in told.steps for row in _step_rows(step))
+        write_csv([{**row, "range_gaps": touched} for row in rows], header)
     else:
         out = console()
         out.print(Text(str(told.object), style="bold"), no_wrap=True, overflow="ellipsis")

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..choices import Format
+from ..lacks import Lacks
 from ..records import Json
 
 WIDE_CHARS_MIN = 10
@@ -70,6 +71,24 @@ def write_rows(rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], form:
         return
     header = [field.encode_name for field in msgspec.structs.fields(kind)]
     write_csv([plain_of(row) for row in rows], header)
+
+
+def write_answer(
+    rows: Sequence[msgspec.Struct], kind: type[msgspec.Struct], form: Format, lacks: Lacks
+) -> None:
+    """Write rows as JSON or CSV, together with what the answer may lack.
+
+    In JSON that stands beside the rows; in CSV the column `range_gaps` has the gaps of the row's
+    pool that the range asked for touches.
+    """
+    if form is Format.JSON:
+        write_json({"rows": rows, **plain_of(lacks)})
+        return
+    header = [field.encode_name for field in msgspec.structs.fields(kind)]
+    plain = [plain_of(row) for row in rows]
+    touched = {pool: list[Json](lacks.gaps_of(pool)) for pool in {gap.pool for gap in lacks.gaps}}
+    cells = [{**row, "range_gaps": touched.get(str(row["pool"]), [])} for row in plain]
+    write_csv(cells, [*header, "range_gaps"])
 
 
 def console() -> Console:

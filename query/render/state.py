@@ -7,7 +7,7 @@ from rich.text import Text
 
 from ..choices import Format
 from ..records import Json
-from ..states import State, States
+from ..states import FoundAfter, State, States
 from ..values import short_ref, value_text
 from .output import Column, console, plain_of, write_csv, write_json, write_table
 from .words import Names, at_text, certainty_text
@@ -32,7 +32,17 @@ def state(told: State, form: Format, names: Names, fields: Sequence[str] = ()) -
 def _headline(told: State) -> str:
     who = f"{told.pool}/{told.cls}:{told.name or short_ref(told.ref)}"
     there = ": not there" if told.exists is False else ""
-    return f"{who}{there} ({certainty_text(told.certainty, told.reason)})"
+    found = "" if told.found_after is None else f"; {_found_text(told.found_after)}"
+    return f"{who}{there} ({certainty_text(told.certainty, told.reason)}{found})"
+
+
+def _found_text(found: FoundAfter) -> str:
+    if found.seq is None:
+        return "found unchanged when it was over"
+    if found.operation == "mod":
+        return f"when it was over @{found.seq} told another {', '.join(found.fields)}"
+    gone = "gone" if found.operation == "del" else "there"
+    return f"found {gone} when it was over (@{found.seq})"
 
 
 _HEADER = (

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 
 from ..choices import Format
+from ..lacks import Lacks
 from ..questions import TaskRow
 from ..values import short_ref
-from .output import Column, write_rows, write_table
+from .output import Column, write_answer, write_table
 from .words import at_text
 
 
-def show(rows: Sequence[TaskRow], form: Format) -> None:
+def show(rows: Sequence[TaskRow], form: Format, lacks: Lacks) -> None:
     """Write the outcomes of tasks."""
     if form is not Format.TABLE:
-        write_rows(rows, TaskRow, form)
+        write_answer(rows, TaskRow, form, lacks)
         return
     columns = [
         Column("created"),

@@ -116,7 +116,11 @@ def test_open_gap_stands_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_gaps_as_json_and_csv_have_the_whole_ledger(run: Run) -> None:
     """Every column of the view; what is not known is null, or empty."""
-    first, stop, redacted = json.loads(run("gaps", "--format", "json")[0])
+    told = json.loads(run("gaps", "--format", "json")[0])
+    first, stop, redacted = told["rows"]
+    assert told["last_states_only"] == ["east"]
+    lab = next(one for one in told["pools"] if one["pool"] == "lab")
+    assert (lab["gaps"], 0 < lab["share"] < 1) == (2, True)
     assert (first["ids_missed"], first["objects_differed"]) == (4000, 1)
     assert (first["rolled_back_from"], first["rolled_back_to"]) == (50, 40)
     assert (first["told_cause"], first["stream"]) == ("events-lost", "register")
@@ -129,7 +133,7 @@ def test_gaps_as_json_and_csv_have_the_whole_ledger(run: Run) -> None:
     table = list(csv.DictReader(io.StringIO(run("gaps", "--format", "csv")[0])))
     assert list(table[0]) == list(first)
     assert [row["ids_missed"] for row in table] == ["4000", "", ""]
-    assert json.loads(run("gaps", "--pool", "east", "--format", "json")[0]) == []
+    assert json.loads(run("gaps", "--pool", "east", "--format", "json")[0])["rows"] == []
 
 
 @pytest.mark.parametrize(
@@ -165,10 +169,9 @@ def test_answers_about_every_write_do_not(run: Run, words: tuple[str, ...]) -> N
 
 def test_stream_is_in_every_document(run: Run) -> None:
     """So that a program that reads JSON or CSV knows it, too."""
-    assert {row["stream"] for row in json.loads(run("events", "--format", "json")[0])} == {
-        "from",
-        "register",
-    }
+    told = json.loads(run("events", "--format", "json")[0])
+    assert {row["stream"] for row in told["rows"]} == {"from", "register"}
+    assert told["last_states_only"] == ["east"]
     told = json.loads(run("history", "db1", "--format", "json")[0])
     assert [step["stream"] for step in told["steps"]] == ["from", "from"]
     assert json.loads(run("at", "@16", "db1", "--format", "json")[0])["stream"] == "from"
@@ -187,7 +190,7 @@ def test_stream_is_in_every_document(run: Run) -> None:
 def test_redacted_entry_is_no_gap_of_an_answer(run: Run) -> None:
     """Events are not missing where a snapshot is."""
     out, err = run("events", "--pool", "lab", "--format", "json")
-    assert len(json.loads(out)) == 6
+    assert len(json.loads(out)["rows"]) == 6
     assert "redacted" not in err
     assert err.count("events may be missing") == 2
     assert "redacted" not in run("history", "web1")[0]

@@ -3,18 +3,23 @@
 import csv
 import io
 import json
-import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from query import cli
 from tests.cli.programs import xentrail
+from tests.cli.questions import Program
 from tests.history.journals import Pool, Told, record, spoil, write_journal
 
-NO_INSTANT = "'soon' is no point in time; write 2026-11-23T21:48:24Z, -2h, -15m, -3d, now or @SEQ"
+NO_INSTANT = (
+    "'soon' is no point in time; write 2026-11-23T21:48:24Z, -2h, -3d, now,"
+    " 'yesterday 03:12', 03:12 or @SEQ"
+)
 NO_JOURNAL = "there is no journal folder /nonexistent/journal: check --data, or start the recorder"
+BLIND = (
+    "xentrail: gap @11 of pool lab (connection-lost): events may be missing"
+    " from 2023-11-14T22:13:30Z to 2023-11-14T22:13:33Z\n"
+)
 WEB1 = "11111111-0000-4000-8000-000000000001"
 WEB2 = "22222222-0000-4000-8000-000000000002"
 
@@ -58,35 +63,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@dataclass
-class Ran:
-    """What a command wrote, and its exit code."""
-
-    out: str
-    err: str
-    code: int
-
-
-@dataclass
-class Program:
-    """The command line, run in this process."""
-
-    data: Path
-    capsys: pytest.CaptureFixture[str]
-    monkeypatch: pytest.MonkeyPatch
-
-    def __call__(self, *words: str) -> Ran:
-        """Run one command on the data."""
-        self.monkeypatch.setattr(sys, "argv", ["xentrail", *words])
-        self.monkeypatch.setenv("XENTRAIL_DATA", str(self.data))
-        self.monkeypatch.setenv("COLUMNS", "80")
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = self.capsys.readouterr()
-        code = ended.value.code
-        return Ran(captured.out, captured.err, code if isinstance(code, int) else 0)
-
-
 @pytest.fixture
 def run(data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Program:
     return Program(data, capsys, monkeypatch)
@@ -106,7 +82,7 @@ def test_history_tells_the_life_of_an_object(run: Program) -> None:
         "2023-11-14T22:13:35Z       @15  mod  [inferred across gap @11] memory: 1 → 2\n"
         "-- gap @11 closed: blind until 2023-11-14T22:13:33Z --\n"
     )
-    assert (ran.err, ran.code) == ("", 0)
+    assert (ran.err, ran.code) == (BLIND, 0)
 
 
 def test_history_as_json_has_values(run: Program) -> None:
@@ -137,10 +113,14 @@ def test_events_are_a_table_that_does_not_wrap(run: Program) -> None:
 def test_events_as_json_and_csv_agree(run: Program) -> None:
     """Both have every column under the name that it has in SQL."""
     words = ("events", "web2", "--format")
-    (first, second) = json.loads(run(*words, "json").out)
+    told = json.loads(run(*words, "json").out)
+    (first, second) = told["rows"]
+    assert [gap["seq"] for gap in told["gaps"]] == [11]
+    assert (told["last_states_only"], told["unrecorded"]) == ([], [])
     table = list(csv.DictReader(io.StringIO(run(*words, "csv").out)))
     assert [row["seq"] for row in table] == ["5", "16"]
-    assert list(table[0]) == list(first)
+    assert list(table[0]) == [*first, "range_gaps"]
+    assert [row["range_gaps"] for row in table] == ["[11]", "[11]"]
     assert first == {
         "seq": 5,
         "pool": "lab",
@@ -164,11 +144,9 @@ def test_events_as_json_and_csv_agree(run: Program) -> None:
 def test_events_say_when_there_are_more(run: Program) -> None:
     """The result stays on stdout, what is said about it goes to stderr."""
     ran = run("events", "--limit", "1", "--format", "json")
-    assert [row["seq"] for row in json.loads(ran.out)] == [16]
+    assert [row["seq"] for row in json.loads(ran.out)["rows"]] == [16]
     assert ran.err == (
-        "xentrail: gap @11 of pool lab (connection-lost): events may be missing"
-        " from 2023-11-14T22:13:30Z to 2023-11-14T22:13:33Z\n"
-        "xentrail: the newest 1 events; --limit shows more, --until earlier ones\n"
+        f"xentrail: the newest 1 events; --limit shows more, --until earlier ones\n{BLIND}"
     )
 
 
@@ -252,7 +230,7 @@ def test_at_shows_all_objects_of_a_class(run: Program) -> None:
 
 def test_gaps_and_tasks_are_listed(run: Program) -> None:
     """Where the recorder was blind, and what came of every task."""
-    (gap,) = json.loads(run("gaps", "--format", "json").out)
+    (gap,) = json.loads(run("gaps", "--format", "json").out)["rows"]
     assert (gap["seq"], gap["open"], gap["inferred_mods"], gap["inferred_dels"]) == (
         11,
         False,
@@ -278,8 +256,8 @@ def test_gaps_and_tasks_are_listed(run: Program) -> None:
         *("2023-11-14T22:13:21Z", "lab", "VM.start", "-", "VM.start", "failure", "3", "s"),
         *("VM_BAD_POWER_STATE", "11111111", "halted", "running"),
     ]
-    assert json.loads(run("tasks", "--status", "success", "--format", "json").out) == []
-    assert json.loads(run("tasks", "--since", "-2h", "--format", "json").out) == []
+    assert json.loads(run("tasks", "--status", "success", "--format", "json").out)["rows"] == []
+    assert json.loads(run("tasks", "--since", "-2h", "--format", "json").out)["rows"] == []
 
 
 def test_sql_answers_in_every_format(run: Program) -> None:
@@ -306,11 +284,7 @@ def test_sql_answers_in_every_format(run: Program) -> None:
         ),
         (("gaps", "--pool", "east"), 60, "no pool is called 'east'; the history has lab"),
         (("at", "@99", "web1"), 60, "@99 is not recorded: the history ends at @17"),
-        (
-            ("at", "soon", "web1"),
-            60,
-            "'soon' is no point in time; write 2026-11-23T21:48:24Z, -2h, -15m, -3d, now or @SEQ",
-        ),
+        (("at", "soon", "web1"), 60, NO_INSTANT),
         (("sql", "SELEC 1"), 60, 'Parser Error: syntax error at or near "SELEC"'),
         (
             ("events", "--data", "/nonexistent"),
@@ -349,7 +323,7 @@ def test_damaged_journal_is_a_warning_and_still_an_answer(tmp_path: Path) -> Non
     write_journal(tmp_path / "journal", told.drafts()[-1:])
     spoil(tmp_path / "journal", b"web2")
     ended = xentrail("events", "--data", str(tmp_path), "--format", "json")
-    assert [row["name"] for row in json.loads(ended.stdout)] == ["web1"]
+    assert [row["name"] for row in json.loads(ended.stdout)["rows"]] == ["web1"]
     assert ended.stderr.startswith("xentrail: the journal is damaged: ")
     assert ended.stderr.count("\n") == 1
     assert ended.returncode == 0

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from query.certainty import Certainty
 from query.database import History
 from query.loader import refresh
 from query.objects import find
-from query.states import Certainty, state_of
+from query.states import state_of
 from recorder.instant import Instant
 from recorder.journal.redaction import redact
 from recorder.journal.store import Journal

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from query.certainty import Certainty
 from query.database import open_for_reading
 from query.known import Memory
 from query.loader import load
 from query.objects import find
-from query.states import Certainty, state_of
+from query.states import state_of
 from recorder.errors import QueryError
 from recorder.instant import Instant
 from recorder.model import Detail, GapCause, GapOpened, Mark, MarkName

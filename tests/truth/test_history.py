@@ -9,8 +9,9 @@ import msgspec
 import pytest
 
 from query import loader
+from query.certainty import Certainty
 from query.database import History
-from query.states import Certainty, states_of_class
+from query.states import states_of_class
 from recorder.instant import Instant
 from recorder.model import Event, Stream
 from recorder.policy import Policy

@@ -1,0 +1,189 @@
+"""How certain anything can be that is said of a pool at an instant."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from recorder.instant import BadInstant, Instant, time_text, us_of
+from recorder.model import Stream
+
+from .database import History
+from .gaps import GapSpan, gap_spans
+
+
+class Certainty(StrEnum):
+    """How much an answer about an instant is worth."""
+
+    KNOWN = "known"  # recorded, and nothing was missed
+    UNCERTAIN = "uncertain"  # the last state known before a gap that the instant lies in
+    LAST_KNOWN = "last-known"  # the instant is later than all that was recorded of the pool
+    UNKNOWN = "unknown"  # nothing was recorded that could tell
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """How certain the state of a whole pool is at an instant.
+
+    `complete` is false while the first baseline was still being read. `stream` is how the pool was
+    followed: with `from`, states in between were never told.
+    """
+
+    pool: str
+    certainty: Certainty
+    reason: str | None = None
+    gap: int | None = None
+    complete: bool = True
+    stream: str | None = None
+
+    @property
+    def is_certain(self) -> bool:
+        """True if nothing of the pool can have been missed up to the instant."""
+        whole = self.certainty is Certainty.KNOWN and self.complete
+        return whole and self.stream != Stream.FROM
+
+
+class _Seq(msgspec.Struct):
+    seq: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant, the last entry `seq` that counts for it, and the last one known at all."""
+
+    instant: Instant
+    seq: int
+    known_seq: int | None
+
+    def knows(self, seq: int | None) -> bool:
+        """True if an entry was recorded, and before what is known ends."""
+        return seq is not None and (self.known_seq is None or seq <= self.known_seq)
+
+
+def moment_of(history: History, instant: Instant, known: Instant | None) -> Moment:
+    """Place an instant in the journal. Raises BadInstant beyond its end."""
+    seq = _position(history, instant)
+    if known is None:
+        return Moment(instant, seq, None)
+    known_seq = _position(history, known)
+    return Moment(instant, min(seq, known_seq), known_seq)
+
+
+def _position(history: History, instant: Instant) -> int:
+    """Return the last entry that counts at an instant; times are labels, numbers are the order."""
+    if instant.seq is not None:
+        end = history.first(_Seq, "SELECT max(last_seq) AS seq FROM loads")
+        if end is None or end.seq is None or instant.seq > end.seq:
+            last = 0 if end is None or end.seq is None else end.seq
+            raise BadInstant(f"@{instant.seq} is not recorded: the history ends at @{last}")
+        return instant.seq
+    sql = """
+        SELECT max(seq) AS seq FROM (
+            SELECT max(seq) AS seq FROM events WHERE received_at <= make_timestamptz($at)
+            UNION ALL
+            SELECT max(seq) FROM marks WHERE received_at <= make_timestamptz($at)
+            UNION ALL
+            SELECT max(seq) FROM gap_spans WHERE opened_at <= make_timestamptz($at)
+            UNION ALL
+            SELECT max(closed_seq) FROM gap_spans WHERE closed_at <= make_timestamptz($at)
+        )
+    """
+    row = history.first(_Seq, sql, {"at": instant.at_us})
+    return 0 if row is None or row.seq is None else row.seq
+
+
+class _PoolFacts(msgspec.Struct):
+    last_seq: int
+    last_at: datetime
+    baselined_seq: int | None
+    registered_seq: int | None
+    registered_at: datetime | None
+
+
+_POOL_FACTS = """
+SELECT last_seq, last_at, baselined_seq, r.seq AS registered_seq, r.received_at AS registered_at
+FROM pools p LEFT JOIN (
+    SELECT pool, min(seq) AS seq, min(received_at) AS received_at
+    FROM marks WHERE name = 'registered' GROUP BY pool
+) r USING (pool) WHERE pool = $pool
+"""
+
+
+class _Stream(msgspec.Struct):
+    stream: str | None
+
+
+def verdict_of(history: History, pool: str, moment: Moment) -> Verdict:
+    """Return how certain the state of a whole pool is at a moment."""
+    sql = """
+        SELECT stream FROM epochs WHERE pool = $pool AND epoch <= $position
+        ORDER BY epoch DESC LIMIT 1
+    """
+    epoch = history.first(_Stream, sql, {"pool": pool, "position": moment.seq})
+    verdict = _certainty(history, pool, moment)
+    return msgspec.structs.replace(verdict, stream=None if epoch is None else epoch.stream)
+
+
+def _certainty(history: History, pool: str, moment: Moment) -> Verdict:
+    facts = history.first(_PoolFacts, _POOL_FACTS, {"pool": pool})
+    if facts is None or facts.registered_seq is None or facts.registered_at is None:
+        return Verdict(pool, Certainty.UNKNOWN, f"pool {pool} was never recorded", complete=False)
+    complete = facts.baselined_seq is not None and moment.seq >= facts.baselined_seq
+    if moment.seq < facts.registered_seq:
+        since = time_text(us_of(facts.registered_at))
+        reason = f"pool {pool} is recorded only since {since} (@{facts.registered_seq})"
+        return Verdict(pool, Certainty.UNKNOWN, reason, complete=False)
+    for span in gap_spans(history, pool):
+        gap = _as_known(span, moment)
+        if gap is not None and _covers(gap, moment):
+            return Verdict(pool, Certainty.UNCERTAIN, _inside(gap), gap.seq, complete)
+    last = _End(facts.last_seq, facts.last_at)
+    if not moment.knows(facts.last_seq):
+        last = history.first(_End, _LAST_KNOWN, {"pool": pool, "known": moment.known_seq}) or last
+    at_us, last_at_us = moment.instant.at_us, us_of(last.at)
+    later = moment.instant.seq is not None and moment.instant.seq > last.seq
+    if later or moment.seq > last.seq or (at_us is not None and at_us > last_at_us):
+        reason = f"nothing is recorded of pool {pool} after {time_text(last_at_us)}"
+        return Verdict(pool, Certainty.LAST_KNOWN, reason, complete=complete)
+    if not complete:
+        reason = f"the first baseline of pool {pool} was not complete yet"
+        return Verdict(pool, Certainty.KNOWN, reason, complete=False)
+    return Verdict(pool, Certainty.KNOWN)
+
+
+class _End(msgspec.Struct):
+    seq: int
+    at: datetime
+
+
+_LAST_KNOWN = """
+SELECT max(seq) AS seq, max(received_at) AS at FROM (
+    SELECT seq, received_at FROM events WHERE pool = $pool AND seq <= $known
+    UNION ALL SELECT seq, received_at FROM marks WHERE pool = $pool AND seq <= $known
+) HAVING count(*) > 0
+"""
+
+
+def _as_known(gap: GapSpan, moment: Moment) -> GapSpan | None:
+    """Return a gap as it was known: not at all before it was noticed, open until its end was."""
+    if not moment.knows(gap.seq):
+        return None
+    if gap.closed_seq is None or moment.knows(gap.closed_seq):
+        return gap
+    return msgspec.structs.replace(gap, cause=gap.told_cause, blind_until=None, closed_seq=None)
+
+
+def _covers(gap: GapSpan, moment: Moment) -> bool:
+    """The entry before a gap still tells the state of its own moment, not that of any later."""
+    begun = gap.since_seq < moment.seq
+    if moment.instant.at_us is not None:
+        begun = begun or moment.instant.at_us >= us_of(gap.since)
+    return begun and (gap.closed_seq is None or moment.seq < gap.closed_seq)
+
+
+def _inside(gap: GapSpan) -> str:
+    since = time_text(us_of(gap.since))
+    if gap.blind_until is None:
+        return f"inside gap @{gap.seq} ({gap.cause}), open since {since}"
+    until = time_text(us_of(gap.blind_until))
+    return f"inside gap @{gap.seq} ({gap.cause}): events may be missed from {since} to {until}"
