@@ -22,6 +22,7 @@ from recorder.simulator.front import Front
 from recorder.simulator.inventory import PoolSpec
 from recorder.simulator.pool import SimulatedPool
 from recorder.threads import inline
+from recorder.transport import Dial
 
 REDACTION_KEY = bytes(range(32))
 """That of every recorder of a world: digests are the same in every run, and known to the oracle."""
@@ -107,13 +108,18 @@ class World:
         return Config(pools=tuple(pools), limits=Limits())
 
     @asynccontextmanager
-    async def recording(self, stream: Stream = Stream.REGISTER) -> AsyncIterator[None]:
-        """Run a recorder for the length of the context, and stop it cleanly."""
+    async def recording(
+        self, stream: Stream = Stream.REGISTER, *, dial: Dial | None = None
+    ) -> AsyncIterator[None]:
+        """Run a recorder for the length of the context, and stop it cleanly.
+
+        `dial` is its way to the pools, where that is not everybody's.
+        """
         passwords = {name: pool.spec.password for name, pool in self.pools.items()}
         seams = Seams(
             now_ns=now_ns,
             uniform=self.rng.uniform,
-            dial=self.dial,
+            dial=dial or self.dial,
             run_sync=inline,
             password=lambda pool: passwords[pool.name],
         )
