@@ -115,7 +115,9 @@ async def _name_vms(session: Session) -> dict[str, str]:
 
 async def _finished(session: Session, method: str, *params: Param) -> None:
     task = await session.call(method, *params, returns=str)
-    while await session.call("task.get_status", task, returns=str) == "pending":
+    while True:
+        if await session.call("task.get_status", task, returns=str) != "pending":
+            return
         await trio.sleep(1)
 
 
