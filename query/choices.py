@@ -20,3 +20,12 @@ class TaskStatus(StrEnum):
     CANCELLING = "cancelling"
     CANCELLED = "cancelled"
     VANISHED = "vanished"
+
+
+class By(StrEnum):
+    """What `top` counts together."""
+
+    OBJECT = "object"
+    CLASS = "class"
+    FIELD = "field"
+    POOL = "pool"

@@ -17,9 +17,12 @@ from recorder.instant import AGO
 from .commands.asking import say
 from .commands.at import at
 from .commands.demo import demo
+from .commands.diff import diff
 from .commands.events import events
 from .commands.gaps import gaps
 from .commands.life import history
+from .commands.power import moves, power
+from .commands.recorded import pools, top
 from .commands.sql import sql
 from .commands.tasks import tasks
 
@@ -31,7 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 service.register(app)
-for command in (events, history, at, gaps, tasks, sql):
+for command in (events, history, at, diff, power, moves, top, tasks, gaps, pools, sql):
     app.command(rich_help_panel="Ask the past")(command)
 app.command()(demo)
 

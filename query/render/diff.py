@@ -1,0 +1,58 @@
+"""Drift between two instants."""
+
+import msgspec
+
+from ..choices import Format
+from ..drift import Difference, Drift
+from ..records import FieldChange, Json
+from ..values import change_text, decoded, short_ref
+from .output import Column, plain_of, write_csv, write_json, write_table
+from .words import Names
+
+_MARKS = {"added": "+", "removed": "-", "changed": "~", "untold": "?"}
+
+
+def show(told: Drift, form: Format, names: Names) -> None:
+    """Write differences, one row an object that came or went, or a field that is another."""
+    if form is Format.JSON:
+        rows = [_row(one) for one in told.differences]
+        write_json({**plain_of(told), "differences": rows})
+        return
+    if form is Format.CSV:
+        header = [field.encode_name for field in msgspec.structs.fields(Difference)]
+        write_csv([_row(one) for one in told.differences], header)
+        return
+    if not told.differences:
+        return
+    columns = [
+        Column(""),
+        Column("pool"),
+        Column("object", wide=True),
+        Column("difference", wide=True),
+        Column("before", right=True, spare=True),
+        Column("after", right=True, spare=True),
+    ]
+    write_table(
+        columns,
+        (
+            (
+                _MARKS[one.what],
+                one.pool,
+                f"{one.cls} {one.name or short_ref(one.ref)}",
+                _text(one, names),
+                "-" if one.seq_before is None else f"@{one.seq_before}",
+                "-" if one.seq_after is None else f"@{one.seq_after}",
+            )
+            for one in told.differences
+        ),
+    )
+
+
+def _row(one: Difference) -> dict[str, Json]:
+    return plain_of(one) | {"old": decoded(one.old), "new": decoded(one.new)}
+
+
+def _text(one: Difference, names: Names) -> str:
+    if one.field is None:
+        return "a state was redacted" if one.what == "untold" else one.what
+    return change_text(FieldChange(one.field, one.old, one.new), names)
