@@ -197,7 +197,8 @@ def _life(history: History, played: "service.Played", expected: Expectations) ->
     texts = [
         text or "" for step in told.steps for one in step.changes for text in (one.old, one.new)
     ]
-    life_screen.show(told, Format.TABLE, objects.names_in(history, found.pool, texts), Lacks())
+    names = objects.names_in(history, found.pool, texts)
+    life_screen.show(told, Format.TABLE, names, Lacks())
     states_seen = [
         one.new for step in told.steps for one in step.changes if one.field == "power_state"
     ]

@@ -1,6 +1,7 @@
-"""The life of one object: what changed, from what to what, and where nobody was looking."""
+"""The life of one object: what changed, by which task, and where nobody was looking."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
@@ -13,15 +14,27 @@ from .objects import Found
 from .questions import EVENT_ROWS, EventRow, bound
 from .records import FieldChange
 
+DEVICES = {
+    "vm": ("vbd", "vif", "vgpu", "vusb", "vtpm", "console", "vm_metrics", "vm_guest_metrics"),
+    "host": ("pif", "pbd", "host_metrics"),
+    "sr": ("pbd",),
+    "network": ("vif", "pif"),
+    "vdi": ("vbd",),
+}
+"""What belongs to an object of a class, and is seldom asked for by itself."""
 
-class Step(msgspec.Struct, frozen=True):
+
+class Step(msgspec.Struct, frozen=True, rename={"cls": "class"}):
     """One event in the life of an object, with its changed fields (old and new as JSON text).
 
-    With the `stream` `from` it may have had other states since the step before.
+    It is of the object itself, or of one of its devices. With the `stream` `from` it may have had
+    other states since the step before.
     """
 
     seq: int
     received_at: datetime
+    cls: str
+    ref: str
     operation: str
     origin: Origin
     gap: int | None
@@ -30,12 +43,81 @@ class Step(msgspec.Struct, frozen=True):
     changes: list[FieldChange]
 
 
+class Undertaking(msgspec.Struct, frozen=True):
+    """A task that worked on the object: when it was first seen, when it was seen to be over.
+
+    `ended_*` and `duration_s` (by the server's clock) are None while it is not. `status` is as in
+    the table `tasks`.
+    """
+
+    ref: str
+    name: str | None
+    operation: str | None
+    status: str
+    error_code: str | None
+    duration_s: float | None
+    began_seq: int
+    began_at: datetime
+    ended_seq: int | None
+    ended_at: datetime | None
+
+
 class Life(msgspec.Struct, frozen=True):
-    """An object, its steps and the gaps of its pool while it was followed, by `seq`."""
+    """An object, its steps, the tasks that worked on it and the gaps of its pool, by `seq`.
+
+    `omitted` counts older steps that were left out.
+    """
 
     object: Found
     steps: list[Step]
+    tasks: list[Undertaking]
     gaps: list[GapRow]
+    omitted: int = 0
+
+
+def life_of(
+    history: History,
+    found: Found,
+    *,
+    since: Instant | None = None,
+    until: Instant | None = None,
+    field: str | None = None,
+    with_devices: bool = False,
+    limit: int | None = None,
+) -> Life:
+    """Return what happened to an object, oldest first; repeats of its state are left out.
+
+    `field`, in any case, leaves only the changes of one field, `limit` the newest steps.
+    """
+    members = [found, *(_devices(history, found) if with_devices else ())]
+    steps = sorted(
+        (step for one in members for step in _steps(history, one, since, until)),
+        key=lambda step: (step.seq, step.cls, step.ref),
+    )
+    if field is not None:
+        steps = _of_field(steps, field.lower())
+    omitted = 0 if limit is None else max(len(steps) - limit, 0)
+    steps = steps[omitted:]
+    return Life(
+        found,
+        steps,
+        _undertakings(history, found, since, until, steps if omitted else None),
+        _gaps_beside(history, found, steps, since, until),
+        omitted,
+    )
+
+
+def _of_field(steps: Sequence[Step], field: str) -> list[Step]:
+    """Keep what came or went, and the changes of one field."""
+    kept = []
+    for step in steps:
+        changes = [change for change in step.changes if change.field.lower() == field]
+        if changes or step.operation != "mod":
+            kept.append(msgspec.structs.replace(step, changes=changes))
+    return kept
+
+
+# -- steps -------------------------------------------------------------------------------------
 
 
 class _Changed(msgspec.Struct):
@@ -48,20 +130,23 @@ class _Changed(msgspec.Struct):
 _OF_OBJECT = "pool = $pool AND class = $class AND ref = $ref"
 
 
-def life_of(
-    history: History,
-    found: Found,
-    *,
-    since: Instant | None = None,
-    until: Instant | None = None,
-) -> Life:
-    """Return what happened to an object, oldest first; repeats of its state are left out."""
-    params: dict[str, object] = {"pool": found.pool, "class": found.cls, "ref": found.ref}
-    where = _OF_OBJECT
+def _range(since: Instant | None, until: Instant | None) -> tuple[str, dict[str, object]]:
+    """Return the SQL condition of a range and its parameters."""
+    where = ""
+    params: dict[str, object] = {}
     for name, instant in (("since", since), ("until", until)):
         if instant is not None:
             where += f" AND {bound(name, instant)}"
             params[name] = instant.at_us if instant.seq is None else instant.seq
+    return where, params
+
+
+def _steps(
+    history: History, found: Found, since: Instant | None, until: Instant | None
+) -> list[Step]:
+    within, params = _range(since, until)
+    params |= {"pool": found.pool, "class": found.cls, "ref": found.ref}
+    where = _OF_OBJECT + within
     events = history.all(
         EventRow,
         f"""
@@ -75,10 +160,12 @@ def life_of(
     sql = f"SELECT seq, field, old, new FROM changes WHERE {where} ORDER BY seq, field"  # noqa: S608  # every value is a parameter
     for row in history.all(_Changed, sql, params):
         changed.setdefault(row.seq, []).append(FieldChange(row.field, row.old, row.new))
-    steps = [
+    return [
         Step(
             seq=event.seq,
             received_at=event.received_at,
+            cls=event.cls,
+            ref=event.ref,
             operation=event.operation,
             origin=event.origin,
             gap=event.gap,
@@ -88,17 +175,101 @@ def life_of(
         )
         for event in events
     ]
-    return Life(found, steps, _gaps_beside(history, found, steps))
 
 
-def _gaps_beside(history: History, found: Found, steps: list[Step]) -> list[GapRow]:
+def _devices(history: History, found: Found) -> list[Found]:
+    """Return what belonged to an object at any time, as its own record named it."""
+    sql = """
+        WITH told AS (
+            SELECT snapshot AS text FROM events WHERE pool = $pool AND class = $class
+                AND ref = $ref AND changed_fields IS NULL AND snapshot IS NOT NULL
+            UNION ALL
+            SELECT new FROM changes WHERE pool = $pool AND class = $class AND ref = $ref
+        ), refs AS (
+            SELECT DISTINCT unnest(regexp_extract_all(text, 'OpaqueRef:[0-9A-Za-z-]+')) AS ref
+            FROM told
+        )
+        SELECT pool, class, ref, uuid, name, gone FROM objects
+        WHERE pool = $pool AND ref IN (SELECT ref FROM refs) AND list_contains($classes, class)
+        ORDER BY first_seq
+    """
+    params = {
+        "pool": found.pool,
+        "class": found.cls,
+        "ref": found.ref,
+        "classes": list(DEVICES.get(found.cls, ())),
+    }
+    return history.all(Found, sql, params)
+
+
+# -- tasks and gaps ----------------------------------------------------------------------------
+
+
+_UNDERTAKINGS = """
+WITH mine AS (
+    SELECT task, any_value(operation) AS operation FROM task_targets
+    WHERE pool = $pool AND class = $class AND ref = $ref GROUP BY task
+), ends AS (
+    SELECT ref, min(seq) AS seq, min(received_at) AS at FROM changes
+    WHERE pool = $pool AND class = 'task' AND ref IN (SELECT task FROM mine)
+        AND field = 'status' AND new NOT IN ('"pending"', '"cancelling"') GROUP BY ref
+)
+SELECT t.ref, t.name_label AS name, m.operation, t.status, t.error_code, t.duration_s,
+    t.first_seq AS began_seq, o.first_at AS began_at, e.seq AS ended_seq, e.at AS ended_at
+FROM mine m JOIN tasks t ON t.pool = $pool AND t.ref = m.task
+    JOIN objects o ON o.pool = $pool AND o.class = 'task' AND o.ref = t.ref
+    LEFT JOIN ends e ON e.ref = t.ref
+ORDER BY t.first_seq, t.ref
+"""
+
+
+def _undertakings(
+    history: History,
+    found: Found,
+    since: Instant | None,
+    until: Instant | None,
+    shown: Sequence[Step] | None,
+) -> list[Undertaking]:
+    """Return the tasks of an object that were under way in the range, or since the first shown."""
+    params = {"pool": found.pool, "class": found.cls, "ref": found.ref}
+    if shown:
+        since = Instant(seq=shown[0].seq)
+    return [
+        one
+        for one in history.all(Undertaking, _UNDERTAKINGS, params)
+        if not (since is not None and _is_before(one.ended_at, one.ended_seq, since))
+        and not (until is not None and _is_after(one.began_at, one.began_seq, until))
+    ]
+
+
+def _is_before(at: datetime | None, seq: int | None, instant: Instant) -> bool:
+    if at is None or seq is None:
+        return False
+    return seq < instant.seq if instant.seq is not None else at < _time_of(instant)
+
+
+def _is_after(at: datetime, seq: int, instant: Instant) -> bool:
+    return seq > instant.seq if instant.seq is not None else at > _time_of(instant)
+
+
+def _time_of(instant: Instant) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=instant.at_us or 0)
+
+
+def _gaps_beside(
+    history: History,
+    found: Found,
+    steps: Sequence[Step],
+    since: Instant | None,
+    until: Instant | None,
+) -> list[GapRow]:
     """Return the gaps that touch the life of an object; after its end nobody need look."""
     if not steps:
         return []
     first, last = steps[0].seq, steps[-1].seq
     return [
         gap
-        for gap in gaps(history, pool=found.pool)
+        for gap in gaps(history, pool=found.pool, since=since, until=until)
         if gap.is_blind
         and (gap.closed_seq is None or gap.closed_seq > first)
         and (gap.seq < last or not found.gone)

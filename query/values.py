@@ -3,6 +3,7 @@
 import msgspec
 
 from .records import FieldChange, Json
+from .units import with_unit
 
 _REF = "OpaqueRef:"
 _TEXT_CHARS_MAX = 60
@@ -17,8 +18,11 @@ def short_ref(text: str) -> str:
     return "none" if bare == "NULL" else bare[:8]
 
 
-def change_text(change: FieldChange, names: dict[str, str]) -> str:
-    """Return `power_state: Halted → Running`; of lists and maps only what came and went."""
+def change_text(cls: str, change: FieldChange, names: dict[str, str]) -> str:
+    """Return `power_state: Halted → Running`; of lists and maps only what came and went.
+
+    What has a unit is shown with it, unless the two values would look the same.
+    """
     old, new = decoded(change.old), decoded(change.new)
     match old, new:
         case list(), list():
@@ -26,9 +30,20 @@ def change_text(change: FieldChange, names: dict[str, str]) -> str:
         case dict(), dict():
             return f"{change.field}: {_map_difference(old, new, names)}"
         case _:
-            before = "(missing)" if change.old is None else value_text(old, names)
-            after = "(missing)" if change.new is None else value_text(new, names)
+            before = field_text(cls, change.field, old, names)
+            after = field_text(cls, change.field, new, names)
+            if before == after:
+                before, after = value_text(old, names), value_text(new, names)
+            before, after = (
+                "(missing)" if raw is None else text
+                for raw, text in ((change.old, before), (change.new, after))
+            )
             return f"{change.field}: {before} → {after}"
+
+
+def field_text(cls: str, field: str, value: Json, names: dict[str, str]) -> str:
+    """Return the value of a field on one line, with its unit if it has one."""
+    return with_unit(cls, field, value) or value_text(value, names)
 
 
 def decoded(text: str | None) -> Json:

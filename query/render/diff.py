@@ -55,4 +55,4 @@ def _row(one: Difference) -> dict[str, Json]:
 def _text(one: Difference, names: Names) -> str:
     if one.field is None:
         return "a state was redacted" if one.what == "untold" else one.what
-    return change_text(FieldChange(one.field, one.old, one.new), names)
+    return change_text(one.cls, FieldChange(one.field, one.old, one.new), names)

@@ -8,7 +8,7 @@ from rich.text import Text
 from ..choices import Format
 from ..records import Json
 from ..states import FoundAfter, State, States
-from ..values import short_ref, value_text
+from ..values import field_text, short_ref
 from .output import Column, console, plain_of, write_csv, write_json, write_table
 from .words import Names, at_text, certainty_text
 
@@ -24,7 +24,7 @@ def state(told: State, form: Format, names: Names, fields: Sequence[str] = ()) -
         return
     out = console()
     out.print(Text(_headline(told), style="bold"), soft_wrap=True)
-    rows = [(name, value_text(value, names)) for name, value in told.fields.items()]
+    rows = [(name, _field_text(told, name, names)) for name in told.fields]
     if rows:
         write_table([Column("field"), Column("value", wide=True)], rows)
 
@@ -98,7 +98,9 @@ def states(told: States, form: Format, names: Names, cls: str, fields: Sequence[
 
 
 def _field_text(told: State, name: str, names: Names) -> str:
-    return value_text(told.fields[name], names) if name in told.fields else "-"
+    if name not in told.fields:
+        return "-"
+    return field_text(told.cls, name, told.fields[name], names)
 
 
 def _with_fields(told: State, fields: Sequence[str]) -> State:
