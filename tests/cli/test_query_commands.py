@@ -70,16 +70,16 @@ def run(data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
 
 def test_history_tells_the_life_of_an_object(run: Program) -> None:
     """Old and new, names in place of references, gaps between, inferences marked."""
-    ran = run("history", "vm:web1")
+    ran = run("history", "vm:web1", "--all")
     assert ran.out == (
         "lab/vm:web1 (uuid 11111111-0000-4000-8000-000000000001)\n"
-        "2023-11-14T22:13:24Z        @4  add  [baseline] web1\n"
-        "2023-11-14T22:13:29Z        @9  mod  allowed_operations: +pause +reboot -start\n"
-        "                                     power_state: Halted → Running\n"
-        "                                     resident_on: (missing) → host1\n"
+        "2023-11-14T22:13:24Z        @4  [baseline] was there as web1 when the recording began\n"
+        "2023-11-14T22:13:29Z        @9  allowed_operations: +pause +reboot -start\n"
+        "                                power_state: Halted → Running\n"
+        "                                resident_on: (missing) → host1\n"
         "-- gap @11 opened: connection-lost, the cable was pulled;"
         " blind from 2023-11-14T22:13:30Z --\n"
-        "2023-11-14T22:13:35Z       @15  mod  [inferred across gap @11] memory: 1 → 2\n"
+        "2023-11-14T22:13:35Z       @15  [inferred across gap @11] memory: 1 → 2\n"
         "-- gap @11 closed: blind until 2023-11-14T22:13:33Z --\n"
     )
     assert (ran.err, ran.code) == (BLIND, 0)
