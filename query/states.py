@@ -76,7 +76,7 @@ def state_of(
     """
     moment = moment_of(history, instant, known)
     verdict = verdict_of(history, found.pool, moment)
-    rows = _rows(history, found.cls, moment.seq, pool=found.pool, ref=found.ref)
+    rows = _rows(history, moment.seq, pool=found.pool, cls=found.cls, ref=found.ref)
     if not rows:
         return _before_the_first_row(history, found, verdict, moment)
     skip = _skip(history, found.pool, found.cls, moment.seq)
@@ -99,18 +99,31 @@ def states_of_class(
     """
     check_pool(history, pool)
     check_class(history, cls)
-    moment = moment_of(history, instant, known)
+    return _states(history, moment_of(history, instant, known), pool=pool, cls=cls.lower())
+
+
+def states_of_pool(
+    history: History, pool: str, instant: Instant, *, known: Instant | None = None
+) -> States:
+    """Return all objects of a pool that existed at an instant, by class and name.
+
+    `known` is as in `state_of`. Raises NoSuchPool, BadInstant beyond the journal.
+    """
+    check_pool(history, pool)
+    return _states(history, moment_of(history, instant, known), pool=pool, cls=None)
+
+
+def _states(history: History, moment: Moment, *, pool: str | None, cls: str | None) -> States:
     asked = [pool] if pool is not None else pools(history)
     verdicts = {name: verdict_of(history, name, moment) for name in asked}
-    skips = {name: _skip(history, name, cls.lower(), moment.seq) for name in asked}
-    rows = _rows(history, cls.lower(), moment.seq, pool=pool)
+    rows = [row for row in _rows(history, moment.seq, pool=pool, cls=cls) if row.operation != "del"]
+    kinds = {(row.pool, row.cls) for row in rows}
+    skips = {kind: _skip(history, *kind, moment.seq) for kind in kinds}
     states = [
-        _state(row, _verdict_on(row, verdicts[row.pool], skips[row.pool]))
-        for row in rows
-        if row.operation != "del"
+        _state(row, _verdict_on(row, verdicts[row.pool], skips[row.pool, row.cls])) for row in rows
     ]
-    states.sort(key=lambda state: (state.pool, state.name or "", state.ref))
-    return States(str(instant), list(verdicts.values()), states)
+    states.sort(key=lambda state: (state.pool, state.cls, state.name or "", state.ref))
+    return States(str(moment.instant), list(verdicts.values()), states)
 
 
 class _Found(msgspec.Struct):
@@ -160,18 +173,23 @@ class _Row(msgspec.Struct, rename={"cls": "class"}):
 
 
 def _rows(
-    history: History, cls: str, position: int, *, pool: str | None = None, ref: str | None = None
+    history: History,
+    position: int,
+    *,
+    pool: str | None,
+    cls: str | None,
+    ref: str | None = None,
 ) -> list[_Row]:
     """Return the last row of each object at a position. Only those snapshots are unpacked."""
     sql = """
         WITH newest AS (
-            SELECT pool, ref, max(seq) AS seq FROM events
-            WHERE class = $class AND seq <= $position
-                AND ($pool IS NULL OR pool = $pool) AND ($ref IS NULL OR ref = $ref)
-            GROUP BY pool, ref
+            SELECT pool, class, ref, max(seq) AS seq FROM events
+            WHERE seq <= $position AND ($pool IS NULL OR pool = $pool)
+                AND ($class IS NULL OR class = $class) AND ($ref IS NULL OR ref = $ref)
+            GROUP BY pool, class, ref
         )
         SELECT pool, class, ref, uuid, name, seq, received_at, epoch, operation, origin, snapshot
-        FROM events JOIN newest USING (pool, ref, seq) WHERE class = $class
+        FROM events JOIN newest USING (pool, class, ref, seq)
     """
     params = {"class": cls, "position": position, "pool": pool, "ref": ref}
     return history.all(_Row, sql, params)
