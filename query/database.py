@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Params = Mapping[str, object]
 
-_IN_USE = ("Could not set lock on file", "with a different configuration")
+_IN_USE = ("Could not set lock on file", "Unique file handle conflict", "different configuration")
 """What DuckDB says if another process, or another part of this one, has the file."""
 
 
@@ -107,7 +107,7 @@ def open_for_loading(path: Path) -> History:
     """Open a history to add to it, and create it if it is new. Raises as `open_for_reading`."""
     from .schema import statements  # with the types of bulk rows, which reading does not need
 
-    history = _connect(path, read_only=False, config={})
+    history = _attach(path)
     tables = "SELECT count(*) FROM duckdb_tables()"
     if history.connection.execute(tables).fetchall() == [(0,)]:
         history.connection.execute(f"BEGIN; {statements()} COMMIT;")
@@ -115,10 +115,42 @@ def open_for_loading(path: Path) -> History:
 
 
 def _connect(path: Path, *, read_only: bool, config: dict[str, str]) -> History:
-    try:
+    with _opening(path):
         connection = duckdb.connect(
             str(path), read_only=read_only, config={**config, "python_enable_replacements": "false"}
         )
+    connection.execute("SET TimeZone = 'UTC'")
+    return History(connection)
+
+
+ROW_GROUP_ROWS = 4096
+"""DuckDB compresses what fills a row group as it arrives, and writes the rest twice: first as it
+is, into its own log. Rows of one object lie together within a batch of the loader, so that most of
+its row groups need not be looked at for another. Measured with batches of 40,000, beside the
+122,880 rows that are usual: loaded 3 times faster, with as many bytes."""
+LOADER_MEMORY = "200MB"
+"""Of pages that DuckDB keeps in mind while loading; the usual limit is 80 % of the machine."""
+_LOADER: dict[str, str | bool | int | float | list[str]] = {
+    "python_enable_replacements": "false",
+    "memory_limit": LOADER_MEMORY,
+    "threads": 1,  # More are no faster here, and each keeps its own row groups in mind.
+}
+
+
+def _attach(path: Path) -> History:
+    connection = duckdb.connect(config=_LOADER)
+    quoted = str(path).replace("'", "''")
+    with _opening(path):
+        connection.execute(f"ATTACH '{quoted}' AS history (ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
+    connection.execute("USE history; SET TimeZone = 'UTC'")
+    return History(connection)
+
+
+@contextmanager
+def _opening(path: Path) -> Iterator[None]:
+    """Tell why a file cannot be opened as an error of ours."""
+    try:
+        yield
     except duckdb.Error as error:
         if any(text in str(error) for text in _IN_USE):
             raise HistoryBusy(f"{path} is in use by another process; try again") from error
@@ -126,8 +158,6 @@ def _connect(path: Path, *, read_only: bool, config: dict[str, str]) -> History:
             f"{path} cannot be opened: {_one_line(error)};"
             " it can be deleted, and is then built anew from the journal"
         ) from error
-    connection.execute("SET TimeZone = 'UTC'")
-    return History(connection)
 
 
 def statement_count(sql: str) -> int:
@@ -145,14 +175,11 @@ def _one_line(error: duckdb.Error) -> str:
     return " ".join(kept)
 
 
-def insert(history: History, name: str, rows: "pa.Table", *, order_by: str = "") -> None:
-    """Add rows to a table of the history, sorted so that one object's rows lie together."""
-    if rows.num_rows == 0:
-        return
+def insert(history: History, name: str, pieces: "pa.RecordBatchReader") -> None:
+    """Add rows to a table of the history, in the order in which they come."""
     connection = history.connection
-    connection.register("arriving", rows)
-    order = f" ORDER BY {order_by}" if order_by else ""
-    connection.execute(f"INSERT INTO {name} SELECT * FROM arriving{order}")  # noqa: S608  # names are ours
+    connection.register("arriving", pieces)
+    connection.execute(f"INSERT INTO {name} SELECT * FROM arriving")  # noqa: S608  # names are ours
     connection.unregister("arriving")
 
 

@@ -27,19 +27,20 @@ from recorder.model import (
 )
 
 from .chunks import Baselines, learn
+from .compare import Comparison
 from .known import Key, Known, Memory, Origin, PoolState
 from .ledger import Ledger
-from .records import changes_between
 from .rows import Rows, Stamp, Told
 
 
 class Fold:
     """Folds entries, in order, into `memory` and `rows`; it never reads or writes a file."""
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: Memory, comparison: Comparison | None = None) -> None:
         self.memory = memory
         self.rows = Rows()
-        self._baselines = Baselines(memory, self.rows)
+        self._comparison = comparison or Comparison()
+        self._baselines = Baselines(memory, self.rows, self._comparison)
         self._ledger = Ledger(memory, self.rows)
 
     def take(self, entry: Entry) -> None:
@@ -90,13 +91,14 @@ class Fold:
     def _event(self, pool: PoolState, stamp: Stamp, event: Event) -> None:
         pool.certain_seq, pool.certain_at_us = stamp.seq, stamp.at_us
         self._ledger.event(pool, stamp, event)
-        known = self.memory.get((pool.pool, event.cls, event.ref))
+        key = pool.pool, event.cls, event.ref
+        known = self.memory.get(key)
         born = event.operation is Operation.ADD and (known is None or known.gone)
         gap = None if born else pool.gap_hiding(known)
         known = known or self._first_seen(pool, stamp, event)
         changes = None
         if not known.gone and known.snapshot is not None and event.snapshot is not None:
-            changes = changes_between(known.snapshot, event.snapshot)
+            changes = self._comparison.changes(key, known.snapshot, event.snapshot)
         told = Told(
             event.operation,
             Origin.LIVE,

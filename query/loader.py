@@ -18,11 +18,12 @@ from recorder.errors import JournalDamaged
 from recorder.journal.scan import DamageFound, EntriesDropped, head, scan
 from recorder.model import RECORDER, BaselineChunk, BaselineRecord, Entry, Event, rest_of
 
+from .compare import Comparison
 from .database import History, history_file, insert
 from .errors import HistoryBusy, HistoryUnreadable
 from .fold import Fold, keys_of, pools_baselined
 from .known import Memory
-from .rows import table_of
+from .rows import pieces_of
 from .schema import MARKS, SCHEMA_VERSION
 from .store import Position, position, recall, recall_pools, witness, write
 from .turns import lock, to_load, to_read
@@ -131,16 +132,17 @@ def load(
     `memory` holds the pools that the history knows, and is kept up to date. An incomplete chunk at
     the end is left for the next load.
     """
-    done = 0
-    for batch in batches(entries):
-        with _without_gc(), to_load(path) as history:
-            recall(history, memory, keys_of(batch), sorted(pools_baselined(batch)))
-            fold = Fold(memory)
-            for entry in batch:
-                fold.take(entry)
-            write(history, fold, batch[-1], entries=len(batch), loaded_at_us=loaded_at_us)
-        done += len(batch)
-        progress(done)
+    done, comparison = 0, Comparison()
+    with _without_gc():
+        for batch in batches(entries):
+            with to_load(path) as history:
+                recall(history, memory, keys_of(batch), sorted(pools_baselined(batch)))
+                fold = Fold(memory, comparison)
+                for entry in batch:
+                    fold.take(entry)
+                write(history, fold, batch[-1], entries=len(batch), loaded_at_us=loaded_at_us)
+            done += len(batch)
+            progress(done)
     return done
 
 
@@ -242,7 +244,7 @@ def _mark_damages(history: History, damages: list[tuple[Entry | None, JournalDam
         if last is not None:
             seq, at_ns = last.seq, last.received_at_ns
         row = (seq, RECORDER, at_ns // 1000, name, None, detail)
-        insert(history, "marks", table_of([row], MARKS))
+        insert(history, "marks", pieces_of([row], MARKS))
 
 
 class Standing(Enum):

@@ -1,7 +1,10 @@
 """Rows on their way into the history: what one batch of entries adds to it."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, islice
 
+import msgspec
 import pyarrow as pa
 
 from recorder.model import Operation
@@ -10,18 +13,19 @@ from .known import Gap, Key, Known, Origin, PoolState
 from .records import FieldChange
 
 Row = tuple[object, ...]
+ByObject = dict[Key, list[Row]]
+"""Rows by their object, those of one object in the order of entries."""
+PIECE_ROWS = 2048
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True, gc=False):
     """Where and when an entry was written: sequence number, microseconds since 1970 UTC."""
 
     seq: int
     at_us: int
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True, gc=False):
     """What an entry tells of an object. `changes` is None where nothing is there to compare."""
 
     operation: Operation
@@ -37,36 +41,86 @@ class Told:
 class Rows:
     """Rows by table, the gaps that something was learned of, and the objects whose state moved."""
 
-    events: list[Row] = field(default_factory=list)
-    changes: list[Row] = field(default_factory=list)
+    events: ByObject = field(default_factory=dict)
+    changes: ByObject = field(default_factory=dict)
     marks: list[Row] = field(default_factory=list)
     gaps: dict[tuple[str, int], Gap] = field(default_factory=dict)
     touched: set[Key] = field(default_factory=set)
 
     def tell(self, pool: PoolState, stamp: Stamp, known: Known, told: Told) -> None:
         """Add the row of an event and those of its changed fields; `known` is the state after."""
-        known.last_seq, known.last_at_us = stamp.seq, stamp.at_us
-        known.gap = told.gap if told.gap is not None else known.gap
-        self.touched.add(known.key)
-        names = None if told.changes is None else [change.field for change in told.changes]
-        self.events.append(
+        seq, at_us = known.last_seq, known.last_at_us = stamp.seq, stamp.at_us
+        gap, changes, origin = told.gap, told.changes, told.origin._value_
+        if gap is not None:
+            known.gap = gap
+        key = name, cls, ref = known.key
+        self.touched.add(key)
+        names = None if changes is None else [change.field for change in changes]
+        self.events.setdefault(key, []).append(
             (
-                *(stamp.seq, pool.pool, pool.epoch, stamp.at_us, told.server_at_us, told.event_id),
-                *(known.cls, told.operation.value, known.ref, known.uuid, known.name),
-                *(told.origin.value, told.gap, names, text_of(told.snapshot)),
+                seq,
+                name,
+                pool.epoch,
+                at_us,
+                told.server_at_us,
+                told.event_id,
+                cls,
+                told.operation._value_,
+                ref,
+                known.uuid,
+                known.name,
+                origin,
+                gap,
+                names,
+                told.snapshot,
             )
         )
-        # What happened across a gap was not seen happen, even where the event itself was.
-        origin = told.origin if told.gap is None else Origin.INFERRED
-        who = (stamp.seq, pool.pool, stamp.at_us, known.cls, known.ref, known.uuid, known.name)
-        self.changes += [
-            (*who, change.field, change.old, change.new, origin.value, told.gap)
-            for change in told.changes or ()
-        ]
+        if not changes:
+            return
+        if gap is not None:
+            # What happened across a gap was not seen happen, even where the event itself was.
+            origin = Origin.INFERRED._value_
+        uuid, title = known.uuid, known.name
+        self.changes.setdefault(key, []).extend(
+            (
+                seq,
+                name,
+                at_us,
+                cls,
+                ref,
+                uuid,
+                title,
+                change.field,
+                change.old,
+                change.new,
+                origin,
+                gap,
+            )
+            for change in changes
+        )
 
 
-def table_of(rows: list[Row], schema: pa.Schema) -> pa.Table:
-    """Return rows as an Arrow table; times are whole microseconds since 1970 UTC."""
+def sorted_rows(rows: ByObject) -> Iterator[Row]:
+    """Return rows so that those of one object lie together, oldest first."""
+    return chain.from_iterable(rows[key] for key in sorted(rows))
+
+
+def pieces_of(rows: Iterable[Row], schema: pa.Schema) -> pa.RecordBatchReader:
+    """Return rows as an Arrow stream of small pieces: the snapshots of a batch take 100 MB."""
+    return pa.RecordBatchReader.from_batches(schema, _pieces(iter(rows), schema))
+
+
+def _pieces(rows: Iterator[Row], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    while some := list(islice(rows, PIECE_ROWS)):
+        yield from table_of(some, schema).to_batches()
+
+
+def table_of(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:
+    """Return rows as an Arrow table.
+
+    Times are whole microseconds since 1970 UTC. Texts may be bytes; what is no UTF-8 in them is
+    replaced, because the bytes themselves are evidence of the journal only.
+    """
     columns = zip(*rows, strict=True) if rows else ((),) * len(schema)
     arrays = [_array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
@@ -75,9 +129,11 @@ def table_of(rows: list[Row], schema: pa.Schema) -> pa.Table:
 def _array(column: tuple[object, ...], kind: pa.DataType) -> pa.Array:
     if pa.types.is_timestamp(kind):
         return pa.array(column, pa.int64()).cast(kind)
-    return pa.array(column, kind)
+    try:
+        return pa.array(column, kind)
+    except pa.ArrowInvalid:
+        return pa.array([_text(value) for value in column], kind)
 
 
-def text_of(snapshot: bytes | None) -> str | None:
-    """Return a snapshot as text; bytes that are no UTF-8 are evidence of the journal only."""
-    return None if snapshot is None else str(snapshot, "utf-8", "replace")
+def _text(value: object) -> object:
+    return str(value, "utf-8", "replace") if isinstance(value, bytes) else value

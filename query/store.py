@@ -15,7 +15,7 @@ from recorder.model import Entry, GapCause, MarkName, Stream
 from .database import History, insert, insert_keyed
 from .fold import Fold, followed
 from .known import Facts, Gap, Key, Known, Memory, Origin, PoolState, Reading
-from .rows import Row, Rows, table_of, text_of
+from .rows import Row, Rows, pieces_of, sorted_rows, table_of
 from .schema import CURRENT_STATE, GAP_SPANS, OBJECTS, POOLS, SCHEMA_VERSION, TABLES, TASKS
 from .scrub import scrub
 from .tasks import task_row
@@ -25,9 +25,6 @@ class _Redaction(msgspec.Struct):
     """What the detail of a REDACTED mark says that matters here."""
 
     seq: int
-
-
-BY_OBJECT = "pool, class, ref, seq"
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -194,12 +191,12 @@ def write(history: History, fold: Fold, last: Entry, *, entries: int, loaded_at_
 
 
 def _write_rows(history: History, rows: Rows) -> None:
-    for name, arriving, order in (
-        ("events", rows.events, BY_OBJECT),
-        ("changes", rows.changes, f"{BY_OBJECT}, field"),
-        ("marks", rows.marks, ""),
+    for name, arriving in (
+        ("events", sorted_rows(rows.events)),
+        ("changes", sorted_rows(rows.changes)),
+        ("marks", rows.marks),
     ):
-        insert(history, name, table_of(arriving, TABLES[name]), order_by=order)
+        insert(history, name, pieces_of(arriving, TABLES[name]))
     for gap in rows.gaps.values():
         if gap.told_cause == GapCause.CENSUS_MISMATCH:
             gap.since_seq = min(gap.since_seq, _before(history, gap))
@@ -264,7 +261,7 @@ def _object_row(known: Known) -> Row:
 def _state_row(known: Known) -> Row:
     return (
         *(known.pool, known.cls, known.ref, known.seen_seq, known.chunk_seq),
-        *(known.event_seq, known.event_id, text_of(known.snapshot)),
+        *(known.event_seq, known.event_id, known.snapshot),
     )
 
 

@@ -1,0 +1,90 @@
+"""What differs between two records of one object, whatever their fields are called."""
+
+import json
+import random
+
+import msgspec
+import pytest
+
+from query import compare
+from query.compare import Comparison
+from query.records import FieldChange
+
+KEY = ("lab", "vm", "OpaqueRef:1")
+
+
+def test_values_are_compared_not_their_spelling() -> None:
+    """Spacing, escapes and the order of keys and of fields say nothing; the type of a value does."""
+    old = rb'{"a": {"x": 1, "y": 2}, "b": "\u00e9", "c": 1, "d": "1", "e": [1, 2], "f": "z"}'
+    new = rb'{"b": "' + "é".encode() + rb'", "f":"z", "a":{"y":2,"x":1}, "c":1, "d":"1", "e":[1,2]}'
+    comparison = Comparison()
+    assert comparison.changes(KEY, old, new) == ()
+    typed = rb'{"a": {"x": 1, "y": 2}, "b": "\u00e9", "c": true, "d": 1, "e": [2, 1], "f": "Z"}'
+    assert comparison.changes(KEY, old, typed) == (
+        FieldChange("c", "1", "true"),
+        FieldChange("d", '"1"', "1"),
+        FieldChange("e", "[1, 2]", "[2, 1]"),
+        FieldChange("f", '"z"', '"Z"'),
+    )
+
+
+def test_fields_may_come_and_go() -> None:
+    """After an update of a pool its records have other fields, and go on to be compared."""
+    comparison = Comparison()
+    one, two, three = b'{"a":1,"b":2}', b'{"a":1,"c":3}', b'{"a":2,"c":3}'
+    assert comparison.changes(KEY, one, two) == (
+        FieldChange("b", "2", None),
+        FieldChange("c", None, "3"),
+    )
+    assert comparison.changes(KEY, two, three) == (FieldChange("a", "1", "2"),)
+    assert comparison.changes(KEY, three, one) == (
+        FieldChange("a", "2", "1"),
+        FieldChange("b", None, "2"),
+        FieldChange("c", "3", None),
+    )
+
+
+HOSTILE = ['"', "\\", "\x1b[31m", "\n", "", "f0", "__class__", "é" * 20, "x" * 100_000, "names"]
+
+
+@pytest.mark.parametrize("names_max", [0, 1000])
+def test_names_of_fields_may_be_anything(names_max: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a pool calls its fields breaks nothing, nor does how many there are."""
+    monkeypatch.setattr(compare, "FIELDS_MAX", names_max)
+    rng = random.Random(1)
+    comparison = Comparison()
+    old = {name: rng.randrange(3) for name in HOSTILE}
+    for _ in range(50):
+        new = {name: rng.randrange(3) for name in rng.sample(HOSTILE, len(HOSTILE))}
+        differing = sorted(name for name in HOSTILE if old[name] != new[name])
+        found = comparison.changes(KEY, json.dumps(old).encode(), json.dumps(new).encode())
+        assert [change.field for change in found] == differing
+        assert [(change.old, change.new) for change in found] == [
+            (str(old[name]), str(new[name])) for name in differing
+        ]
+        old = new
+
+
+def test_shapes_are_not_learned_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool whose every record has other fields takes time, not memory."""
+    made: list[tuple[str, ...]] = []
+
+    class Counted(compare._Shape):
+        def __init__(self, names: tuple[str, ...]) -> None:
+            made.append(names)
+            super().__init__(names)
+
+    monkeypatch.setattr(compare, "_Shape", Counted)
+    monkeypatch.setattr(compare, "SHAPES_MAX", 5)
+    comparison = Comparison()
+    for number in range(20):
+        old, new = f'{{"f{number}":1}}'.encode(), f'{{"f{number + 1}":1}}'.encode()
+        assert len(comparison.changes(KEY, old, new)) == 2
+    assert len(made) == 5
+
+
+@pytest.mark.parametrize("broken", [b"[1]", b"null", b'{"a":', b""])
+def test_record_that_is_no_object_is_refused(broken: bytes) -> None:
+    """Whoever asks has to say which entry it was."""
+    with pytest.raises(msgspec.DecodeError):
+        Comparison().changes(KEY, b'{"a":1}', broken)
