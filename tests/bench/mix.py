@@ -2,21 +2,33 @@
 
 Records are those of a simulated pool of 300 VMs, with what tools and backups write into those of
 real pools (4 KB a VM, 2.6 KB an event in the mean). Half of the events are of VMs, the rest of what
-hangs on them. The same seed gives the same events.
+hangs on them; what is born takes the place of something that goes. The same seed gives the same
+events.
 """
 
 import random
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from recorder.model import Draft, Event, Operation
+from recorder.model import (
+    BaselineChunk,
+    BaselineRecord,
+    Body,
+    Draft,
+    Event,
+    Mark,
+    MarkName,
+    Operation,
+)
 from recorder.simulator.inventory import PoolSpec
 from recorder.simulator.pool import SimulatedPool
 
 START_S = 1_763_913_506
 RATE_HZ = 20.0
+FIRST_ID = 100_000
 WEIGHTS = {
     "VM": 50,
     "host": 6,
@@ -50,24 +62,37 @@ _FEATURES = "178bfbff-f6f83203-2e500800-040001f3-0000000f-219c01a9-0040060c-0000
 def mixed_drafts(count: int, *, seed: int = 1) -> Iterator[Draft]:
     """Yield so many events, as the recorder would append them."""
     rng = random.Random(seed)
-    pool = _Pool(rng)
+    yield from _events(_Pool(rng, vms=300), rng, count)
+
+
+def epoch_drafts(count: int, *, seed: int = 1, vms: int = 300) -> Iterator[Draft]:
+    """Yield a registration, the baseline of a pool of so many VMs, and so many events of it."""
+    rng = random.Random(seed)
+    pool = _Pool(rng, vms=vms)
+    at_ns = START_S * 1_000_000_000
+    for body in pool.baseline():
+        yield Draft(at_ns, "lab", body)
+    yield from _events(pool, rng, count)
+
+
+def _events(pool: "_Pool", rng: random.Random, count: int) -> Iterator[Draft]:
     at_s = float(START_S)
     for number in range(count):
         at_s += rng.expovariate(RATE_HZ)
         cls, operation, ref, record = pool.change()
         snapshot = msgspec.json.encode(record)
-        event = Event(100_000 + number, float(int(at_s)), cls.lower(), operation, ref, snapshot)
+        event = Event(FIRST_ID + number, float(int(at_s)), cls.lower(), operation, ref, snapshot)
         yield Draft(int(at_s * 1e9), "lab", event)
 
 
 class _Pool:
     """The live objects of one pool, by class."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, *, vms: int) -> None:
         self._rng = rng
         self._classes, self._weights = list(WEIGHTS), list(WEIGHTS.values())
         database = SimulatedPool.build(
-            PoolSpec(hosts=8, vms=300, seed=1), now_s=lambda: float(START_S)
+            PoolSpec(hosts=8, vms=vms, seed=1), now_s=lambda: float(START_S)
         ).database
         self._live: dict[str, list[tuple[str, Record]]] = {
             cls: [(ref, _plain(database.record(cls, ref))) for ref in database.refs(cls)]
@@ -75,17 +100,31 @@ class _Pool:
             if cls != "task"
         }
         self._live["task"] = [(_ref(rng), _task(rng)) for _ in range(60)]
+        self._going: deque[tuple[str, str, Record]] = deque()
         for _, record in self._live["VM"]:
             record.update(_written_by_tools(rng, record))
 
+    def baseline(self) -> Iterator[Body]:
+        """Yield what a recorder writes when it begins to follow the pool."""
+        yield Mark(MarkName.REGISTERED, {"stream": "register", "next_event_id": FIRST_ID})
+        for cls, live in self._live.items():
+            yield BaselineChunk(cls.lower(), FIRST_ID, FIRST_ID, len(live))
+            for ref, record in live:
+                yield BaselineRecord(cls.lower(), ref, msgspec.json.encode(record))
+        yield Mark(MarkName.BASELINE_DONE, {"classes": len(self._live)})
+
     def change(self) -> tuple[str, Operation, str, Record]:
         """Change one object, or replace it by one that is born; return what an event says of it."""
+        if self._going:
+            cls, ref, record = self._going.popleft()
+            return cls, Operation.DEL, ref, record
         rng = self._rng
         (cls,) = rng.choices(self._classes, self._weights)
         place = rng.randrange(len(self._live[cls]))
         ref, record = self._live[cls][place]
         operation = Operation.MOD
         if cls in BORN and rng.random() < BORN_SHARE:
+            self._going.append((cls, ref, record))
             ref, operation = _ref(rng), Operation.ADD
             record = _task(rng) if cls == "task" else {**record, "uuid": _uuid(rng)}
         else:
