@@ -79,7 +79,9 @@ def _position(history: History, instant: Instant) -> int:
         return instant.seq
     sql = """
         SELECT max(seq) AS seq FROM (
-            SELECT max(seq) AS seq FROM events WHERE received_at <= make_timestamptz($at)
+            -- From the newest row on, which reads only a few: max(seq) would read them all.
+            (SELECT seq FROM events WHERE received_at <= make_timestamptz($at)
+                ORDER BY seq DESC LIMIT 1)
             UNION ALL
             SELECT max(seq) FROM marks WHERE received_at <= make_timestamptz($at)
             UNION ALL

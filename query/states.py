@@ -76,11 +76,11 @@ def state_of(
     """
     moment = moment_of(history, instant, known)
     verdict = verdict_of(history, found.pool, moment)
-    rows = _rows(history, moment.seq, pool=found.pool, cls=found.cls, ref=found.ref)
-    if not rows:
+    row = _row(history, found, moment.seq)
+    if row is None:
         return _before_the_first_row(history, found, verdict, moment)
-    skip = _skip(history, found.pool, found.cls, moment.seq)
-    state = _state(rows[0], _verdict_on(rows[0], verdict, skip))
+    skip = _skips(history, found.pool, moment.seq).get(found.cls)
+    state = _state(row, _verdict_on(row, verdict, skip))
     return msgspec.structs.replace(state, found_after=_found_after(history, state, moment))
 
 
@@ -116,11 +116,10 @@ def states_of_pool(
 def _states(history: History, moment: Moment, *, pool: str | None, cls: str | None) -> States:
     asked = [pool] if pool is not None else pools(history)
     verdicts = {name: verdict_of(history, name, moment) for name in asked}
-    rows = [row for row in _rows(history, moment.seq, pool=pool, cls=cls) if row.operation != "del"]
-    kinds = {(row.pool, row.cls) for row in rows}
-    skips = {kind: _skip(history, *kind, moment.seq) for kind in kinds}
+    skips = {name: _skips(history, name, moment.seq) for name in asked}
     states = [
-        _state(row, _verdict_on(row, verdicts[row.pool], skips[row.pool, row.cls])) for row in rows
+        _state(row, _verdict_on(row, verdicts[row.pool], skips[row.pool].get(row.cls)))
+        for row in _living_rows(history, moment.seq, pool=pool, cls=cls)
     ]
     states.sort(key=lambda state: (state.pool, state.cls, state.name or "", state.ref))
     return States(str(moment.instant), list(verdicts.values()), states)
@@ -150,7 +149,7 @@ def _found_after(history: History, state: State, moment: Moment) -> FoundAfter |
     row = history.first(_Found, _FOUND_AFTER, {**who, "gap": state.gap})
     if row is not None:
         return FoundAfter(row.operation, row.fields or [], row.seq)
-    if _skip(history, state.pool, state.cls, gap.closed_seq) is not None:
+    if state.cls in _skips(history, state.pool, gap.closed_seq):
         return None
     return FoundAfter(None, [], None)
 
@@ -172,27 +171,38 @@ class _Row(msgspec.Struct, rename={"cls": "class"}):
     snapshot: str | None
 
 
-def _rows(
-    history: History,
-    position: int,
-    *,
-    pool: str | None,
-    cls: str | None,
-    ref: str | None = None,
+_COLUMNS = "pool, class, ref, uuid, name, seq, received_at, epoch, operation, origin, snapshot"
+
+
+def _row(history: History, found: Found, position: int) -> _Row | None:
+    """Return the last row of an object at a position."""
+    sql = f"""
+        SELECT {_COLUMNS} FROM events
+        WHERE pool = $pool AND class = $class AND ref = $ref AND seq <= $position
+        ORDER BY seq DESC LIMIT 1
+    """  # noqa: S608  # names are ours
+    who = {"pool": found.pool, "class": found.cls, "ref": found.ref}
+    return history.first(_Row, sql, {**who, "position": position})
+
+
+def _living_rows(
+    history: History, position: int, *, pool: str | None, cls: str | None
 ) -> list[_Row]:
-    """Return the last row of each object at a position. Only those snapshots are unpacked."""
-    sql = """
+    """Return the last row of each object that was there at a position.
+
+    By their place in the table, so that no other snapshot is unpacked: that takes most of the time.
+    """
+    sql = f"""
         WITH newest AS (
-            SELECT pool, class, ref, max(seq) AS seq FROM events
+            SELECT arg_max(rowid, seq) AS place, arg_max(operation, seq) AS operation FROM events
             WHERE seq <= $position AND ($pool IS NULL OR pool = $pool)
-                AND ($class IS NULL OR class = $class) AND ($ref IS NULL OR ref = $ref)
+                AND ($class IS NULL OR class = $class)
             GROUP BY pool, class, ref
         )
-        SELECT pool, class, ref, uuid, name, seq, received_at, epoch, operation, origin, snapshot
-        FROM events JOIN newest USING (pool, class, ref, seq)
-    """
-    params = {"class": cls, "position": position, "pool": pool, "ref": ref}
-    return history.all(_Row, sql, params)
+        SELECT {_COLUMNS} FROM events
+        WHERE rowid IN (SELECT place FROM newest WHERE operation <> 'del')
+    """  # noqa: S608  # names are ours
+    return history.all(_Row, sql, {"class": cls, "position": position, "pool": pool})
 
 
 def _state(row: _Row, verdict: Verdict) -> State:
@@ -263,22 +273,25 @@ class _First(msgspec.Struct):
     first_seq: int
 
 
-class _Skip(msgspec.Struct):
+class _Skip(msgspec.Struct, rename={"cls": "class"}):
+    cls: str
     seq: int
     epoch: int
 
 
-def _skip(history: History, pool: str, cls: str, position: int) -> _Skip | None:
-    """Return the mark, if there is one, that the newest epoch could not read a class."""
+def _skips(history: History, pool: str, position: int) -> dict[str, _Skip]:
+    """Return the marks that the newest epoch could not read a class, by class."""
     sql = """
-        SELECT seq, epoch FROM marks
+        SELECT lower(json_extract_string(detail, '$.class')) AS class, min(seq) AS seq,
+            any_value(epoch) AS epoch
+        FROM marks
         WHERE pool = $pool AND name = 'class-skipped' AND seq <= $position
-            AND lower(json_extract_string(detail, '$.class')) = $class
             AND epoch = (SELECT max(seq) FROM marks
                 WHERE pool = $pool AND name = 'registered' AND seq <= $position)
-        ORDER BY seq LIMIT 1
+        GROUP BY ALL
     """
-    return history.first(_Skip, sql, {"pool": pool, "position": position, "class": cls})
+    skips = history.all(_Skip, sql, {"pool": pool, "position": position})
+    return {skip.cls: skip for skip in skips}
 
 
 def _verdict_on(row: _Row, verdict: Verdict, skip: _Skip | None) -> Verdict:
