@@ -13,6 +13,10 @@ class HistoryBusy(QueryError):
     """Another process keeps the history file to itself."""
 
 
+class HistoryOfAnother(QueryError):
+    """The history file that was named is that of another journal."""
+
+
 class BadSql(QueryError):
     """DuckDB refused a statement."""
 

@@ -6,26 +6,26 @@ Between two batches the file is free, so that readers get their turn while a lon
 import gc
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from enum import Enum, auto
 from pathlib import Path
 
 import msgspec
 
 from recorder.clock import WallClock, wall_ns
 from recorder.errors import JournalDamaged
-from recorder.journal.scan import DamageFound, EntriesDropped, head, scan
-from recorder.model import RECORDER, BaselineChunk, BaselineRecord, Entry, Event, rest_of
+from recorder.journal.scan import head, journal_id
+from recorder.model import BaselineChunk, BaselineRecord, Entry, Event, rest_of
 
 from .compare import Comparison
-from .database import History, history_file, insert
-from .errors import HistoryBusy, HistoryUnreadable
+from .database import History, history_file
+from .errors import HistoryBusy, HistoryOfAnother, HistoryUnreadable
 from .fold import Fold, keys_of, pools_baselined
 from .known import Memory
-from .rows import pieces_of
-from .schema import MARKS, SCHEMA_VERSION
-from .store import Position, position, recall, recall_pools, witness, write
+from .reading import Reader, mark_damages
+from .schema import SCHEMA_VERSION
+from .standing import Standing, standing_of
+from .store import Load, Position, position, recall, recall_pools, transaction, write
 from .turns import lock, to_load, to_read
 
 BATCH_ENTRIES_MAX = 40_000
@@ -63,7 +63,8 @@ def refresh(
 ) -> Loaded:
     """Load what the journal in `data` has that the history does not, and say where it stands.
 
-    The history is beside the journal, or in the file `database`.
+    The history is beside the journal, or in the file `database`, which is never replaced by that of
+    another journal.
 
     If another process is loading or asking, or the folder cannot be written, the history stays as
     it is and a warning says how old that is. Damage in the journal is a warning and a mark, never
@@ -72,43 +73,88 @@ def refresh(
     Raises JournalError if there is no journal, QueryError if the history cannot be used.
     """
     path = history_file(data, database)
-    with lock(path.with_suffix(".lock")) as refusal:
+    if database is not None and not path.parent.is_dir():
+        raise HistoryUnreadable(f"{path} cannot be made: there is no folder {path.parent}")
+    with lock(_lock_of(path)) as refusal:
         if refusal is not None:
             return _as_it_is(path, refusal)
         try:
-            return _load_journal(data / "journal", path, now_ns=now_ns, progress=progress)
+            return _bring_up_to_date(
+                data / "journal", path, now_ns, progress, is_named=database is not None
+            )
         except HistoryBusy:
             return _as_it_is(path, "another process is asking the history")
 
 
-def _load_journal(
-    folder: Path, path: Path, *, now_ns: WallClock, progress: Progress | None
+def _lock_of(path: Path) -> Path:
+    """Return the lock beside a history, which must not be the file itself."""
+    return path.with_suffix(".lock") if path.suffix == ".duckdb" else Path(f"{path}.lock")
+
+
+def _bring_up_to_date(
+    folder: Path,
+    path: Path,
+    now_ns: WallClock,
+    progress: Progress | None,
+    *,
+    is_named: bool,
 ) -> Loaded:
-    total = _entries_in(folder)
+    """Find out how journal and history belong together, and go on from there."""
     where, memory, refusal = _where_it_stands(path)
-    warnings: tuple[str, ...] = ()
     if where is not None:
-        standing = _standing(folder, path, where)
-        if standing is Standing.OTHER:
-            refusal = "is of another journal, or of this one before its end was cut off"
-        if standing is Standing.CUT:
-            return _cut_off(folder, path, where)
-    if refusal is not None:
-        warnings = (_set_aside(path, refusal),)
-        where, memory = None, Memory()
+        match standing_of(path, where, folder):
+            case Standing.CUT:
+                return _cut_off(folder, path, where)
+            case Standing.OTHER if is_named:
+                raise HistoryOfAnother(
+                    f"{path} is the history of another journal than {folder}, or of this one before"
+                    " its end was cut off: name another file, or delete this one"
+                )
+            case Standing.OTHER:
+                refusal = "is of another journal, or of this one before its end was cut off"
+            case Standing.SAME:
+                pass
+    if refusal is None:
+        return _load_journal(folder, path, where, memory, now_ns=now_ns, progress=progress)
+    warning = _set_aside(path, refusal)
+    loaded = _load_journal(folder, path, None, Memory(), now_ns=now_ns, progress=progress)
+    return replace(loaded, warnings=(warning, *loaded.warnings))
+
+
+def _load_journal(
+    folder: Path,
+    path: Path,
+    where: Position | None,
+    memory: Memory,
+    *,
+    now_ns: WallClock,
+    progress: Progress | None,
+) -> Loaded:
     after_seq = 0 if where is None else where.last_seq
-    reader = _Reader(folder, after_seq)
+    total = _entries_in(folder) if progress is not None else 0
+    reader = Reader(folder, after_seq)
 
     def told(done: int) -> None:
         if progress is not None:
             progress(done, max(total - after_seq, done))
 
-    entries = load(path, reader, memory, loaded_at_us=now_ns() // 1000, progress=told)
+    def mark(history: History) -> None:
+        mark_damages(history, reader.damages)
+
+    entries = load(
+        path,
+        reader,
+        memory,
+        loaded_at_us=now_ns() // 1000,
+        journal=journal_id(folder),
+        progress=told,
+        beside=mark,
+    )
     if entries or reader.damages or where is None:
         with to_load(path) as history:
-            _mark_damages(history, reader.damages)
+            mark(history)
             where = position(history)
-    return _loaded(path, where, entries, warnings + reader.warnings())
+    return _loaded(path, where, entries, reader.warnings())
 
 
 def _entries_in(folder: Path) -> int:
@@ -125,14 +171,17 @@ def load(
     memory: Memory,
     *,
     loaded_at_us: int,
+    journal: str | None = None,
     progress: Callable[[int], None] = lambda _: None,
+    beside: Callable[[History], None] = lambda _: None,
 ) -> int:
     """Add entries, in order and none twice, to the history at `path`; return how many.
 
-    `memory` holds the pools that the history knows, and is kept up to date. An incomplete chunk at
-    the end is left for the next load.
+    `memory` holds the pools that the history knows, and is kept up to date. `journal` is the id of
+    the one that the entries are from; `beside` writes what belongs into the same transactions. An
+    incomplete chunk at the end is left for the next load.
     """
-    done, comparison = 0, Comparison()
+    done, comparison, load_of = 0, Comparison(), Load(loaded_at_us, journal)
     with _without_gc():
         for batch in batches(entries):
             with to_load(path) as history:
@@ -140,7 +189,9 @@ def load(
                 fold = Fold(memory, comparison)
                 for entry in batch:
                     fold.take(entry)
-                write(history, fold, batch[-1], entries=len(batch), loaded_at_us=loaded_at_us)
+                with transaction(history):
+                    write(history, fold, load_of, batch[-1], entries=len(batch))
+                    beside(history)
             done += len(batch)
             progress(done)
     return done
@@ -188,98 +239,6 @@ def _size_of(entry: Entry) -> int:
             return 0
 
 
-# -- the journal -------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Reader:
-    """The entries of a journal after `after_seq`, as far as they can be read.
-
-    Damage that has good entries behind it is stepped over; the hole shows in the numbers.
-    """
-
-    folder: Path
-    after_seq: int
-    damages: list[tuple[Entry | None, JournalDamaged]] = field(default_factory=list)
-
-    def __iter__(self) -> Iterator[Entry]:
-        resume: int | None = self.after_seq
-        last: Entry | None = None
-        while resume is not None:
-            after, resume = resume, None
-            try:
-                for entry in scan(self.folder, after_seq=after):
-                    if entry.seq > self.after_seq:
-                        last = entry
-                        yield entry
-            except JournalDamaged as damage:
-                self.damages.append((last, damage))
-                if isinstance(damage, DamageFound) and damage.resume_after_seq is not None:
-                    resume = max(damage.resume_after_seq, after + 1)
-
-    def warnings(self) -> tuple[str, ...]:
-        """Say what could not be read."""
-        return tuple(_warning(damage) for _, damage in self.damages)
-
-
-def _warning(damage: JournalDamaged) -> str:
-    if isinstance(damage, EntriesDropped):
-        return f"the history begins later than the journal once did: {damage.text}"
-    return f"the journal is damaged: {damage}"
-
-
-def _mark_damages(history: History, damages: list[tuple[Entry | None, JournalDamaged]]) -> None:
-    """Write each damage down once, as a mark of the recorder after the last good entry."""
-    known = position(history)
-    for last, damage in damages:
-        name, text = "damaged", str(damage)
-        if isinstance(damage, EntriesDropped):
-            name, text = "entries-dropped", damage.text
-        detail = msgspec.json.encode({"text": text}).decode()
-        params = {"name": name, "detail": detail}
-        sql = "SELECT seq FROM marks WHERE name = $name AND detail = $detail"
-        if history.table(sql, params).num_rows:
-            continue
-        seq, at_ns = (known.last_seq, known.last_received_ns) if known else (0, 0)
-        if last is not None:
-            seq, at_ns = last.seq, last.received_at_ns
-        row = (seq, RECORDER, at_ns // 1000, name, None, detail)
-        insert(history, "marks", pieces_of([row], MARKS))
-
-
-class Standing(Enum):
-    """How a history and a journal belong together."""
-
-    SAME = auto()
-    CUT = auto()  # the journal has lost its end, which the history still has
-    OTHER = auto()
-
-
-def _standing(folder: Path, path: Path, where: Position) -> Standing:
-    """Compare what was loaded last with what the journal has there now."""
-    try:
-        entry = next(scan(folder, after_seq=where.last_seq - 1), None)
-        if entry is not None:
-            return Standing.SAME if _is_at(entry, where) else Standing.OTHER
-        end = head(folder).last_seq
-    except JournalDamaged:
-        return Standing.SAME  # The history holds what can no longer be read: the better part.
-    with to_read(path) as history:
-        seen = witness(history, up_to_seq=end)
-    entry = None if seen is None else next(scan(folder, after_seq=seen.seq - 1), None)
-    if seen is None or entry is None:
-        return Standing.OTHER
-    found = (entry.seq, entry.pool, entry.received_at_ns // 1000)
-    return Standing.CUT if found == (seen.seq, seen.pool, seen.at_us) else Standing.OTHER
-
-
-def _is_at(entry: Entry, where: Position) -> bool:
-    """True if an entry is the one that was loaded there, or if older segments were dropped."""
-    found = (entry.seq, entry.received_at_ns, entry.pool)
-    expected = (where.last_seq, where.last_received_ns, where.last_pool)
-    return entry.seq > where.last_seq or found == expected
-
-
 def _cut_off(folder: Path, path: Path, where: Position) -> Loaded:
     warning = (
         f"THE END OF THE JOURNAL WAS CUT OFF: it ends at @{head(folder).last_seq}, but its entries"
@@ -323,8 +282,12 @@ def _version(history: History) -> int | None:
 
 def _set_aside(path: Path, why: str) -> str:
     """Make room for a history built anew. The journal may no longer hold all that was in the old
-    one, so that is kept; return the words that say so."""
+    one, so that is kept, beside those kept before; return the words that say so."""
     kept = path.with_name(f"{path.name}.replaced")
+    number = 1
+    while kept.exists():
+        number += 1
+        kept = path.with_name(f"{path.name}.replaced-{number}")
     path.replace(kept)
     wal = path.with_name(f"{path.name}.wal")
     if wal.exists():
@@ -339,6 +302,10 @@ def _as_it_is(path: Path, reason: str) -> Loaded:
             " where it can be written"
         )
     with to_read(path) as history:
+        if _version(history) != SCHEMA_VERSION:
+            raise HistoryUnreadable(
+                f"{path} was built by another release, and {reason}; try again when that is over"
+            )
         where = position(history)
     up_to = "nothing yet"
     if where is not None:

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 _TIME = pa.timestamp("us", tz="UTC")
 

@@ -4,7 +4,8 @@ One transaction a batch, together with the position reached: a loader that is ki
 history as it was after the batch before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import msgspec
@@ -28,13 +29,15 @@ class _Redaction(msgspec.Struct):
 
 
 class Position(msgspec.Struct, frozen=True):
-    """Where the history stands: the last entry in it. `loaded_at` is when it was loaded."""
+    """Where the history stands: the last entry in it. `loaded_at` is when it was loaded, `journal`
+    the id of the journal that it comes from, if that is known."""
 
     last_seq: int
     last_received_ns: int
     last_pool: str
     schema_version: int
     loaded_at: datetime
+    journal: str | None
 
 
 def position(history: History) -> Position | None:
@@ -166,27 +169,43 @@ FROM gap_spans WHERE closed_seq IS NULL OR first_event_at IS NULL ORDER BY seq
 # -- writing -----------------------------------------------------------------------------------
 
 
-def write(history: History, fold: Fold, last: Entry, *, entries: int, loaded_at_us: int) -> None:
-    """Add what was folded from `entries` entries up to `last`, in one transaction."""
-    memory, rows = fold.memory, fold.rows
-    touched = [known for key in sorted(rows.touched) if (known := memory.get(key)) is not None]
+class Load(msgspec.Struct, frozen=True):
+    """What is said of a load beside its entries: when it was, and from which journal."""
+
+    at_us: int
+    journal: str | None
+
+
+@contextmanager
+def transaction(history: History) -> Iterator[None]:
+    """All that is written inside is there afterwards, or nothing."""
     history.connection.execute("BEGIN")
     try:
-        _write_rows(history, rows)
-        for mark in rows.marks:
-            if mark[3] == MarkName.REDACTED:
-                scrub(history, msgspec.json.decode(str(mark[5]), type=_Redaction).seq)
-        _write_objects(history, memory, touched)
-        pools = table_of([_pool_row(pool) for pool in followed(memory)], POOLS)
-        insert_keyed(history, "pools", pools, "pool")
-        history.connection.execute(
-            "INSERT INTO loads VALUES ($1, $2, $3, $4, make_timestamptz($5), $6)",
-            [last.seq, last.received_at_ns, last.pool, entries, loaded_at_us, SCHEMA_VERSION],
-        )
+        yield
         history.connection.execute("COMMIT")
     except BaseException:
         history.connection.execute("ROLLBACK")
         raise
+
+
+def write(history: History, fold: Fold, load: Load, last: Entry, *, entries: int) -> None:
+    """Add what was folded from `entries` entries up to `last`, inside a transaction."""
+    memory, rows = fold.memory, fold.rows
+    touched = [known for key in sorted(rows.touched) if (known := memory.get(key)) is not None]
+    _write_rows(history, rows)
+    for mark in rows.marks:
+        if mark[3] == MarkName.REDACTED:
+            scrub(history, msgspec.json.decode(str(mark[5]), type=_Redaction).seq)
+    _write_objects(history, memory, touched)
+    pools = table_of([_pool_row(pool) for pool in followed(memory)], POOLS)
+    insert_keyed(history, "pools", pools, "pool")
+    history.connection.execute(
+        "INSERT INTO loads VALUES ($1, $2, $3, $4, make_timestamptz($5), $6, $7)",
+        [
+            *(last.seq, last.received_at_ns, last.pool, entries),
+            *(load.at_us, SCHEMA_VERSION, load.journal),
+        ],
+    )
     _forget_the_gone(memory, touched)
 
 

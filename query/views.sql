@@ -73,9 +73,16 @@ CREATE TABLE tasks (
 );
 
 -- One row a committed piece of loading; the newest says where the history stands.
+-- last_seq: the last entry of the piece.
+-- last_received_ns: when that was received, in nanoseconds since 1970 UTC.
+-- last_pool: the pool that it speaks of.
+-- entries: how many entries the piece had.
+-- loaded_at: when they were loaded.
+-- schema_version: the version of these tables.
+-- journal: the id of the journal, as `xentrail verify` prints it; null where nobody knew.
 CREATE TABLE loads (
     last_seq BIGINT, last_received_ns BIGINT, last_pool VARCHAR, entries BIGINT,
-    loaded_at TIMESTAMPTZ, schema_version INTEGER
+    loaded_at TIMESTAMPTZ, schema_version INTEGER, journal VARCHAR
 );
 
 -- The epochs: registrations, inside which event ids are comparable, and how each was followed.
@@ -86,8 +93,10 @@ SELECT seq AS epoch, pool, received_at AS since, detail ->> '$.stream' AS stream
 FROM marks WHERE name = 'registered';
 
 -- The ledger: where the recorder was blind, and what was found different afterwards; and what is
--- known no more, with the cause `redacted` (one entry, taken out by hand) or `dropped` (entries that
--- the rules of retention deleted from the journal; what was loaded before is still in the history).
+-- known no more, with the cause `redacted` (one entry, taken out by hand), `dropped` (entries that
+-- the rules of retention deleted from the journal; what was loaded before is still in the history)
+-- or `damaged` (from the entry after since_seq on the journal cannot be read; what was read again
+-- behind it shows in a gap of each pool with the cause `entries-missing`).
 -- Its columns are those of gap_spans, and these:
 -- duration_s: from since to blind_until; null while the gap is open.
 -- objects_differed: how many objects were found changed, new or gone; inferred_*: by how many rows.
@@ -123,7 +132,11 @@ UNION ALL BY NAME
 SELECT seq, pool, 'dropped' AS cause, 'dropped' AS told_cause,
     'not in the history: ' || (detail ->> '$.text') AS detail, received_at AS opened_at,
     false AS open
-FROM marks WHERE name = 'entries-dropped';
+FROM marks WHERE name = 'entries-dropped'
+UNION ALL BY NAME
+SELECT seq, pool, name AS cause, name AS told_cause, detail ->> '$.text' AS detail,
+    received_at AS since, seq AS since_seq, received_at AS opened_at, false AS open
+FROM marks WHERE name = 'damaged';
 
 -- Which objects a task worked on, as their current_operations told.
 CREATE VIEW task_targets AS

@@ -1,7 +1,7 @@
 """Reading the journal in order: every entry, or only those after a sequence number."""
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +10,12 @@ from ..model import Entry
 from .chain import GENESIS
 from .codec import BadEntry, decode
 from .files import Disk
+from .header import HeaderDamaged
+from .names import list_segments
+from .segment import Cursor
 from .walk import DamageFound, EntriesDropped, Walk
 
-__all__ = ["DamageFound", "EntriesDropped", "Head", "head", "scan"]
+__all__ = ["DamageFound", "EntriesDropped", "Head", "head", "journal_id", "scan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,18 @@ def head(folder: Path, *, disk: Disk | None = None) -> Head:
         if cursor is None:
             return Head(0, GENESIS.hex(), walk.segments)
         return Head(cursor.next_seq - 1, cursor.chain.hex(), walk.segments)
+
+
+def journal_id(folder: Path, *, disk: Disk | None = None) -> str | None:
+    """Return the name in hex that a journal got when it was begun, and that all its segments bear.
+
+    None if no segment has a readable header. Raises JournalError if `folder` is not a journal.
+    """
+    disk = disk or Disk()
+    for number in list_segments(folder, disk):
+        with _readable(folder), suppress(HeaderDamaged), Cursor.of(folder, number, disk) as cursor:
+            return cursor.header.journal_id.hex()
+    return None
 
 
 def _scan(walk: Walk, after_seq: int) -> Iterator[Entry]:

@@ -14,7 +14,7 @@ KEY = ("lab", "vm", "OpaqueRef:1")
 
 
 def test_values_are_compared_not_their_spelling() -> None:
-    """Spacing, escapes and the order of keys and of fields say nothing; the type of a value does."""
+    """Spacing, escapes and the order of keys and of fields say nothing, types do."""
     old = rb'{"a": {"x": 1, "y": 2}, "b": "\u00e9", "c": 1, "d": "1", "e": [1, 2], "f": "z"}'
     new = rb'{"b": "' + "é".encode() + rb'", "f":"z", "a":{"y":2,"x":1}, "c":1, "d":"1", "e":[1,2]}'
     comparison = Comparison()

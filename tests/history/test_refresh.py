@@ -67,10 +67,12 @@ def test_history_of_another_journal_is_replaced(tmp_path: Path) -> None:
 def test_journal_that_lost_its_end_is_convicted_by_the_history(tmp_path: Path) -> None:
     """What the history has loaded and the journal no longer holds is said, and kept."""
     drafts = STORY.drafts()
-    write_journal(tmp_path / "journal", drafts)
+    write_journal(tmp_path / "journal", drafts[:-3])
+    shutil.copytree(tmp_path / "journal", tmp_path / "backup")
+    write_journal(tmp_path / "journal", drafts[-3:])
     before = refresh(tmp_path)
     shutil.rmtree(tmp_path / "journal")
-    write_journal(tmp_path / "journal", drafts[:-3])
+    (tmp_path / "backup").rename(tmp_path / "journal")
     loaded = refresh(tmp_path)
     assert loaded.last_seq == before.last_seq
     (warning,) = loaded.warnings
@@ -229,6 +231,8 @@ def test_damage_is_a_warning_and_a_mark_and_what_follows_a_gap(tmp_path: Path) -
     with loaded.open() as history:
         ((seq, detail),) = rows(history, "SELECT seq, detail FROM marks WHERE name = 'damaged'")
         assert f"the journal is damaged: {json.loads(str(detail))['text']}" == warning
+        sql = "SELECT seq, pool, detail, since_seq, open FROM gaps WHERE cause = 'damaged'"
+        assert rows(history, sql) == [(20, "", warning.partition(": ")[2], 20, False)]
         missing = rows(history, "SELECT pool, cause FROM gaps WHERE cause = 'entries-missing'")
         assert sorted(missing) == [("east", "entries-missing"), ("lab", "entries-missing")]
         ((last,),) = rows(history, "SELECT max(last_seq) FROM loads")

@@ -1,7 +1,5 @@
 """A whole pool at an instant: the same answer as object by object."""
 
-from pathlib import Path
-
 import pytest
 from msgspec.structs import replace
 
