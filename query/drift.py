@@ -7,10 +7,10 @@ import msgspec
 from recorder.instant import BadInstant, Instant
 
 from .certainty import Certainty, Verdict, moment_of, verdict_of
+from .compare import changes_between
 from .database import History
 from .objects import Found, check_pool, pools
 from .questions import check_class
-from .records import changes_between
 
 VOLATILE_CLASSES = ("task",)
 VOLATILE_FIELDS = frozenset(

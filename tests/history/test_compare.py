@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from query import compare
-from query.compare import Comparison
+from query.compare import Comparison, changes_between
 from query.records import FieldChange
 
 KEY = ("lab", "vm", "OpaqueRef:1")
@@ -57,7 +57,9 @@ def test_names_of_fields_may_be_anything(names_max: int, monkeypatch: pytest.Mon
     for _ in range(50):
         new = {name: rng.randrange(3) for name in rng.sample(HOSTILE, len(HOSTILE))}
         differing = sorted(name for name in HOSTILE if old[name] != new[name])
-        found = comparison.changes(KEY, json.dumps(old).encode(), json.dumps(new).encode())
+        texts = json.dumps(old).encode(), json.dumps(new).encode()
+        found = comparison.changes(KEY, *texts)
+        assert found == changes_between(*texts)
         assert [change.field for change in found] == differing
         assert [(change.old, change.new) for change in found] == [
             (str(old[name]), str(new[name])) for name in differing
