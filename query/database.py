@@ -183,14 +183,22 @@ def insert(history: History, name: str, pieces: "pa.RecordBatchReader") -> None:
     connection.unregister("arriving")
 
 
-def insert_keyed(history: History, name: str, rows: "pa.Table", key: str) -> None:
-    """Add rows in place of those that have the same key, a list of columns."""
-    if rows.num_rows == 0:
-        return
+def insert_keyed(
+    history: History,
+    name: str,
+    rows: "pa.Table",
+    key: str,
+    *,
+    instead_of: "pa.Table | None" = None,
+) -> None:
+    """Add rows in place of those that have the same key, a list of columns.
+
+    `instead_of` has the keys of the rows that go, if these are not only those that come.
+    """
     connection = history.connection
+    connection.register("going", rows if instead_of is None else instead_of)
+    connection.execute(f"DELETE FROM {name} WHERE ({key}) IN (SELECT ({key}) FROM going)")  # noqa: S608  # names are ours
+    connection.unregister("going")
     connection.register("arriving", rows)
-    connection.execute(
-        f"DELETE FROM {name} WHERE ({key}) IN (SELECT ({key}) FROM arriving)"  # noqa: S608  # names are ours
-    )
     connection.execute(f"INSERT INTO {name} SELECT * FROM arriving")  # noqa: S608  # names are ours
     connection.unregister("arriving")

@@ -15,7 +15,16 @@ import msgspec
 from recorder.clock import WallClock, wall_ns
 from recorder.errors import JournalDamaged
 from recorder.journal.scan import head, journal_id
-from recorder.model import BaselineChunk, BaselineRecord, Entry, Event, rest_of
+from recorder.model import (
+    BaselineChunk,
+    BaselineRecord,
+    Body,
+    Entry,
+    Event,
+    Mark,
+    MarkName,
+    rest_of,
+)
 
 from .compare import Comparison
 from .database import History, history_file
@@ -205,7 +214,8 @@ def batches(
 ) -> Iterator[list[Entry]]:
     """Cut entries into batches that never end inside a chunk.
 
-    A chunk that is still being written when the entries end is in no batch.
+    A chunk that is still being written when the entries end is in no batch. The mark of a redaction
+    ends its batch: what was loaded before is changed then, and what comes next is compared with it.
     """
     batch: list[Entry] = []
     size = 0
@@ -220,13 +230,18 @@ def batches(
                 rows_to_come = 0
         batch.append(entry)
         size += _size_of(entry)
-        if rows_to_come == 0 and (len(batch) >= entries_max or size >= bytes_max):
+        full = len(batch) >= entries_max or size >= bytes_max
+        if rows_to_come == 0 and (full or _is_redaction(entry.body)):
             yield batch
             batch, size = [], 0
     if rows_to_come:
         batch = batch[:chunk_at]
     if batch:
         yield batch
+
+
+def _is_redaction(body: Body) -> bool:
+    return isinstance(body, Mark) and body.name is MarkName.REDACTED
 
 
 def _size_of(entry: Entry) -> int:

@@ -63,8 +63,11 @@ OBJECTS = pa.schema(
         ("last_at", _TIME),
         ("gone", pa.bool_()),
         ("gone_origin", pa.string()),
-        ("gone_event_id", pa.int64()),
         ("gap", pa.int64()),
+        ("seen_seq", pa.int64()),
+        ("chunk_seq", pa.int64()),
+        ("event_seq", pa.int64()),
+        ("event_id", pa.int64()),
     ]
 )
 CURRENT_STATE = pa.schema(
@@ -72,10 +75,6 @@ CURRENT_STATE = pa.schema(
         ("pool", pa.string()),
         ("class", pa.string()),
         ("ref", pa.string()),
-        ("seen_seq", pa.int64()),
-        ("chunk_seq", pa.int64()),
-        ("event_seq", pa.int64()),
-        ("event_id", pa.int64()),
         ("snapshot", pa.string()),
     ]
 )

@@ -3,7 +3,8 @@
 from .database import History
 
 # What was told is in the row of the event, in the new values of its changes, in the old values of
-# the changes that next went away from them, and in the state of now if nothing came after it.
+# the changes that next went away from them, and in the state of now if nothing came after it. If it
+# was taken out before it was loaded, nothing of it is there, and nothing was compared with it.
 _STATEMENTS = (
     """
     UPDATE current_state SET snapshot = NULL
@@ -15,7 +16,8 @@ _STATEMENTS = (
     WHERE (pool, class, ref, field, seq) IN (
         SELECT (c.pool, c.class, c.ref, c.field, min(c.seq))
         FROM changes c JOIN events e USING (pool, class, ref)
-        WHERE e.seq = $seq AND c.seq > $seq GROUP BY c.pool, c.class, c.ref, c.field
+        WHERE e.seq = $seq AND e.snapshot IS NOT NULL AND c.seq > $seq
+        GROUP BY c.pool, c.class, c.ref, c.field
     )
     """,
     "UPDATE changes SET new = NULL WHERE seq = $seq",

@@ -15,17 +15,20 @@ from recorder.model import Entry, GapCause, MarkName, Stream
 
 from .database import History, insert, insert_keyed
 from .fold import Fold, followed
-from .known import Facts, Gap, Key, Known, Memory, Origin, PoolState, Reading
+from .known import Facts, Gap, Key, Known, Memory, PoolState, Reading
 from .rows import Row, Rows, pieces_of, sorted_rows, table_of
 from .schema import CURRENT_STATE, GAP_SPANS, OBJECTS, POOLS, SCHEMA_VERSION, TABLES, TASKS
 from .scrub import scrub
 from .tasks import task_row
 
 
-class _Redaction(msgspec.Struct):
+class _Redaction(msgspec.Struct, rename={"cls": "class"}):
     """What the detail of a REDACTED mark says that matters here."""
 
     seq: int
+    pool: str = ""
+    cls: str = ""
+    ref: str = ""
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -91,12 +94,8 @@ class _KnownRow(msgspec.Struct):
 
 
 _KNOWN = """
-SELECT o.pool, o.class AS cls, o.ref, o.uuid, o.name, o.first_seq,
-    epoch_us(o.first_at) AS first_at_us, o.first_origin, o.first_operation, o.last_seq,
-    epoch_us(o.last_at) AS last_at_us, o.gone, o.gone_origin, o.gap,
-    coalesce(s.seen_seq, 0) AS seen_seq, coalesce(s.chunk_seq, 0) AS chunk_seq,
-    coalesce(s.event_seq, if(o.gone_event_id IS NULL, NULL, o.last_seq), 0) AS event_seq,
-    coalesce(s.event_id, o.gone_event_id, 0) AS event_id, s.snapshot
+SELECT o.*, o.class AS cls, epoch_us(o.first_at) AS first_at_us, epoch_us(o.last_at) AS last_at_us,
+    s.snapshot
 FROM objects o LEFT JOIN current_state s USING (pool, class, ref)
 """
 
@@ -193,10 +192,15 @@ def write(history: History, fold: Fold, load: Load, last: Entry, *, entries: int
     memory, rows = fold.memory, fold.rows
     touched = [known for key in sorted(rows.touched) if (known := memory.get(key)) is not None]
     _write_rows(history, rows)
-    for mark in rows.marks:
-        if mark[3] == MarkName.REDACTED:
-            scrub(history, msgspec.json.decode(str(mark[5]), type=_Redaction).seq)
-    _write_objects(history, memory, touched)
+    redactions = [
+        msgspec.json.decode(str(mark[5]), type=_Redaction)
+        for mark in rows.marks
+        if mark[3] == MarkName.REDACTED
+    ]
+    _write_objects(history, rows, touched)
+    for redaction in redactions:
+        scrub(history, redaction.seq)
+        memory.drop((redaction.pool, redaction.cls, redaction.ref))  # The file knows what is left.
     pools = table_of([_pool_row(pool) for pool in followed(memory)], POOLS)
     insert_keyed(history, "pools", pools, "pool")
     history.connection.execute(
@@ -242,45 +246,32 @@ class _Seq(msgspec.Struct):
     seq: int | None
 
 
-def _write_objects(history: History, memory: Memory, touched: list[Known]) -> None:
+def _write_objects(history: History, rows: Rows, touched: list[Known]) -> None:
     key = "pool, class, ref"
-    insert_keyed(history, "objects", table_of([_object_row(k) for k in touched], OBJECTS), key)
-    states = table_of([_state_row(known) for known in touched], CURRENT_STATE)
-    insert_keyed(history, "current_state", states, key)
-    # A baseline under way may still bring an older row of what has gone; afterwards none can.
-    settled = [pool.pool for pool in memory.pools.values() if not pool.in_baseline]
-    history.connection.execute(
-        """
-        DELETE FROM current_state s USING objects o
-        WHERE s.pool = o.pool AND s.class = o.class AND s.ref = o.ref
-            AND o.gone AND list_contains($settled, o.pool)
-        """,
-        {"settled": settled},
-    )
-    tasks = [task_row(known) for known in touched if known.cls == "task"]
+    objects = table_of([_object_row(known) for known in touched], OBJECTS)
+    insert_keyed(history, "objects", objects, key)
+    states = [(*known.key, known.snapshot) for known in touched if not known.gone]
+    insert_keyed(history, "current_state", table_of(states, CURRENT_STATE), key, instead_of=objects)
+    # A row of a baseline that comes late tells nothing: what the task came to is known already.
+    tasks = [
+        task_row(known) for known in touched if known.cls == "task" and known.key in rows.events
+    ]
     insert_keyed(history, "tasks", table_of(tasks, TASKS), "pool, ref")
 
 
 def _forget_the_gone(memory: Memory, touched: list[Known]) -> None:
     """A year of tasks is not kept in mind."""
     for known in touched:
-        if known.gone and not memory.pools[known.pool].in_baseline:
+        if known.gone:
             memory.drop(known.key)
 
 
 def _object_row(known: Known) -> Row:
     return (
-        *(known.pool, known.cls, known.ref, known.uuid, known.name),
+        *(*known.key, known.uuid, known.name),
         *(known.first_seq, known.first_at_us, known.first_origin, known.first_operation),
-        *(known.last_seq, known.last_at_us, known.gone, known.gone_origin),
-        *(known.event_id if known.gone_origin == Origin.LIVE else None, known.gap),
-    )
-
-
-def _state_row(known: Known) -> Row:
-    return (
-        *(known.pool, known.cls, known.ref, known.seen_seq, known.chunk_seq),
-        *(known.event_seq, known.event_id, known.snapshot),
+        *(known.last_seq, known.last_at_us, known.gone, known.gone_origin, known.gap),
+        *(known.seen_seq, known.chunk_seq, known.event_seq, known.event_id),
     )
 
 

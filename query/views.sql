@@ -19,16 +19,18 @@ CREATE TABLE changes (
 );
 
 -- One row an object that was ever seen, with its last known name.
+-- seen_seq: the last entry that told or confirmed its state; chunk_seq: its last row of a baseline;
+-- event_seq, event_id: its last event. 0 where there was none; they are the loader's own memory.
 CREATE TABLE objects (
     pool VARCHAR, class VARCHAR, ref VARCHAR, uuid VARCHAR, name VARCHAR, first_seq BIGINT,
     first_at TIMESTAMPTZ, first_origin VARCHAR, first_operation VARCHAR, last_seq BIGINT,
-    last_at TIMESTAMPTZ, gone BOOLEAN, gone_origin VARCHAR, gone_event_id BIGINT, gap BIGINT
+    last_at TIMESTAMPTZ, gone BOOLEAN, gone_origin VARCHAR, gap BIGINT,
+    seen_seq BIGINT, chunk_seq BIGINT, event_seq BIGINT, event_id BIGINT
 );
 
--- The loader's own memory: what the next event of an object is compared with.
+-- One row an object that is there now: what its next event is compared with.
 CREATE TABLE current_state (
-    pool VARCHAR, class VARCHAR, ref VARCHAR, seen_seq BIGINT, chunk_seq BIGINT, event_seq BIGINT,
-    event_id BIGINT, snapshot VARCHAR USING COMPRESSION zstd
+    pool VARCHAR, class VARCHAR, ref VARCHAR, snapshot VARCHAR USING COMPRESSION zstd
 );
 
 -- One row a pool; the columns from done_seq on are the loader's own memory.
