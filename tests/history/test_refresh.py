@@ -145,8 +145,11 @@ from query import database
 
 with getattr(database, sys.argv[1])(Path(sys.argv[2])):
     print("held", flush=True)
+    if sys.argv[3:]:
+        sys.stdin.readline()
     time.sleep(0.05)
 """
+"""Holds a history for a moment or, if it is told so, as long as nothing comes in."""
 
 
 @pytest.fixture
@@ -179,11 +182,13 @@ def test_refresh_beside_a_long_question_answers_from_what_is_there(tmp_path: Pat
     write_journal(tmp_path / "journal", STORY.drafts()[:20])
     before = refresh(tmp_path)
     write_more(tmp_path, STORY, 20)
-    command = [sys.executable, "-c", HOLDER, "open_for_reading", str(before.path)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as holder:
+    command = [sys.executable, "-c", HOLDER, "open_for_reading", str(before.path), "patiently"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         loaded = refresh(tmp_path)
+        holder.communicate()
     (warning,) = loaded.warnings
     assert (loaded.entries, loaded.last_seq) == (0, 20)
     assert warning.startswith("another process is asking the history; answering from what was")
