@@ -27,8 +27,9 @@ DEVICES = {
 class Step(msgspec.Struct, frozen=True, rename={"cls": "class"}):
     """One event in the life of an object, with its changed fields (old and new as JSON text).
 
-    It is of the object itself, or of one of its devices. With the `stream` `from` it may have had
-    other states since the step before.
+    It is of the object itself, or of one of its devices. `told` is false where nothing says from
+    what to what it changed: the state before it was never told, or its own was redacted. With the
+    `stream` `from` it may have had other states since the step before.
     """
 
     seq: int
@@ -40,14 +41,16 @@ class Step(msgspec.Struct, frozen=True, rename={"cls": "class"}):
     gap: int | None
     name: str | None
     stream: str | None
+    told: bool
     changes: list[FieldChange]
 
 
 class Undertaking(msgspec.Struct, frozen=True):
     """A task that worked on the object: when it was first seen, when it was seen to be over.
 
-    `ended_*` and `duration_s` (by the server's clock) are None while it is not. `status` is as in
-    the table `tasks`.
+    `seen_begin` is false if it was under way, or over, when it was first seen. `ended_*` are None
+    while it is not over; of a task that vanished they are where it was seen to be gone.
+    `duration_s` is by the server's clock. `status` is as in the table `tasks`.
     """
 
     ref: str
@@ -56,6 +59,7 @@ class Undertaking(msgspec.Struct, frozen=True):
     status: str
     error_code: str | None
     duration_s: float | None
+    seen_begin: bool
     began_seq: int
     began_at: datetime
     ended_seq: int | None
@@ -102,7 +106,7 @@ def life_of(
         found,
         steps,
         _undertakings(history, found, since, until, steps if omitted else None),
-        _gaps_beside(history, found, steps, since, until),
+        _gaps_beside(history, found, since, until, steps if omitted else None),
         omitted,
     )
 
@@ -156,6 +160,7 @@ def _steps(
         """,  # noqa: S608  # every value is a parameter
         params,
     )
+    redacted = _redacted(history, found.pool)
     changed: dict[int, list[FieldChange]] = {}
     sql = f"SELECT seq, field, old, new FROM changes WHERE {where} ORDER BY seq, field"  # noqa: S608  # every value is a parameter
     for row in history.all(_Changed, sql, params):
@@ -171,10 +176,28 @@ def _steps(
             gap=event.gap,
             name=event.name,
             stream=event.stream,
+            told=_is_told(event) and event.seq not in redacted,
             changes=changed.get(event.seq, []),
         )
         for event in events
     ]
+
+
+def _is_told(event: EventRow) -> bool:
+    return event.operation != "mod" or event.changed_fields is not None
+
+
+class _Seq(msgspec.Struct):
+    seq: int
+
+
+def _redacted(history: History, pool: str) -> set[int]:
+    """Return the entries whose state was taken out of the journal."""
+    sql = """
+        SELECT CAST(detail ->> '$.seq' AS BIGINT) AS seq FROM marks
+        WHERE name = 'redacted' AND detail ->> '$.pool' = $pool
+    """
+    return {row.seq for row in history.all(_Seq, sql, {"pool": pool})}
 
 
 def _devices(history: History, found: Found) -> list[Found]:
@@ -210,12 +233,23 @@ WITH mine AS (
     SELECT task, any_value(operation) AS operation FROM task_targets
     WHERE pool = $pool AND class = $class AND ref = $ref GROUP BY task
 ), ends AS (
-    SELECT ref, min(seq) AS seq, min(received_at) AS at FROM changes
-    WHERE pool = $pool AND class = 'task' AND ref IN (SELECT task FROM mine)
-        AND field = 'status' AND new NOT IN ('"pending"', '"cancelling"') GROUP BY ref
+    SELECT ref, min(seq) FILTER (over) AS seq, min(received_at) FILTER (over) AS at FROM (
+        SELECT ref, seq, received_at, new NOT IN ('"pending"', '"cancelling"') AS over FROM changes
+        WHERE pool = $pool AND class = 'task' AND ref IN (SELECT task FROM mine)
+            AND field = 'status'
+    ) GROUP BY ref
 )
 SELECT t.ref, t.name_label AS name, m.operation, t.status, t.error_code, t.duration_s,
-    t.first_seq AS began_seq, o.first_at AS began_at, e.seq AS ended_seq, e.at AS ended_at
+    o.first_origin = 'live' AND o.first_operation = 'add' AS seen_begin,
+    o.first_seq AS began_seq, o.first_at AS began_at,
+    CASE WHEN t.status = 'vanished' THEN o.last_seq
+         WHEN t.status IN ('pending', 'cancelling') THEN NULL
+         WHEN e.ref IS NULL THEN o.first_seq
+         ELSE e.seq END AS ended_seq,
+    CASE WHEN t.status = 'vanished' THEN o.last_at
+         WHEN t.status IN ('pending', 'cancelling') THEN NULL
+         WHEN e.ref IS NULL THEN o.first_at
+         ELSE e.at END AS ended_at
 FROM mine m JOIN tasks t ON t.pool = $pool AND t.ref = m.task
     JOIN objects o ON o.pool = $pool AND o.class = 'task' AND o.ref = t.ref
     LEFT JOIN ends e ON e.ref = t.ref
@@ -256,21 +290,33 @@ def _time_of(instant: Instant) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=instant.at_us or 0)
 
 
+class _Lifetime(msgspec.Struct):
+    first_seq: int
+    last_seq: int
+    gone: bool
+
+
 def _gaps_beside(
     history: History,
     found: Found,
-    steps: Sequence[Step],
     since: Instant | None,
     until: Instant | None,
+    shown: Sequence[Step] | None,
 ) -> list[GapRow]:
-    """Return the gaps that touch the life of an object; after its end nobody need look."""
-    if not steps:
-        return []
-    first, last = steps[0].seq, steps[-1].seq
+    """Return the gaps of the range that touch the life of an object, or what is shown of it.
+
+    A gap counts also where no step is near it: that none is, is what the gap makes uncertain. After
+    the end of an object nobody need look.
+    """
+    sql = f"SELECT first_seq, last_seq, gone FROM objects WHERE {_OF_OBJECT}"  # noqa: S608  # a constant
+    params = {"pool": found.pool, "class": found.cls, "ref": found.ref}
+    life = history.first(_Lifetime, sql, params)
+    assert life is not None, "what was found was recorded"
+    first = shown[0].seq if shown else life.first_seq
     return [
         gap
         for gap in gaps(history, pool=found.pool, since=since, until=until)
         if gap.is_blind
         and (gap.closed_seq is None or gap.closed_seq > first)
-        and (gap.seq < last or not found.gone)
+        and (gap.seq < life.last_seq or not life.gone)
     ]

@@ -18,10 +18,13 @@ def short_ref(text: str) -> str:
     return "none" if bare == "NULL" else bare[:8]
 
 
-def change_text(cls: str, change: FieldChange, names: dict[str, str]) -> str:
+def change_text(
+    cls: str, change: FieldChange, names: dict[str, str], *, without_old: str = "(missing)"
+) -> str:
     """Return `power_state: Halted → Running`; of lists and maps only what came and went.
 
-    What has a unit is shown with it, unless the two values would look the same.
+    What has a unit is shown with it, unless the two values would look the same. `without_old`
+    stands for an old value that is not there.
     """
     old, new = decoded(change.old), decoded(change.new)
     match old, new:
@@ -34,10 +37,8 @@ def change_text(cls: str, change: FieldChange, names: dict[str, str]) -> str:
             after = field_text(cls, change.field, new, names)
             if before == after:
                 before, after = value_text(old, names), value_text(new, names)
-            before, after = (
-                "(missing)" if raw is None else text
-                for raw, text in ((change.old, before), (change.new, after))
-            )
+            before = without_old if change.old is None else before
+            after = "(missing)" if change.new is None else after
             return f"{change.field}: {before} → {after}"
 
 

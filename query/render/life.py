@@ -29,7 +29,7 @@ def show(told: Life, form: Format, names: Names, lacks: Lacks, *, everything: bo
         write_json({**document, "omitted": told.omitted, **plain_of(lacks)})
     elif form is Format.CSV:
         header = ["seq", "received_at", "class", "ref", "operation", "origin", "gap", "stream"]
-        header += ["field", "old", "new", "range_gaps"]
+        header += ["told", "field", "old", "new", "range_gaps"]
         touched: list[Json] = [*lacks.gaps_of(told.object.pool)]
         rows = (row for step in told.steps for row in _step_rows(step))
         write_csv([{**row, "range_gaps": touched} for row in rows], header)
@@ -61,17 +61,25 @@ def _step_rows(step: Step) -> Iterable[dict[str, Json]]:
         yield row | change
 
 
+_AT_THE_END = 2**63
+
 Block = tuple[int, int, list[Text]]
 """Lines, with the entry that they belong to and their place among those of the same entry."""
 
 
 def _blocks(told: Life, names: Names, *, everything: bool) -> Iterable[Block]:
     """Yield the lines of steps, of tasks and of both ends of each gap."""
-    lasted = _Lasted(told)
+    lasted, redacted = _Lasted(told), _Redacted()
     for step in told.steps:
         changes = [one for one in step.changes if everything or one.field not in PERMISSIONS]
-        if changes or step.operation != "mod":
-            yield step.seq, 1, _step_lines(told, step, changes, names, lasted)
+        if changes or step.operation != "mod" or not step.told:
+            texts = [
+                change_text(step.cls, one, names, without_old=redacted.old_text(step, one))
+                + lasted.text(step, one)
+                for one in changes
+            ]
+            yield step.seq, 1, _step_lines(told, step, texts)
+        redacted.take(step)
     for task in told.tasks:
         yield from _task_blocks(task)
     for gap in told.gaps:
@@ -80,7 +88,11 @@ def _blocks(told: Life, names: Names, *, everything: bool) -> Iterable[Block]:
         )
         yield gap.seq, 0, [Text(f"-- {opened} --", style="yellow")]
         if gap.closed_seq is None:
-            yield gap.seq, 3, [Text(f"-- gap @{gap.seq} is STILL OPEN --", style="bold yellow")]
+            yield (
+                _AT_THE_END,
+                gap.seq,
+                [Text(f"-- gap @{gap.seq} is STILL OPEN --", style="bold yellow")],
+            )
         else:
             closed = f"gap @{gap.seq} closed: blind until {at_text(gap.blind_until)}"
             yield gap.closed_seq, 0, [Text(f"-- {closed} --", style="yellow")]
@@ -88,12 +100,15 @@ def _blocks(told: Life, names: Names, *, everything: bool) -> Iterable[Block]:
 
 def _task_blocks(task: Undertaking) -> Iterable[Block]:
     name = task.name or short_ref(task.ref)
-    began = f"{_head(task.began_at, task.began_seq)}task {name} began"
-    yield task.began_seq, 0, [Text(began, style="dim")]
+    if task.began_seq != task.ended_seq:
+        how = "began" if task.seen_begin else "was under way when first seen"
+        began = f"{_head(task.began_at, task.began_seq)}task {name} {how}"
+        yield task.began_seq, 0, [Text(began, style="dim")]
     if task.ended_seq is None or task.ended_at is None:
-        if task.status == "vanished":
-            text = f"{_head(None, task.began_seq)}task {name} vanished before it was over"
-            yield task.began_seq, 2, [Text(text, style="red")]
+        return
+    if task.status == "vanished":
+        text = f"{_head(task.ended_at, task.ended_seq)}task {name} vanished before it was over"
+        yield task.ended_seq, 2, [Text(text, style="red")]
         return
     took = "" if task.duration_s is None else f" after {duration_text(task.duration_s)}"
     error = "" if task.error_code is None else f": {task.error_code}"
@@ -107,7 +122,10 @@ def _head(at: datetime | None, seq: int) -> str:
 
 
 class _Lasted:
-    """How long the power state was what it was, as far as nothing hid it."""
+    """How long the power state was what it was, as far as nothing hid it.
+
+    What was told across a gap may have begun at any time in it.
+    """
 
     def __init__(self, told: Life) -> None:
         self._told = told
@@ -119,23 +137,39 @@ class _Lasted:
         if change.field != "power_state" or step.ref != self._told.object.ref:
             return ""
         since, seq = self._since, self._since_seq
-        self._since, self._since_seq = step.received_at, step.seq
+        self._since = step.received_at if step.gap is None and step.told else None
+        self._since_seq = step.seq
         hidden_in_gap = any(seq < gap.seq < step.seq for gap in self._told.gaps)
-        if since is None or step.gap is not None or hidden_in_gap:
+        if since is None or self._since is None or hidden_in_gap:
             return ""
         return f" (after {duration_text((step.received_at - since).total_seconds())})"
 
 
-def _step_lines(
-    told: Life, step: Step, changes: Sequence[FieldChange], names: Names, lasted: _Lasted
-) -> list[Text]:
+class _Redacted:
+    """Which values are not there because they were taken out, not because they never were."""
+
+    def __init__(self) -> None:
+        self._fields: set[tuple[str, str]] = set()
+
+    def take(self, step: Step) -> None:
+        """Remember what a step would have told."""
+        fields = {(step.ref, change.field) for change in step.changes}
+        self._fields = self._fields - fields if step.told else self._fields | fields
+
+    def old_text(self, step: Step, change: FieldChange) -> str:
+        """Return what stands for an old value that is not there."""
+        return "(redacted)" if (step.ref, change.field) in self._fields else "(missing)"
+
+
+def _step_lines(told: Life, step: Step, texts: Sequence[str]) -> list[Text]:
     head = _head(step.received_at, step.seq)
     how = origin_text(step.origin, step.gap)
     mark = "" if step.origin == Origin.LIVE and step.gap is None else f"[{how}] "
     style = "" if not mark else "magenta" if step.origin == Origin.INFERRED else "cyan"
     label = _label(told, step)
-    texts = [change_text(step.cls, change, names) + lasted.text(step, change) for change in changes]
-    if step.operation != "mod":
+    if not step.told:
+        texts = [_untold(step)]
+    elif step.operation != "mod":
         texts = [_came_or_went(step), *texts]
     lines = [Text(f"{head}{mark}{label}{texts[0]}", style=style)]
     indent = " " * len(head)
@@ -147,6 +181,11 @@ def _label(told: Life, step: Step) -> str:
     if step.ref == told.object.ref:
         return ""
     return f"{step.cls} {step.name or short_ref(step.ref)}: "
+
+
+def _untold(step: Step) -> str:
+    fields = ", ".join(change.field for change in step.changes)
+    return f"changed{f' ({fields})' if fields else ''}, but from what to what is not known"
 
 
 def _came_or_went(step: Step) -> str:
