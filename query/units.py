@@ -4,6 +4,7 @@ The fields are those of the data model of xapi 26.17 whose description names a u
 field that is not listed has none.
 """
 
+import math
 from collections.abc import Callable
 from datetime import datetime
 
@@ -12,7 +13,6 @@ from recorder.instant import time_text, us_of
 from .records import Json
 
 _BYTES_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB")
-_NEVER = "19700101T00:00:00Z"
 
 _BYTES = """
     vm.memory_overhead vm.memory_target vm.memory_static_max vm.memory_static_min
@@ -60,16 +60,17 @@ def with_unit(cls: str, field: str, value: Json) -> str | None:
 
 
 def bytes_text(value: Json) -> str:
-    """Return `4 GiB`; what is no whole number of a unit has three digits, `1.46 GiB`."""
+    """Return `4 GiB` or `1.5 MiB` if it is that exactly; what is rounded has two decimals."""
     count = _whole(value)
     size, unit = abs(count), 0
-    scaled = float(size)
-    while scaled >= 1024 and unit < len(_BYTES_UNITS) - 1:
-        scaled /= 1024
+    while size >= 1024 ** (unit + 1) and unit < len(_BYTES_UNITS) - 1:
         unit += 1
+    hundredths, rest = divmod(size * 100, 1024**unit)
+    digits = f"{(hundredths + (2 * rest >= 1024**unit)) / 100:.2f}"
+    if not rest:
+        digits = digits.rstrip("0").rstrip(".")
     sign = "-" if count < 0 else ""
-    digits = f"{scaled:.0f}" if scaled == int(scaled) or scaled >= 100 else f"{scaled:.3g}"
-    return f"{sign}{digits} {_BYTES_UNITS[unit]}"
+    return f"{sign}{digits} {'byte' if size == 1 else _BYTES_UNITS[unit]}"
 
 
 def _whole(value: Json) -> int:
@@ -79,31 +80,36 @@ def _whole(value: Json) -> int:
 
 
 def _number(value: Json) -> float:
-    if isinstance(value, str | int | float):
+    if isinstance(value, str | int | float) and math.isfinite(float(value)):
         return float(value)
     raise ValueError
 
 
+def _digits(number: float) -> str:
+    return f"{number:.2f}".rstrip("0").rstrip(".")
+
+
 def _seconds_text(value: Json) -> str:
-    return f"{_number(value):g} s"
+    return f"{_digits(_number(value))} s"
 
 
 def _rate_text(value: Json) -> str:
-    return f"{_number(value):.4g} KiB/s"
+    return f"{_digits(_number(value))} KiB/s"
 
 
 def _link_text(value: Json) -> str:
-    return f"{_number(value):g} Mbit/s"
+    return f"{_digits(_number(value))} Mbit/s"
 
 
 def _fraction_text(value: Json) -> str:
-    return f"{_number(value) * 100:.3g} %"
+    share = _number(value)
+    percent = _digits(share * 100)
+    return f"{'99.99' if percent == '100' and share < 1 else percent} %"
 
 
 def _time_text(value: Json) -> str:
-    if value == _NEVER:
-        return "never"
-    return time_text(us_of(datetime.strptime(f"{value}", "%Y%m%dT%H:%M:%S%z")))
+    at_us = us_of(datetime.strptime(f"{value}", "%Y%m%dT%H:%M:%S%z"))
+    return "never" if at_us == 0 else time_text(at_us)
 
 
 _UNITS: dict[str, Callable[[Json], str]] = {

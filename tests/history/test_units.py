@@ -14,13 +14,19 @@ from query.values import change_text, field_text
         ("vm", "memory_static_max", "2147483648", "2 GiB"),
         ("vm", "memory_target", 0, "0 bytes"),
         ("vdi", "virtual_size", 1_572_864, "1.5 MiB"),
-        ("vdi", "physical_utilisation", 1_000_000, "977 KiB"),
+        ("vdi", "physical_utilisation", 1_000_000, "976.56 KiB"),
         ("sr", "physical_size", 5 * 2**40, "5 TiB"),
         ("sr", "physical_size", 3000 * 2**50, "3000 PiB"),
         ("vm", "start_delay", 90, "90 s"),
+        ("vm", "memory_target", 1, "1 byte"),
+        ("vm", "memory_target", 4 * 2**30 + 1, "4.00 GiB"),
+        ("vdi", "virtual_size", 2**53 + 1, "8.00 PiB"),
+        ("pool", "ext_auth_cache_expiry", 2_592_000, "2592000 s"),
         ("vif_metrics", "io_read_kbs", 12.3456, "12.35 KiB/s"),
+        ("vif_metrics", "io_read_kbs", 123456.7, "123456.7 KiB/s"),
         ("pif_metrics", "speed", 10_000, "10000 Mbit/s"),
         ("task", "progress", 0.25, "25 %"),
+        ("task", "progress", 0.99999, "99.99 %"),
         ("task", "created", "20261128T03:12:00Z", "2026-11-28T03:12:00Z"),
         ("task", "finished", "19700101T00:00:00Z", "never"),
     ],
@@ -42,6 +48,8 @@ def test_fields_of_the_data_model_have_units(cls: str, field: str, value: Json, 
         ("host", "memory_static_max", 2147483648),
         ("task", "created", "yesterday"),
         ("task", "progress", "nan of it"),
+        ("task", "progress", "nan"),
+        ("pif_metrics", "speed", "inf"),
     ],
 )
 def test_what_has_no_unit_is_left_alone(cls: str, field: str, value: Json) -> None:
@@ -51,7 +59,7 @@ def test_what_has_no_unit_is_left_alone(cls: str, field: str, value: Json) -> No
 
 def test_negative_sizes_keep_their_sign() -> None:
     """Some storage says -1 where it does not know."""
-    assert bytes_text(-1) == "-1 bytes"
+    assert bytes_text(-1) == "-1 byte"
 
 
 def test_change_that_rounding_would_hide_is_shown_exactly() -> None:
