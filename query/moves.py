@@ -49,15 +49,27 @@ class Route(msgspec.Struct, frozen=True):
     last_seq: int
 
 
+# A task may be there long after its end: a move then was not its work. Across a gap nobody saw
+# which of the two came first.
 _MOVES = """
+WITH ends AS (
+    SELECT pool, ref, min(seq) AS seq, arg_min(gap, seq) AS gap FROM changes
+    WHERE class = 'task' AND field = 'status' AND new NOT IN ('"pending"', '"cancelling"')
+    GROUP BY pool, ref
+), migrations AS (
+    SELECT g.pool, g.ref, t.ref AS task, t.duration_s, t.first_seq, e.gap AS end_gap,
+        CASE WHEN e.seq IS NOT NULL THEN e.seq
+             WHEN t.status NOT IN ('pending', 'cancelling') THEN t.last_seq END AS end_seq
+    FROM task_targets g JOIN tasks t ON t.pool = g.pool AND t.ref = g.task
+        LEFT JOIN ends e ON e.pool = g.pool AND e.ref = g.task
+    WHERE g.class = 'vm' AND contains(g.operation, 'migrate')
+)
 SELECT m.seq, m.received_at, m.pool, m.ref, m.name, m.from_ref, m.from_host, m.to_ref, m.to_host,
-    arg_max(t.ref, t.first_seq) AS task, arg_max(t.duration_s, t.first_seq) AS duration_s,
+    arg_max(t.task, t.first_seq) AS task, arg_max(t.duration_s, t.first_seq) AS duration_s,
     m.origin, m.gap
 FROM ({moves}) m
-    LEFT JOIN task_targets g ON g.pool = m.pool AND g.class = 'vm' AND g.ref = m.ref
-        AND contains(g.operation, 'migrate')
-    LEFT JOIN tasks t ON t.pool = g.pool AND t.ref = g.task
-        AND t.first_seq <= m.seq AND t.last_seq >= m.seq
+    LEFT JOIN migrations t ON t.pool = m.pool AND t.ref = m.ref AND t.first_seq <= m.seq
+        AND (t.end_seq IS NULL OR t.end_seq >= m.seq OR t.end_gap = m.gap)
 GROUP BY ALL ORDER BY m.seq, m.ref
 """
 
