@@ -146,17 +146,24 @@ SELECT DISTINCT c.pool, t.key AS task, c.class, c.ref, c.name, t.value ->> '$' A
 FROM changes c, json_each(c.new) t
 WHERE c.field = 'current_operations' AND t.key LIKE 'OpaqueRef:%';
 
--- How long a VM was in which power state; until is null for the last one known.
+-- How long a VM was in which power state, as if nothing was missed in gaps (`xentrail power` tells
+-- what is known); until is null for the last one known.
 CREATE VIEW power_spans AS
+WITH ends AS (
+    SELECT pool, ref, name, seq, received_at AS since, origin, gap, 'gone' AS power_state
+    FROM events WHERE class = 'vm' AND operation = 'del'
+)
 SELECT pool, ref, name, power_state, since, seq, origin, gap,
     lead(since) OVER (PARTITION BY pool, ref ORDER BY seq) AS until
 FROM (
-    SELECT pool, ref, name, seq, received_at AS since, origin, gap,
-        CASE WHEN operation = 'del' THEN 'gone'
-             ELSE json_extract_string(snapshot, '$.power_state') END AS power_state
-    FROM events
-    WHERE class = 'vm' AND (operation = 'del' OR changed_fields IS NULL
-        OR list_contains(changed_fields, 'power_state'))
+    SELECT pool, ref, name, seq, received_at AS since, origin, gap, new ->> '$' AS power_state
+    FROM changes ANTI JOIN ends USING (pool, ref, seq)
+    WHERE class = 'vm' AND field = 'power_state'
+    UNION ALL
+    SELECT pool, ref, name, seq, received_at, origin, gap, snapshot ->> '$.power_state'
+    FROM events WHERE class = 'vm' AND operation <> 'del' AND changed_fields IS NULL
+    UNION ALL
+    FROM ends
 );
 
 -- From which host to which a running VM went.
