@@ -10,6 +10,7 @@ from .choices import By
 from .database import History
 from .objects import check_pool
 from .questions import bound, check_class
+from .ranges import Range, range_of
 
 
 class Busy(msgspec.Struct, frozen=True, rename={"cls": "class"}):
@@ -17,8 +18,8 @@ class Busy(msgspec.Struct, frozen=True, rename={"cls": "class"}):
 
     `changes` are live events that changed something, `repeats` those that did not (heartbeats,
     fields set to what they were), `inferred` differences found after a gap. `per_minute` is that of
-    the changes between the first and the last of all events in the range; `field` is the field that
-    changed most. Columns that were counted together are None.
+    the changes in the part of the range that is recorded; `field` is the field that changed most.
+    Columns that were counted together are None.
     """
 
     pool: str
@@ -69,7 +70,16 @@ def busiest(
             params[name] = instant.at_us if instant.seq is None else instant.seq
     where = " AND ".join(terms)
     sql = _by_field(where) if by is By.FIELD else _by_event(where, _COLUMNS[by])
-    return history.all(Busy, f"{sql} LIMIT {int(limit)}", params)
+    rows = history.all(Busy, f"{sql} LIMIT {int(limit)}", params)
+    ranges = {name: range_of(history, name, since, until) for name in {row.pool for row in rows}}
+    return [_with_rate(row, ranges[row.pool]) for row in rows]
+
+
+def _with_rate(row: Busy, within: Range | None) -> Busy:
+    if within is None or not within.recorded_us:
+        return row
+    minutes = within.recorded_us / 60e6
+    return msgspec.structs.replace(row, per_minute=row.changes / minutes)
 
 
 _COUNTS = """
@@ -80,7 +90,6 @@ _COUNTS = """
     min(received_at) AS first_at, max(received_at) AS last_at,
     min(seq) AS first_seq, max(seq) AS last_seq
 """
-_SPAN = "(SELECT epoch(max(last_at) - min(first_at)) / 60 FROM counted)"
 _ORDER = "ORDER BY changes DESC, inferred DESC, repeats DESC, first_seq, ref, field"
 
 
@@ -103,8 +112,8 @@ def _by_event(where: str, columns: str) -> str:
         )
         SELECT {grouped}{rest}, {name} AS name, any_value(f.field) AS field,
             any_value(c.changes) AS changes, any_value(c.repeats) AS repeats,
-            any_value(c.inferred) AS inferred, any_value(c.changes) / nullif({_SPAN}, 0)
-            AS per_minute, any_value(c.first_at) AS first_at, any_value(c.last_at) AS last_at,
+            any_value(c.inferred) AS inferred, NULL AS per_minute,
+            any_value(c.first_at) AS first_at, any_value(c.last_at) AS last_at,
             any_value(c.first_seq) AS first_seq, any_value(c.last_seq) AS last_seq
         FROM counted c LEFT JOIN fields f USING ({columns}) {join}
         GROUP BY {grouped} {_ORDER}
@@ -120,7 +129,6 @@ def _by_field(where: str) -> str:
                 min(seq) AS first_seq, max(seq) AS last_seq
             FROM changes WHERE {where} GROUP BY pool, class, field
         )
-        SELECT *, NULL AS ref, NULL AS name, 0 AS repeats,
-            changes / nullif({_SPAN}, 0) AS per_minute
+        SELECT *, NULL AS ref, NULL AS name, 0 AS repeats, NULL AS per_minute
         FROM counted {_ORDER}
     """  # noqa: S608  # every value is a parameter

@@ -106,8 +106,9 @@ def _unrecorded(
     found = []
     for span in {span.pool: span for span in spans}.values():
         begin, end = span.record_begin, span.record_end
-        early = since is not None and since.at_us is not None and us_of(begin) > since.at_us
-        late = until is not None and until.at_us is not None and us_of(end) < until.at_us
+        first, last = since or until, until or since
+        early = first is not None and first.at_us is not None and us_of(begin) > first.at_us
+        late = last is not None and last.at_us is not None and us_of(end) < last.at_us
         if early or late:
             found.append(Unrecorded(span.pool, begin if early else None, end if late else None))
     return found

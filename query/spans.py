@@ -15,11 +15,11 @@ import msgspec
 
 from recorder.instant import Instant, us_of
 
-from .certainty import moment_of
 from .database import History
 from .gaps import gap_spans
 from .known import Origin
 from .objects import Found, check_pool, pools
+from .ranges import Range, range_of
 
 POWER = "power_state"
 PLACE = "resident_on"
@@ -91,24 +91,24 @@ def spans(
 ) -> list[Span]:
     """Return the spans of a field of VMs (POWER or PLACE) in a range, by pool, name and time.
 
-    The range is the whole record unless it is given. Templates, snapshots and control domains are
-    left out unless `everything` or one of them is asked for. Raises NoSuchPool, BadInstant.
+    The range is the whole record unless it is given; after the last entry of a pool nobody knows.
+    Templates, snapshots and control domains are left out unless `everything` or one of them is
+    asked for, and so is what was never there in the range. Raises NoSuchPool, BadInstant.
     """
     check_pool(history, pool)
     asked = [found.pool] if found else [pool] if pool else pools(history)
     told = []
     for name in asked:
-        record = _record_of(history, name)
-        if record is None:
-            continue
-        begin = record.begin_us if since is None else _us_at(history, since)
-        end = record.end_us if until is None else _us_at(history, until)
-        if begin >= end:
+        within = range_of(history, name, since, until)
+        if within is None or within.begin_us >= within.end_us:
             continue
         steps = _steps(history, field, name, found, everything=everything)
-        silences = _silences(history, name, record)
+        silences = _silences(history, name, within)
         for _, own in groupby(steps, key=lambda step: step.ref):
-            told += _joined(_Life(list(own), silences, end).spans(begin, end))
+            life = _Life(list(own), silences, within.end_us)
+            spans_ = _joined(life.spans(within.begin_us, within.end_us))
+            if found or any(span.exists for span in spans_):
+                told += spans_
     return told
 
 
@@ -151,41 +151,6 @@ def _uptime(own: Sequence[Span]) -> Uptime:
 # -- what was told -----------------------------------------------------------------------------
 
 
-class _Record(msgspec.Struct):
-    """Where the record of a pool begins and ends, in microseconds since 1970 UTC."""
-
-    begin_us: int
-    end_us: int
-
-
-def _record_of(history: History, pool: str) -> _Record | None:
-    sql = """
-        SELECT epoch_us(min(since)) AS begin_us,
-            (SELECT max(last_received_ns) // 1000 FROM loads) AS end_us
-        FROM epochs WHERE pool = $pool HAVING count(*) > 0
-    """
-    return history.first(_Record, sql, {"pool": pool})
-
-
-class _At(msgspec.Struct):
-    at_us: int | None
-
-
-def _us_at(history: History, instant: Instant) -> int:
-    """Return the time of an instant; that of an entry is when it was received."""
-    if instant.at_us is not None:
-        return instant.at_us
-    seq = moment_of(history, instant, None).seq
-    sql = """
-        SELECT epoch_us(max(received_at)) AS at_us FROM (
-            SELECT received_at FROM events WHERE seq <= $seq
-            UNION ALL SELECT received_at FROM marks WHERE seq <= $seq
-        )
-    """
-    row = history.first(_At, sql, {"seq": seq})
-    return 0 if row is None or row.at_us is None else row.at_us
-
-
 @dataclass(frozen=True, slots=True)
 class _Silence:
     """A time in which nothing, or not enough, was told; `end_us` None while it lasts."""
@@ -195,7 +160,7 @@ class _Silence:
     gap: int | None
 
 
-def _silences(history: History, pool: str, record: _Record) -> list[_Silence]:
+def _silences(history: History, pool: str, within: Range) -> list[_Silence]:
     """Return the gaps of a pool, and what lies outside of its record."""
     found = [
         _Silence(
@@ -203,7 +168,8 @@ def _silences(history: History, pool: str, record: _Record) -> list[_Silence]:
         )
         for gap in gap_spans(history, pool)
     ]
-    return [_Silence(0, record.begin_us, None), *found, _Silence(record.end_us, None, None)]
+    before = _Silence(0, within.record_begin_us, None)
+    return [before, *found, _Silence(within.record_end_us, None, None)]
 
 
 class _Step(msgspec.Struct):
@@ -222,16 +188,20 @@ class _Step(msgspec.Struct):
     gap: int | None
 
 
+# What is asked of events is asked twice, since DuckDB looks into every snapshot for an OR. An event
+# that told of an end may have told a last change, too.
 _STEPS = """
 WITH told AS (
     SELECT pool, ref, seq, received_at, new ->> '$' AS value, 'mod' AS operation, origin, gap
     FROM changes WHERE class = 'vm' AND field = $field AND pool = $pool
     UNION ALL
-    SELECT pool, ref, seq, received_at,
-        CASE WHEN operation <> 'del' THEN json_extract_string(snapshot, '$.' || $field) END,
-        operation, origin, gap
-    FROM events WHERE class = 'vm' AND pool = $pool
-        AND (operation <> 'mod' OR changed_fields IS NULL)
+    SELECT pool, ref, seq, received_at, json_extract_string(snapshot, '$.' || $field), operation,
+        origin, gap
+    FROM events WHERE class = 'vm' AND pool = $pool AND operation <> 'del'
+        AND changed_fields IS NULL
+    UNION ALL
+    SELECT pool, ref, seq, received_at, NULL, operation, origin, gap
+    FROM events WHERE class = 'vm' AND pool = $pool AND operation = 'del'
 ), kinds AS (
     SELECT o.ref, coalesce(
         any_value(s.snapshot), arg_max(e.snapshot, e.seq) FILTER (e.snapshot IS NOT NULL)
@@ -250,7 +220,7 @@ WHERE ($ref IS NULL OR t.ref = $ref) AND ($everything OR $ref IS NOT NULL OR NOT
     coalesce(k.snapshot ->> '$.is_a_template' = 'true', false)
     OR coalesce(k.snapshot ->> '$.is_a_snapshot' = 'true', false)
     OR coalesce(k.snapshot ->> '$.is_control_domain' = 'true', false)))
-ORDER BY o.name, t.ref, t.seq
+ORDER BY o.name, t.ref, t.seq, gone
 """
 
 
@@ -323,6 +293,8 @@ class _Life:
         sureness = Sureness.UNKNOWN if exists is None else Sureness.KNOWN
         if blind is not None:
             sureness = self._sureness_in(blind)
+        if place >= 0 and step.value is None and not step.gone:
+            sureness = Sureness.UNKNOWN  # what it told was redacted
         told = place >= 0 and sureness is not Sureness.UNKNOWN
         return Span(
             pool=step.pool,

@@ -77,6 +77,17 @@ class Asking:
         found = instants.read_instant(text, now_ns=wall_ns(), zone=self.zone)
         return instants.place_of(history, text, pool=pool) if found is None else found
 
+    def range(
+        self, history: "History", since: str | None, until: str | None, *, pool: str | None = None
+    ) -> "tuple[Instant | None, Instant | None]":
+        """Read the two ends of a range. Raises BadInstant, also if it ends before it begins."""
+        from .. import ranges
+
+        begin = self.instant(history, since, pool=pool)
+        end = self.instant(history, until, pool=pool)
+        ranges.check_order(begin, end)
+        return begin, end
+
     @contextmanager
     def history(self) -> "Iterator[History]":
         """Bring the history up to date, say what stands in the way, and open it for reading."""

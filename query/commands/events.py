@@ -40,8 +40,7 @@ def events(
     with ask.history() as history:
         found = None if object_ is None else objects.find(history, object_, pool=pool, cls=class_)
         pool = found.pool if found else pool
-        begin = ask.instant(history, since, pool=pool)
-        end = ask.instant(history, until, pool=pool)
+        begin, end = ask.range(history, since, until, pool=pool)
         wanted = questions.Filter(
             found=found,
             pool=pool,

@@ -17,8 +17,7 @@ def gaps(
     from ..render import gaps as screen
 
     with ask.history() as opened:
-        begin = ask.instant(opened, since, pool=pool)
-        end = ask.instant(opened, until, pool=pool)
+        begin, end = ask.range(opened, since, until, pool=pool)
         rows = ledger.gaps(opened, pool=pool, since=begin, until=end)
         blind = ledger.blindness(opened, rows, pool=pool)
         in_part = lacks.lacks_between(opened, begin, end, pool=pool).last_states_only

@@ -36,8 +36,7 @@ def history(
         found = objects.find(opened, object_, pool=pool, cls=class_)
         if field is not None:
             questions.check_field(opened, field)
-        begin = ask.instant(opened, since, pool=found.pool)
-        end = ask.instant(opened, until, pool=found.pool)
+        begin, end = ask.range(opened, since, until, pool=found.pool)
         told = timeline.life_of(
             opened,
             found,

@@ -39,8 +39,7 @@ def power(
     with ask.history() as history:
         found = _vm(history, vm, pool)
         pool = found.pool if found else pool
-        begin = ask.instant(history, since, pool=pool)
-        end = ask.instant(history, until, pool=pool)
+        begin, end = ask.range(history, since, until, pool=pool)
         told = spans.spans(
             history,
             spans.POWER,
@@ -84,8 +83,7 @@ def moves(
     with ask.history() as history:
         found = _vm(history, vm, pool)
         pool = found.pool if found else pool
-        begin = ask.instant(history, since, pool=pool)
-        end = ask.instant(history, until, pool=pool)
+        begin, end = ask.range(history, since, until, pool=pool)
         lacking = lacks.lacks_between(history, begin, end, pool=pool)
         count = 0
         if where:

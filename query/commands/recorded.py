@@ -39,8 +39,7 @@ def top(
     from ..render import recorded as screen
 
     with ask.history() as history:
-        begin = ask.instant(history, since, pool=pool)
-        end = ask.instant(history, until, pool=pool)
+        begin, end = ask.range(history, since, until, pool=pool)
         rows = busiest.busiest(
             history, by, pool=pool, cls=class_, since=begin, until=end, limit=limit
         )

@@ -67,7 +67,7 @@ def busiest(rows: Sequence[Busy], form: Format, lacks: Lacks) -> None:
                 row.pool,
                 _what(row),
                 f"{row.changes:,}",
-                "-" if row.per_minute is None else f"{row.per_minute:.3g}",
+                _rate_text(row.per_minute),
                 row.field or "-",
                 str(row.inferred or "-"),
                 str(row.repeats or "-"),
@@ -76,6 +76,14 @@ def busiest(rows: Sequence[Busy], form: Format, lacks: Lacks) -> None:
             for row in rows
         ),
     )
+
+
+def _rate_text(per_minute: float | None) -> str:
+    if per_minute is None:
+        return "-"
+    if 0 < per_minute < 0.01:
+        return "< 0.01"
+    return f"{per_minute:,.0f}" if per_minute >= 100 else f"{per_minute:.3g}"
 
 
 def _what(row: Busy) -> str:

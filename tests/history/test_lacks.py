@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from query.lacks import Lacks, Unrecorded, lacks_between
-from recorder.instant import Instant
+from recorder.instant import Instant, us_of
 from recorder.model import Stream
 from tests.history.journals import START_NS, Pool, Told, loaded, record
 
@@ -87,3 +87,23 @@ def test_an_answer_that_lacks_nothing_is_false() -> None:
     assert not Lacks()
     assert Lacks(last_states_only=["lab"])
     assert Lacks(unrecorded=[Unrecorded("lab")])
+
+
+def test_range_beside_the_record_is_unrecorded(tmp_path: Path) -> None:
+    """Nothing would seem to have happened in it."""
+    told = Told()
+    east, lab = Pool(told, "east"), Pool(told)
+    east.register()
+    last = east.done()
+    lab.register()
+    lab.done()
+    end = lab.event("mod", "vm", "web1", record("web1"))
+    with loaded(tmp_path / "history.duckdb", told.entries) as history:
+        since = Instant(at_us=told.at_ns(end) // 1000)
+        (one,) = lacks_between(history, since, None).unrecorded
+        assert (one.pool, one.before) == ("east", None)
+        assert one.after is not None
+        assert us_of(one.after) == told.at_ns(last) // 1000
+        until = Instant(at_us=told.at_ns(last) // 1000)
+        (one,) = lacks_between(history, None, until).unrecorded
+        assert (one.pool, one.after) == ("lab", None)

@@ -1,12 +1,15 @@
 """What is recorded, and what changes most."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from query.busiest import busiest
-from query.choices import By
+from query.busiest import Busy, busiest
+from query.choices import By, Format
+from query.lacks import Lacks
 from query.recorded import recorded
+from query.render import recorded as screen
 from recorder.instant import Instant
 from tests.history.journals import Pool, Told, loaded, record, ref_of
 
@@ -62,7 +65,22 @@ def test_busiest_are_counted_by_what_is_asked(told: Told, tmp_path: Path) -> Non
         assert (tags.field, tags.changes) == ("tags", 1)
         (lab,) = busiest(history, By.POOL)
         assert (lab.pool, lab.cls, lab.changes) == ("lab", None, 4)
-        assert lab.per_minute == pytest.approx(4 / ((lab.last_seq - lab.first_seq) / 60))
+        recorded_s = told.seq - 3 - 2  # from the first registration to the last entry of the pool
+        assert lab.per_minute == pytest.approx(4 / (recorded_s / 60))
         assert [one.name for one in busiest(history, By.OBJECT, limit=1)] == ["web1"]
         assert busiest(history, By.OBJECT, until=Instant(seq=5)) == []
         assert busiest(history, By.FIELD, cls="VM", pool="lab")[0].field == "memory"
+
+
+@pytest.mark.parametrize(
+    ("per_minute", "text"),
+    [(None, "-"), (0, "0"), (0.001, "< 0.01"), (4.8, "4.8"), (99.94, "99.9"), (1234.5, "1,234")],
+)
+def test_rate_is_no_power_of_ten(
+    per_minute: float | None, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever looks for what is busy compares numbers with the eye."""
+    at = datetime(2026, 11, 28, tzinfo=UTC)
+    row = Busy("lab", "vm", None, None, None, 7, 0, 0, per_minute, at, at, 1, 2)
+    screen.busiest([row], Format.TABLE, Lacks())
+    assert f"  {text}  " in capsys.readouterr().out
