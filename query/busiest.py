@@ -83,9 +83,9 @@ def _with_rate(row: Busy, within: Range | None) -> Busy:
 
 
 _COUNTS = """
-    count(*) FILTER (origin = 'live' AND (changed_fields IS NULL OR len(changed_fields) > 0))
-        AS changes,
-    count(*) FILTER (origin = 'live' AND len(changed_fields) = 0) AS repeats,
+    count(*) FILTER (origin = 'live' AND (operation <> 'mod' OR changed_fields IS NULL
+        OR len(changed_fields) > 0)) AS changes,
+    count(*) FILTER (origin = 'live' AND operation = 'mod' AND len(changed_fields) = 0) AS repeats,
     count(*) FILTER (origin = 'inferred') AS inferred,
     min(received_at) AS first_at, max(received_at) AS last_at,
     min(seq) AS first_seq, max(seq) AS last_seq

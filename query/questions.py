@@ -83,7 +83,7 @@ def events(history: History, wanted: Filter) -> list[EventRow]:
         terms.append("list_contains(list_transform(changed_fields, lambda f: lower(f)), $field)")
         params["field"] = wanted.field.lower()
     if wanted.changed:
-        terms.append("(changed_fields IS NULL OR len(changed_fields) > 0)")
+        terms.append("(operation <> 'mod' OR changed_fields IS NULL OR len(changed_fields) > 0)")
     where = f"WHERE {' AND '.join(terms)}" if terms else ""
     sql = f"""
         SELECT * FROM {EVENT_ROWS} {where}

@@ -180,5 +180,6 @@ WHERE c.class = 'vm' AND c.field = 'resident_on'
 CREATE VIEW busiest AS
 SELECT pool, class, ref, any_value(name ORDER BY seq DESC) AS name, count(*) AS changes,
     min(received_at) AS first_at, max(received_at) AS last_at
-FROM events WHERE origin = 'live' AND (changed_fields IS NULL OR len(changed_fields) > 0)
+FROM events WHERE origin = 'live'
+    AND (operation <> 'mod' OR changed_fields IS NULL OR len(changed_fields) > 0)
 GROUP BY pool, class, ref ORDER BY changes DESC;
