@@ -285,7 +285,9 @@ class _Life:
     def _span(self, place: int, since_us: int, until_us: int) -> Span:
         """Return the span of the step at `place`, or of the time before all steps (-1)."""
         step = self.steps[max(place, 0)]
-        blind = self._blind_at(since_us)
+        # What is gone stays gone, unless the database went back in time: no reference comes twice.
+        is_past = place == len(self.steps) - 1 and step.gone
+        blind = None if is_past else self._blind_at(since_us)
         exists: bool | None = not step.gone
         if place < 0:
             came_later = step.operation == "add" and step.origin is not Origin.BASELINE

@@ -76,6 +76,32 @@ def test_end_that_tells_a_last_change_is_an_end(tmp_path: Path) -> None:
         assert {one.name for one in begun} == {"vm0", "vm1", "vm2", "vm3", "vm4"}
 
 
+def test_what_is_gone_stays_gone_in_gaps(tmp_path: Path) -> None:
+    """Its reference is never given again; only a database that went back in time brings it back."""
+    told = Told()
+    lab = Pool(told)
+    lab.register()
+    there = {"web1": vm("web1", "Running"), "web2": vm("web2", "Running")}
+    lab.chunk("vm", there)
+    lab.done()
+    for name, last in there.items():
+        lab.event("del", "vm", name, last)
+    gap = lab.lose()
+    lab.register()
+    (back,) = lab.chunk("vm", {"web2": there["web2"]})
+    lab.done()
+    lab.close(gap)
+    lab.event("mod", "vm", "web2", there["web2"])
+    lab.lose()
+    with loaded(tmp_path / "history.duckdb", told.entries) as history:
+        web1 = spans(history, POWER, found=find(history, "web1"), until=at_s(90))
+        assert brief(web1)[-1] == ("absent", 7, 90, "known", None)
+        (uptime,) = uptimes(web1)
+        assert (uptime.total_s, uptime.unsure_s) == (5, 2)
+        web2 = spans(history, POWER, found=find(history, "web2"), until=at_s(90))
+        assert (None, 8, back, "unknown", gap) in brief(web2)
+
+
 @pytest.mark.parametrize("load_first", [False, True])
 def test_redacted_power_state_is_unknown(tmp_path: Path, load_first: bool) -> None:
     """It counts neither as up nor as down, until the next one is told."""
