@@ -18,11 +18,21 @@ VOLATILE_FIELDS = frozenset(
         ("*", "allowed_operations"),
         ("*", "current_operations"),
         ("*", "last_updated"),
+        ("*", "physical_utilisation"),
+        ("*", "io_read_kbs"),
+        ("*", "io_write_kbs"),
         ("vm_guest_metrics", "memory"),
+        ("vm_metrics", "memory_actual"),
+        ("vm_metrics", "VCPUs_utilisation"),
         ("host_metrics", "memory_free"),
+        ("host_cpu", "utilisation"),
+        ("cluster_host", "last_update_live"),
+        ("caller", "last_access"),
+        ("session", "last_active"),
     }
 )
-"""What changes by itself while everything stays as it is; `*` is every class."""
+"""What changes by itself while everything stays as it is: operations under way, measurements, and
+when they were made. `*` is every class."""
 
 
 class Difference(msgspec.Struct, frozen=True, rename={"cls": "class"}):

@@ -28,7 +28,7 @@ def diff(
     ] = False,
 ) -> None:
     """Compare the states at two instants; exit 1 if they differ, or cannot be compared."""
-    from .. import drift, objects
+    from .. import drift, objects, states
     from ..render import diff as screen
     from ..render.words import verdict_text
 
@@ -43,6 +43,10 @@ def diff(
             history, first, second, found=found, cls=class_, pool=pool, everything=everything
         )
         names = _names_in(history, told) if ask.form is Format.TABLE else {}
+        absent = found is not None and not any(
+            states.state_of(history, found, moment).exists is not False
+            for moment in (first, second)
+        )
     screen.show(told, ask.form, names)
     for moment, verdicts in (
         (told.before, told.verdicts_before),
@@ -55,9 +59,11 @@ def diff(
     for name in told.not_compared:
         say(f"pool {name} was not compared: its whole state is not known at both instants")
     if told.volatile:
-        say(f"{told.volatile} differences that come by themselves were left out; --all shows them")
-    if not told.differences:
-        say("no difference")
+        say(f"what changes by itself was left out ({told.volatile}); --all shows it")
+    if absent:
+        say(f"{found} was there at neither instant")
+    elif not told.differences:
+        say(screen.none_text(told))
     if told.differences or told.not_compared:
         raise typer.Exit(1)
     if not told.is_certain:

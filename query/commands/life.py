@@ -53,8 +53,10 @@ def history(
     everything = everything or field is not None
     screen.show(told, ask.form, names, lacking, everything=everything)
     if told.omitted:
-        say(f"{told.omitted} older steps; --limit shows more, --until earlier ones")
+        say(f"older steps are left out ({told.omitted}); --limit shows more, --until earlier ones")
     left_out = 0 if everything or ask.form is not Format.TABLE else screen.hidden(told)
     if left_out:
-        say(f"{left_out} changes of allowed or current operations are not shown; --all shows them")
+        say(
+            f"changes of allowed or current operations are not shown ({left_out}); --all shows them"
+        )
     ask.finish(lacking)

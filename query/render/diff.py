@@ -20,7 +20,9 @@ def show(told: Drift, form: Format, names: Names) -> None:
         return
     if form is Format.CSV:
         header = [field.encode_name for field in msgspec.structs.fields(Difference)]
-        write_csv([_row(one) for one in told.differences], header)
+        certain = _certainties(told)
+        rows = [_row(one) | certain[one.pool] for one in told.differences]
+        write_csv(rows, [*header, "certainty_before", "certainty_after"])
         return
     if not told.differences:
         return
@@ -46,6 +48,25 @@ def show(told: Drift, form: Format, names: Names) -> None:
             for one in told.differences
         ),
     )
+
+
+def _certainties(told: Drift) -> dict[str, dict[str, Json]]:
+    """Return how certain the two states of each pool are, as cells of CSV."""
+    pairs = zip(told.verdicts_before, told.verdicts_after, strict=True)
+    return {
+        before.pool: {
+            "certainty_before": before.certainty.value,
+            "certainty_after": after.certainty.value,
+        }
+        for before, after in pairs
+    }
+
+
+def none_text(told: Drift) -> str:
+    """Return what is said where no difference is told: never that there is none if one may be."""
+    if not told.is_certain:
+        return "no difference is known; but see above what is not certain"
+    return "no other difference" if told.volatile else "no difference"
 
 
 def _row(one: Difference) -> dict[str, Json]:
