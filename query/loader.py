@@ -4,7 +4,9 @@ Between two batches the file is free, so that readers get their turn while a lon
 """
 
 import gc
+import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -35,11 +37,13 @@ from .reading import Reader, mark_damages
 from .schema import SCHEMA_VERSION
 from .standing import Standing, standing_of
 from .store import Load, Position, position, recall, recall_pools, transaction, write
-from .turns import lock, to_load, to_read
+from .turns import RETRY_S, lock, to_load, to_read
 
 BATCH_ENTRIES_MAX = 40_000
-BATCH_BYTES_MAX = 128 * 1024 * 1024
-"""A batch is held in memory about three times over: entries, rows, Arrow columns."""
+BATCH_BYTES_MAX = 64 * 1024 * 1024
+"""Two batches are in memory at a time: one is written while the next one is read."""
+TURN_S = 2 * RETRY_S
+"""Between two batches: whoever waits to read, and looks every RETRY_S, finds the file free."""
 Progress = Callable[[int, int], None]
 """Told how many entries are loaded, and how many there are."""
 
@@ -191,18 +195,28 @@ def load(
     incomplete chunk at the end is left for the next load.
     """
     done, comparison, load_of = 0, Comparison(), Load(loaded_at_us, journal)
-    with _without_gc():
-        for batch in batches(entries):
+    coming = batches(entries)
+    with _without_gc(), ThreadPoolExecutor(1) as ahead:
+        batch = next(coming, None)
+        while batch is not None:
             with to_load(path) as history:
                 recall(history, memory, keys_of(batch), sorted(pools_baselined(batch)))
                 fold = Fold(memory, comparison)
                 for entry in batch:
                     fold.take(entry)
+                last, count = batch[-1], len(batch)
+                del batch  # What is needed of it is in the rows: room for the next one.
+                # DuckDB needs no interpreter while it compresses. Before that, a thread that reads
+                # would only take turns with this one.
+                following = ahead.submit(next, coming, None)
                 with transaction(history):
-                    write(history, fold, load_of, batch[-1], entries=len(batch))
+                    write(history, fold, load_of, last, entries=count)
                     beside(history)
-            done += len(batch)
+            done += count
             progress(done)
+            batch = following.result()
+            if batch is not None:
+                time.sleep(TURN_S)
     return done
 
 

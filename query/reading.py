@@ -55,9 +55,14 @@ def _warning(damage: JournalDamaged) -> str:
 
 
 def mark_damages(history: History, damages: list[tuple[Entry | None, JournalDamaged]]) -> None:
-    """Write each damage down once, as a mark of the recorder after the last good entry."""
+    """Write each damage down once, as a mark of the recorder after the last good entry.
+
+    Those behind the entries that are loaded come with the entries before them.
+    """
     known = position(history)
     for last, damage in damages:
+        if last is not None and known is not None and last.seq > known.last_seq:
+            continue
         name, text = "damaged", str(damage)
         if isinstance(damage, EntriesDropped):
             name, text = "entries-dropped", damage.text

@@ -16,7 +16,7 @@ LOAD_WAIT_S_MAX = 3.0
 """How long to wait while other processes ask; a question that takes longer goes first."""
 LOCK_WAIT_S_MAX = 1.0
 """How long to wait for the right to load: most loads are the last few entries."""
-_RETRY_S = 0.02
+RETRY_S = 0.02
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def _locked(handle: int) -> bool:
         except BlockingIOError:
             if time.monotonic() > deadline_s:
                 return False
-            time.sleep(_RETRY_S)
+            time.sleep(RETRY_S)
         else:
             return True
 
@@ -68,4 +68,4 @@ def _patiently(opened: Callable[[Path], History], path: Path, wait_s_max: float)
         except HistoryBusy:
             if time.monotonic() > deadline_s:
                 raise
-            time.sleep(_RETRY_S)
+            time.sleep(RETRY_S)
