@@ -40,7 +40,7 @@ class Fold:
         self.memory = memory
         self.rows = Rows()
         self._comparison = comparison or Comparison()
-        self._baselines = Baselines(memory, self.rows, self._comparison)
+        self._baselines = Baselines(memory, self.rows)
         self._ledger = Ledger(memory, self.rows)
 
     def take(self, entry: Entry) -> None:

@@ -76,11 +76,11 @@ def state_of(
     """
     moment = moment_of(history, instant, known)
     verdict = verdict_of(history, found.pool, moment)
-    row = _row(history, found, moment.seq)
-    if row is None:
+    rows = _rows(history, found.cls, moment.seq, pool=found.pool, ref=found.ref)
+    if not rows:
         return _before_the_first_row(history, found, verdict, moment)
-    skip = _skips(history, found.pool, moment.seq).get(found.cls)
-    state = _state(row, _verdict_on(row, verdict, skip))
+    skip = _skip(history, found.pool, found.cls, moment.seq)
+    state = _state(rows[0], _verdict_on(rows[0], verdict, skip))
     return msgspec.structs.replace(state, found_after=_found_after(history, state, moment))
 
 
@@ -99,7 +99,14 @@ def states_of_class(
     """
     check_pool(history, pool)
     check_class(history, cls)
-    return _states(history, moment_of(history, instant, known), pool=pool, cls=cls.lower())
+    moment = moment_of(history, instant, known)
+    asked = [pool] if pool is not None else pools(history)
+    verdicts = {name: verdict_of(history, name, moment) for name in asked}
+    skips = {name: _skip(history, name, cls.lower(), moment.seq) for name in asked}
+    rows = _rows(history, cls.lower(), moment.seq, pool=pool)
+    states = [_state(row, _verdict_on(row, verdicts[row.pool], skips[row.pool])) for row in rows]
+    states.sort(key=lambda state: (state.pool, state.name or "", state.ref))
+    return States(str(instant), list(verdicts.values()), states)
 
 
 def states_of_pool(
@@ -110,19 +117,13 @@ def states_of_pool(
     `known` is as in `state_of`. Raises NoSuchPool, BadInstant beyond the journal.
     """
     check_pool(history, pool)
-    return _states(history, moment_of(history, instant, known), pool=pool, cls=None)
-
-
-def _states(history: History, moment: Moment, *, pool: str | None, cls: str | None) -> States:
-    asked = [pool] if pool is not None else pools(history)
-    verdicts = {name: verdict_of(history, name, moment) for name in asked}
-    skips = {name: _skips(history, name, moment.seq) for name in asked}
-    states = [
-        _state(row, _verdict_on(row, verdicts[row.pool], skips[row.pool].get(row.cls)))
-        for row in _living_rows(history, moment.seq, pool=pool, cls=cls)
-    ]
-    states.sort(key=lambda state: (state.pool, state.cls, state.name or "", state.ref))
-    return States(str(moment.instant), list(verdicts.values()), states)
+    moment = moment_of(history, instant, known)
+    verdict = verdict_of(history, pool, moment)
+    rows = _rows(history, None, moment.seq, pool=pool)
+    skips = {cls: _skip(history, pool, cls, moment.seq) for cls in {row.cls for row in rows}}
+    states = [_state(row, _verdict_on(row, verdict, skips[row.cls])) for row in rows]
+    states.sort(key=lambda state: (state.cls, state.name or "", state.ref))
+    return States(str(instant), [verdict], states)
 
 
 class _Found(msgspec.Struct):
@@ -149,7 +150,7 @@ def _found_after(history: History, state: State, moment: Moment) -> FoundAfter |
     row = history.first(_Found, _FOUND_AFTER, {**who, "gap": state.gap})
     if row is not None:
         return FoundAfter(row.operation, row.fields or [], row.seq)
-    if state.cls in _skips(history, state.pool, gap.closed_seq):
+    if _skip(history, state.pool, state.cls, gap.closed_seq) is not None:
         return None
     return FoundAfter(None, [], None)
 
@@ -174,35 +175,36 @@ class _Row(msgspec.Struct, rename={"cls": "class"}):
 _COLUMNS = "pool, class, ref, uuid, name, seq, received_at, epoch, operation, origin, snapshot"
 
 
-def _row(history: History, found: Found, position: int) -> _Row | None:
-    """Return the last row of an object at a position."""
-    sql = f"""
-        SELECT {_COLUMNS} FROM events
-        WHERE pool = $pool AND class = $class AND ref = $ref AND seq <= $position
-        ORDER BY seq DESC LIMIT 1
-    """  # noqa: S608  # names are ours
-    who = {"pool": found.pool, "class": found.cls, "ref": found.ref}
-    return history.first(_Row, sql, {**who, "position": position})
-
-
-def _living_rows(
-    history: History, position: int, *, pool: str | None, cls: str | None
+def _rows(
+    history: History,
+    cls: str | None,
+    position: int,
+    *,
+    pool: str | None = None,
+    ref: str | None = None,
 ) -> list[_Row]:
-    """Return the last row of each object that was there at a position.
+    """Return the last row of an object at a position, or those of all that were there then."""
+    params: dict[str, object] = {"class": cls, "position": position, "pool": pool}
+    if ref is None:
+        return history.all(_Row, _LIVING, params)
+    return history.all(_Row, _OF_ONE, {**params, "ref": ref})
 
-    By their place in the table, so that no other snapshot is unpacked: that takes most of the time.
-    """
-    sql = f"""
-        WITH newest AS (
-            SELECT arg_max(rowid, seq) AS place, arg_max(operation, seq) AS operation FROM events
-            WHERE seq <= $position AND ($pool IS NULL OR pool = $pool)
-                AND ($class IS NULL OR class = $class)
-            GROUP BY pool, class, ref
-        )
-        SELECT {_COLUMNS} FROM events
-        WHERE rowid IN (SELECT place FROM newest WHERE operation <> 'del')
-    """  # noqa: S608  # names are ours
-    return history.all(_Row, sql, {"class": cls, "position": position, "pool": pool})
+
+_OF_ONE = f"""
+SELECT {_COLUMNS} FROM events
+WHERE pool = $pool AND class = $class AND ref = $ref AND seq <= $position
+ORDER BY seq DESC LIMIT 1
+"""  # noqa: S608  # names are ours
+_LIVING = f"""
+WITH newest AS (
+    SELECT arg_max(rowid, seq) AS place, arg_max(operation, seq) AS operation FROM events
+    WHERE seq <= $position AND ($pool IS NULL OR pool = $pool)
+        AND ($class IS NULL OR class = $class)
+    GROUP BY pool, class, ref
+)
+SELECT {_COLUMNS} FROM events WHERE rowid IN (SELECT place FROM newest WHERE operation <> 'del')
+"""  # noqa: S608  # names are ours
+"""By their place in the table, so that no other snapshot is unpacked, which takes most of the time."""
 
 
 def _state(row: _Row, verdict: Verdict) -> State:
@@ -273,25 +275,22 @@ class _First(msgspec.Struct):
     first_seq: int
 
 
-class _Skip(msgspec.Struct, rename={"cls": "class"}):
-    cls: str
+class _Skip(msgspec.Struct):
     seq: int
     epoch: int
 
 
-def _skips(history: History, pool: str, position: int) -> dict[str, _Skip]:
-    """Return the marks that the newest epoch could not read a class, by class."""
+def _skip(history: History, pool: str, cls: str, position: int) -> _Skip | None:
+    """Return the mark, if there is one, that the newest epoch could not read a class."""
     sql = """
-        SELECT lower(json_extract_string(detail, '$.class')) AS class, min(seq) AS seq,
-            any_value(epoch) AS epoch
-        FROM marks
+        SELECT seq, epoch FROM marks
         WHERE pool = $pool AND name = 'class-skipped' AND seq <= $position
+            AND lower(json_extract_string(detail, '$.class')) = $class
             AND epoch = (SELECT max(seq) FROM marks
                 WHERE pool = $pool AND name = 'registered' AND seq <= $position)
-        GROUP BY ALL
+        ORDER BY seq LIMIT 1
     """
-    skips = history.all(_Skip, sql, {"pool": pool, "position": position})
-    return {skip.cls: skip for skip in skips}
+    return history.first(_Skip, sql, {"pool": pool, "position": position, "class": cls})
 
 
 def _verdict_on(row: _Row, verdict: Verdict, skip: _Skip | None) -> Verdict:
