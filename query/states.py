@@ -204,7 +204,7 @@ WITH newest AS (
 )
 SELECT {_COLUMNS} FROM events WHERE rowid IN (SELECT place FROM newest WHERE operation <> 'del')
 """  # noqa: S608  # names are ours
-"""By their place in the table, so that no other snapshot is unpacked, which takes most of the time."""
+"""By their place in the table, so that no other snapshot is unpacked: that takes most time."""
 
 
 def _state(row: _Row, verdict: Verdict) -> State:

@@ -2,8 +2,9 @@
 
 A journal of the mix (mix.py: 560 VMs, some 2,700 objects) is written and packed, as the daemon does
 it, and loaded by a process of its own. Held against limits: the speed of loading, absolutely and as
-a share of DuckDB's own `read_json` of the same events, which detects no changes; the bytes an event
-takes; the memory of the loader; and how long the usual questions take on an open connection, in the
+a share of DuckDB's own `read_json` of the same events, which detects no changes (as anybody calls
+it; beside it stands what it does when told the columns, and that a record stays text); the bytes an
+event takes; the memory of the loader; and how long the usual questions take on an open connection, in the
 median of 20 different ones. With more than a million events the questions may take four times as
 long. Ends with 1 if a limit is exceeded.
 
@@ -147,26 +148,29 @@ def write_lines(folder: Path, events: int) -> None:
             file.write(line + b"\n")
 
 
-RIVAL_TABLE = """
+RIVAL = "CREATE TABLE events AS SELECT * FROM read_json($file)"
+RIVAL_TOLD = """
 CREATE TABLE events (
     seq BIGINT, pool VARCHAR, received_at TIMESTAMPTZ, event_id BIGINT, class VARCHAR,
     operation VARCHAR, ref VARCHAR, snapshot VARCHAR USING COMPRESSION zstd
-)
-"""
-RIVAL = """
+);
 INSERT INTO events SELECT seq, pool, make_timestamptz(received_at_us), event_id, class, operation,
     ref, snapshot
-FROM read_json(?, format = 'newline_delimited', columns = {seq: 'BIGINT', pool: 'VARCHAR',
+FROM read_json($file, format = 'newline_delimited', columns = {seq: 'BIGINT', pool: 'VARCHAR',
     received_at_us: 'BIGINT', event_id: 'BIGINT', class: 'VARCHAR', operation: 'VARCHAR',
     ref: 'VARCHAR', snapshot: 'JSON'})
 """
 
 
-def load_rival(folder: Path, _events: int) -> None:
-    """Load the events by DuckDB alone, into the same kind of table."""
-    with duckdb.connect(str(folder / "rival.duckdb")) as connection:
-        connection.execute(RIVAL_TABLE)
-        connection.execute(RIVAL, [str(folder / "events.jsonl")])
+def load_rival(folder: Path, sql: str) -> None:
+    """Load the events by DuckDB alone."""
+    path = folder / "rival.duckdb"
+    path.unlink(missing_ok=True)
+    with duckdb.connect(str(path)) as connection:
+        *before, insert = sql.split(";")
+        for statement in before:
+            connection.execute(statement)
+        connection.execute(insert, {"file": str(folder / "events.jsonl")})
 
 
 def load_history(folder: Path, _events: int) -> None:
@@ -177,7 +181,8 @@ def load_history(folder: Path, _events: int) -> None:
 PARTS: dict[str, Callable[[Path, int], None]] = {
     "journal": write_journal,
     "lines": write_lines,
-    "rival": load_rival,
+    "rival": lambda folder, _: load_rival(folder, RIVAL),
+    "rival-told": lambda folder, _: load_rival(folder, RIVAL_TOLD),
     "load": load_history,
 }
 
@@ -270,7 +275,7 @@ def bench(folder: Path, events: int) -> bool:
     entries = head(folder / "journal").last_seq
     rival_events = min(events, RIVAL_EVENTS_MAX)
     cost_of("lines", folder, events)
-    rival = cost_of("rival", folder, events)
+    rival, rival_told = (cost_of(part, folder, events) for part in ("rival", "rival-told"))
     for name in ("events.jsonl", "rival.duckdb"):
         (folder / name).unlink()
     (folder / "history.duckdb").unlink(missing_ok=True)
@@ -278,12 +283,15 @@ def bench(folder: Path, events: int) -> bool:
     speed, rival_speed = entries / cost.wall_s, rival_events / rival.wall_s
     report.row(f"read_json of {rival_events:,} events", told(rival))
     report.row("  events/s", f"{rival_speed:,.0f}")
+    report.row("  events/s, told the columns", f"{rival_events / rival_told.wall_s:,.0f}")
     report.row(f"loading {entries:,} entries", told(cost))
     report.row(
         *("  entries/s", f"{speed:,.0f}", f">= {LOADED_PER_S_MIN:,}", speed >= LOADED_PER_S_MIN)
     )
     share = speed / rival_speed
-    report.row("  share of read_json", f"{share:.2f}", f">= {RIVAL_SHARE_MIN}", share >= 0.5)
+    report.row(
+        "  share of read_json", f"{share:.2f}", f">= {RIVAL_SHARE_MIN}", share >= RIVAL_SHARE_MIN
+    )
     report.row(
         "  peak of memory",
         f"{cost.peak_mb:,.0f} MB",
