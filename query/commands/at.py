@@ -1,4 +1,4 @@
-"""`xentrail at`: the state of an object, or of all of a class, at an instant."""
+"""`xentrail at`: the state of an object, a class or a whole pool at an instant."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -39,12 +39,12 @@ def at(
         ),
     ] = None,
 ) -> None:
-    """Show an object, or all of a class, as it was at an instant, and how certain that is."""
+    """Show an object, all of a class or all of a pool as it was, and how certain that is."""
     from .. import objects, states
     from ..render import state as screen
 
-    if object_ is None and class_ is None:
-        raise typer.BadParameter("name an OBJECT, or a --class for all its objects")
+    if object_ is None and class_ is None and pool is None:
+        raise typer.BadParameter("name an OBJECT, or a --class or --pool for all its objects")
     fields = field or []
     with ask.history() as opened:
         found = None
@@ -57,14 +57,16 @@ def at(
         told: State | States
         if found is not None:
             told = states.state_of(opened, found, moment, known=known)
+        elif class_ is not None:
+            told = states.states_of_class(opened, class_, moment, pool=pool, known=known)
         else:
-            told = states.states_of_class(opened, class_ or "", moment, pool=pool, known=known)
+            told = states.states_of_pool(opened, pool or "", moment, known=known)
         shown = told.states if isinstance(told, states.States) else [told]
         _check_fields(fields, shown)
         names = _names_in(opened, shown) if ask.form is Format.TABLE else {}
     if isinstance(told, states.States):
         _say_verdicts(told.verdicts)
-        screen.states(told, ask.form, names, class_ or "", fields)
+        screen.states(told, ask.form, names, class_, fields)
         say_last_states_only([one.pool for one in told.verdicts if one.stream == Stream.FROM])
         sure = all(one.is_certain for one in told.verdicts)
         sure = sure and all(one.is_certain for one in told.states)

@@ -1,4 +1,4 @@
-"""The state of an object, or of all of a class, at an instant."""
+"""The state of an object, a class or a whole pool at an instant."""
 
 from collections.abc import Sequence
 
@@ -63,18 +63,25 @@ _TELLING = {
 """Which fields of a class a table shows unless others are asked for."""
 
 
-def states(told: States, form: Format, names: Names, cls: str, fields: Sequence[str] = ()) -> None:
-    """Write the objects of a class at an instant."""
+def states(
+    told: States, form: Format, names: Names, cls: str | None, fields: Sequence[str] = ()
+) -> None:
+    """Write the objects of a class, or with None of all classes, at an instant.
+
+    In CSV the column `fields` has all fields as JSON, unless some of them are asked for.
+    """
     if form is Format.JSON:
         chosen = [_with_fields(one, fields) for one in told.states]
         write_json(msgspec.structs.replace(told, states=chosen))
         return
-    shown = list(fields) or list(_TELLING.get(cls.lower(), ()))
+    shown = list(fields) or list(_TELLING.get((cls or "").lower(), ()))
     if form is Format.CSV:
+        shown = shown or ["fields"]
         write_csv([_flat(one, shown) for one in told.states], [*_HEADER, *shown])
         return
     columns = [
         Column("pool"),
+        *([Column("class")] if cls is None else ()),
         Column("name", wide=True),
         Column("uuid"),
         *(Column(name) for name in shown),
@@ -86,6 +93,7 @@ def states(told: States, form: Format, names: Names, cls: str, fields: Sequence[
         (
             (
                 one.pool,
+                *([one.cls] if cls is None else ()),
                 one.name or "-",
                 (one.uuid or short_ref(one.ref))[:8],
                 *(_field_text(one, name, names) for name in shown),
@@ -112,4 +120,4 @@ def _with_fields(told: State, fields: Sequence[str]) -> State:
 
 def _flat(told: State, fields: Sequence[str]) -> dict[str, Json]:
     row = plain_of(told)
-    return row | {name: told.fields.get(name) for name in fields}
+    return row | {name: told.fields.get(name) for name in fields if name != "fields"}

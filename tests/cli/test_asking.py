@@ -1,5 +1,7 @@
 """What all questions have in common: zones, instants, other files, strictness, watching."""
 
+import csv
+import io
 import json
 from pathlib import Path
 
@@ -179,3 +181,19 @@ def test_watching_needs_a_terminal(run: Program) -> None:
     for words in (("gaps", "--watch"), ("events", "--watch", "--format", "json")):
         ran = run(*words)
         assert (ran.out, ran.code) == ("", 2)
+
+
+def test_state_of_a_whole_pool(run: Program) -> None:
+    """All classes, each object with all its fields."""
+    ran = run("at", "@8", "--pool", "lab")
+    assert ran.out.splitlines()[0].split() == ["pool", "class", "name", "uuid", "told", "certainty"]
+    assert [line.split()[1:3] for line in ran.out.splitlines()[1:]] == [
+        ["vm", "web1"],
+        ["vm", "web2"],
+    ]
+    told = json.loads(run("at", "@8", "--pool", "lab", "--format", "json").out)
+    assert [one["fields"]["memory"] for one in told["states"]] == [1, 1]
+    table = list(
+        csv.DictReader(io.StringIO(run("at", "@8", "--pool", "lab", "--format", "csv").out))
+    )
+    assert [json.loads(row["fields"])["name_label"] for row in table] == ["web1", "web2"]
