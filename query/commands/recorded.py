@@ -47,4 +47,6 @@ def top(
     screen.busiest(rows, ask.form, lacking)
     if not rows:
         say("nothing changed then")
+    if len(rows) == limit:
+        say(f"the busiest {limit}; --limit shows more")
     ask.finish(lacking)

@@ -155,6 +155,8 @@ def test_top_counts_by_what_is_asked(run: Program) -> None:
     """An unknown word is refused with the words there are."""
     assert table(run("top", "--by", "class", "--until", "@15"))[1][1:3] == ["vm", "4"]
     assert run("top", "--by", "nothing").code == 2
+    assert "the busiest 1; --limit shows more" in run("top", "--limit", "1").err
+    assert "busiest" not in run("top").err
     assert run("events", "--changed", "--operation", "del").out.count("tmp1") == 1
     fields = json.loads(run("top", "--by", "field", "--format", "json").out)["rows"]
     assert {row["field"] for row in fields if row["class"] == "vbd"} == {"mode"}
