@@ -24,7 +24,7 @@ from .commands.life import history
 from .commands.power import moves, power
 from .commands.recorded import pools, top
 from .commands.sql import sql
-from .commands.tasks import tasks
+from .commands.tasks import task, tasks
 
 app = typer.Typer(
     name="xentrail",
@@ -34,7 +34,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 service.register(app)
-for command in (events, history, at, diff, power, moves, top, tasks, gaps, pools, sql):
+for command in (events, history, at, diff, power, moves, top, tasks, task, gaps, pools, sql):
     app.command(rich_help_panel="Ask the past")(command)
 app.command()(demo)
 

@@ -52,6 +52,26 @@ def objects(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
     return [(f"{head}{word}", help_) for word, help_ in found]
 
 
+def calls(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Offer the calls that tasks were made for, in the case that was begun with."""
+    sql = """
+        SELECT DISTINCT operation AS word, '' AS help FROM tasks
+        WHERE starts_with(lower(operation), lower($begin)) ORDER BY word
+    """
+    return [incomplete + word[len(incomplete) :] for word, _ in _offers(ctx, sql, incomplete)]
+
+
+def tasks(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Offer the uuids of tasks, the newest first; beside each, what it was and how it stands."""
+    sql = """
+        SELECT uuid AS word, coalesce(operation, 'task') || ' of ' || pool || ', ' || status AS help
+        FROM tasks WHERE starts_with(uuid, lower($begin)) AND ($pool IS NULL OR pool = $pool)
+        ORDER BY first_seq DESC LIMIT $most
+    """
+    scope: dict[str, object] = {"pool": ctx.params.get("pool"), "most": OFFERS_MAX}
+    return [*_offers(ctx, sql, incomplete, scope)]
+
+
 def _split(incomplete: str) -> tuple[str, str]:
     """Return the qualifiers (`lab/vm:`) and the beginning of the name behind them."""
     cut = max(incomplete.rfind("/"), incomplete.rfind(":")) + 1

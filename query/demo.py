@@ -19,7 +19,7 @@ from recorder.errors import ConfigError
 from recorder.instant import Instant
 from recorder.journal.verify import Report, verify
 
-from . import gaps, loader, objects, questions, states, timeline
+from . import gaps, loader, objects, questions, states, tasks_listed, timeline
 from .choices import Format
 from .database import History
 from .known import Origin
@@ -234,7 +234,8 @@ def _two_instants(history: History, played: "service.Played", expected: Expectat
 
 
 def _tasks(history: History, expected: Expectations) -> None:
-    rows = [row for row in questions.tasks(history) if (row.name_label or "").startswith("Async.")]
+    told = tasks_listed.tasks(history)
+    rows = [row for row in told if (row.name_label or "").startswith("Async.")]
     task_screen.show(rows, Format.TABLE, Lacks())
     failures = [row.error_code for row in rows if row.status == "failure"]
     expected.expect(failures == ["VM_BAD_POWER_STATE"], "the refused start is a failed task")

@@ -1,6 +1,6 @@
 """What the history remembers between two entries: the last state of each object and pool."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -24,7 +24,8 @@ class Known:
 
     `seen_seq` is the last entry that told or confirmed its state, `chunk_seq` its last baseline row
     and `event_seq`, `event_id` its last event; 0 where there was none. `snapshot` is the last state
-    told, also of an object that is gone.
+    told, also of an object that is gone. `carries` are the tasks in its current_operations, and
+    what they do; None where nobody looked.
     """
 
     pool: str
@@ -46,6 +47,7 @@ class Known:
     event_seq: int = 0
     event_id: int = 0
     snapshot: bytes | None = None
+    carries: Mapping[str, str] | None = None
 
     @property
     def key(self) -> Key:

@@ -11,6 +11,7 @@ from recorder.model import Operation
 
 from .known import Gap, Key, Known, Origin, PoolState
 from .records import FieldChange
+from .tasks_carried import bonds_of
 
 Row = tuple[object, ...]
 ByObject = dict[Key, list[Row]]
@@ -43,6 +44,7 @@ class Rows:
 
     events: ByObject = field(default_factory=dict)
     changes: ByObject = field(default_factory=dict)
+    carried: ByObject = field(default_factory=dict)
     marks: list[Row] = field(default_factory=list)
     gaps: dict[tuple[str, int], Gap] = field(default_factory=dict)
     touched: set[Key] = field(default_factory=set)
@@ -75,12 +77,29 @@ class Rows:
                 told.snapshot,
             )
         )
-        if not changes:
-            return
         if gap is not None:
             # What happened across a gap was not seen happen, even where the event itself was.
             origin = Origin.INFERRED._value_
         uuid, title = known.uuid, known.name
+        bonds = bonds_of(known, changes, told.snapshot)
+        for task, operation, part in bonds:
+            row = (
+                seq,
+                name,
+                at_us,
+                task,
+                cls,
+                ref,
+                title,
+                operation,
+                part,
+                len(bonds),
+                origin,
+                gap,
+            )
+            self.carried.setdefault(key, []).append(row)
+        if not changes:
+            return
         self.changes.setdefault(key, []).extend(
             (
                 seq,

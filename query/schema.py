@@ -48,6 +48,22 @@ CHANGES = pa.schema(
         ("gap", pa.int64()),
     ]
 )
+CARRIED = pa.schema(
+    [
+        ("seq", pa.int64()),
+        ("pool", pa.string()),
+        ("received_at", _TIME),
+        ("task", pa.string()),
+        ("class", pa.string()),
+        ("ref", pa.string()),
+        ("name", pa.string()),
+        ("operation", pa.string()),
+        ("part", pa.string()),
+        ("tasks", pa.int32()),
+        ("origin", pa.string()),
+        ("gap", pa.int64()),
+    ]
+)
 OBJECTS = pa.schema(
     [
         ("pool", pa.string()),
@@ -149,11 +165,14 @@ TASKS = pa.schema(
         ("first_seq", pa.int64()),
         ("last_seq", pa.int64()),
         ("subtask_of", pa.string()),
+        ("operation", pa.string()),
+        ("mentions", pa.list_(pa.string())),
     ]
 )
 TABLES = {
     "events": EVENTS,
     "changes": CHANGES,
+    "carried": CARRIED,
     "objects": OBJECTS,
     "current_state": CURRENT_STATE,
     "pools": POOLS,

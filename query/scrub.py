@@ -21,6 +21,18 @@ _STATEMENTS = (
     )
     """,
     "UPDATE changes SET new = NULL WHERE seq = $seq",
+    "DELETE FROM carried WHERE seq = $seq",
+    # The outcome of a task is what its last entry told; a later one that stays tells it again.
+    """
+    UPDATE tasks SET result = NULL, error_code = NULL, error_params = [], mentions = []
+    WHERE (pool, ref) IN (
+        SELECT (e.pool, e.ref) FROM events e
+        WHERE e.class = 'task' AND e.seq = $seq AND NOT EXISTS (
+            FROM events l WHERE l.pool = e.pool AND l.class = 'task' AND l.ref = e.ref
+                AND l.seq > e.seq AND l.snapshot IS NOT NULL
+        )
+    )
+    """,
     "UPDATE events SET snapshot = NULL WHERE seq = $seq",
 )
 

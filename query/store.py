@@ -217,6 +217,7 @@ def _write_rows(history: History, rows: Rows) -> None:
     for name, arriving in (
         ("events", sorted_rows(rows.events)),
         ("changes", sorted_rows(rows.changes)),
+        ("carried", sorted_rows(rows.carried)),
         ("marks", rows.marks),
     ):
         insert(history, name, pieces_of(arriving, TABLES[name]))

@@ -1,5 +1,6 @@
 """The outcome of a task, read from the last state that its object was seen in."""
 
+import re
 from datetime import UTC, datetime
 from xml.etree import ElementTree
 
@@ -13,6 +14,10 @@ PENDING = frozenset({"pending", "cancelling"})
 VANISHED = "vanished"
 _NEVER_FINISHED = "1970"
 _RESULT_CHARS_MAX = 1_000_000
+MENTIONS_MAX = 50
+_CALL = re.compile(r"(?:InternalAsync\.|Async\.)?([A-Za-z_]+\.[A-Za-z0-9_]+)")
+_UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_MENTION = re.compile(f"OpaqueRef:[0-9A-Za-z-]+|{_UUID}")
 
 
 class _Task(msgspec.Struct):
@@ -27,6 +32,8 @@ class _Task(msgspec.Struct):
     result: str = ""
     error_info: list[str] = []
     subtask_of: str = "OpaqueRef:NULL"
+    name_description: str = ""
+    other_config: dict[str, str] = {}
 
 
 _DECODER = msgspec.json.Decoder(_Task)
@@ -35,8 +42,8 @@ _DECODER = msgspec.json.Decoder(_Task)
 def task_row(known: Known) -> Row:
     """Return the row of the table `tasks` for an object of the class task.
 
-    A task that went away before it was complete has the status `vanished`. Times are the server's,
-    in whole seconds.
+    A task that is gone, and whose end was not recorded, has the status `vanished`. Times are the
+    server's, in whole seconds.
     """
     task = _read(known.snapshot)
     status = VANISHED if known.gone and task.status in PENDING else task.status
@@ -51,7 +58,26 @@ def task_row(known: Known) -> Row:
         *(known.pool, known.ref, known.uuid, task.name_label or known.name),
         *(created_us, finished_us, duration_s, status, task.progress, result_of(task.result)),
         *(code, params, known.first_seq, known.last_seq, parent),
+        *(operation_of(task.name_label), _mentions(known, task)),
     )
+
+
+def operation_of(name_label: str) -> str | None:
+    """Return the call that a task was made for, such as `VM.start` for `Async.VM.start`.
+
+    None for a label that is no call: clients and some handlers name their tasks in plain words.
+    """
+    call = _CALL.fullmatch(name_label)
+    return None if call is None else call[1]
+
+
+def _mentions(known: Known, task: _Task) -> list[str]:
+    """Return the references and uuids, but its own, in what a task says of itself."""
+    texts = [task.name_label, task.name_description]
+    texts += [text for pair in task.other_config.items() for text in pair]
+    own = {known.ref, known.ref.removeprefix("OpaqueRef:"), known.uuid, "OpaqueRef:NULL"}
+    found = dict.fromkeys(word for text in texts for word in _MENTION.findall(text))
+    return [word for word in found if word not in own][:MENTIONS_MAX]
 
 
 def _read(snapshot: bytes | None) -> _Task:

@@ -18,6 +18,25 @@ CREATE TABLE changes (
     new VARCHAR USING COMPRESSION zstd, origin VARCHAR, gap BIGINT
 );
 
+-- One row a change of an object that carries a task, which is: has it in its current_operations.
+-- seq: the entry that told the change
+-- pool: the pool's name
+-- received_at: when that entry was received
+-- task: the task's reference
+-- class: the object's class, in lower case
+-- ref: the object's reference
+-- name: the object's name after the change
+-- operation: what the task does to the object, such as start
+-- part: `begins` where the change is that it carries the task, `ends` where it does no more, else
+--   `during`
+-- tasks: how many tasks the object carried before or after the change
+-- origin: live, baseline or inferred, as in changes
+-- gap: the seq of the gap in which it may have happened, null if it was seen happen
+CREATE TABLE carried (
+    seq BIGINT, pool VARCHAR, received_at TIMESTAMPTZ, task VARCHAR, class VARCHAR, ref VARCHAR,
+    name VARCHAR, operation VARCHAR, part VARCHAR, tasks INTEGER, origin VARCHAR, gap BIGINT
+);
+
 -- One row an object that was ever seen, with its last known name.
 -- seen_seq: the last entry that told or confirmed its state; chunk_seq: its last row of a baseline;
 -- event_seq, event_id: its last event. 0 where there was none; they are the loader's own memory.
@@ -65,13 +84,30 @@ CREATE TABLE marks (
     seq BIGINT, pool VARCHAR, received_at TIMESTAMPTZ, name VARCHAR, epoch BIGINT, detail VARCHAR
 );
 
--- One row a task: its outcome, whether or not the server still knows it.
--- status `vanished`: deleted or lost before it was complete.
+-- One row a task: its outcome, whether or not the server still knows it. A client can make tasks of
+-- any name, and write any outcome into its own.
+-- pool: the pool's name
+-- ref: the task's reference
+-- uuid: the task's uuid
+-- name_label: its name as the server has it, such as Async.VM.start
+-- created: when the server made it, in whole seconds
+-- finished: when the server completed it, in whole seconds; null until then
+-- duration_s: from created to finished, in seconds
+-- status: pending, success, failure or cancelled; vanished if it is gone and its end not recorded
+-- progress: the last one told; 1 is all, and it can be a little more
+-- result: what it returned, read from the XML that the server wraps it in; lists and maps as JSON
+-- error_code: why it failed, such as VM_BAD_POWER_STATE
+-- error_params: what stands behind the code, as the server sent it
+-- first_seq: the first entry that told of it
+-- last_seq: the last one
+-- subtask_of: the reference of the task that it is part of
+-- operation: the call that it was made for, such as VM.start; null if its name is no call
+-- mentions: references and uuids in its name, description and other_config, at most 50
 CREATE TABLE tasks (
     pool VARCHAR, ref VARCHAR, uuid VARCHAR, name_label VARCHAR, created TIMESTAMPTZ,
     finished TIMESTAMPTZ, duration_s DOUBLE, status VARCHAR, progress DOUBLE, result VARCHAR,
     error_code VARCHAR, error_params VARCHAR[], first_seq BIGINT, last_seq BIGINT,
-    subtask_of VARCHAR
+    subtask_of VARCHAR, operation VARCHAR, mentions VARCHAR[]
 );
 
 -- One row a committed piece of loading; the newest says where the history stands.
@@ -140,11 +176,176 @@ SELECT seq, pool, name AS cause, name AS told_cause, detail ->> '$.text' AS deta
     received_at AS since, seq AS since_seq, received_at AS opened_at, false AS open
 FROM marks WHERE name = 'damaged';
 
--- Which objects a task worked on, as their current_operations told.
+-- From when to when an object carried a task in its current_operations.
+-- pool: the pool's name
+-- task: the task's reference
+-- class: the object's class, in lower case
+-- ref: the object's reference
+-- name: the object's name when it began
+-- operation: what the task does to the object, such as start
+-- since: when the entry came that told that it began
+-- since_seq: that entry
+-- until: when the entry came that told that it ceased; null while nothing told so
+-- until_seq: that entry
+-- origin: live if both ends were seen happen, else baseline or inferred
+-- gap: the seq of a gap that either end may lie in
+CREATE VIEW task_spans AS
+SELECT pool, task, class, ref, name, operation, received_at AS since, seq AS since_seq, until,
+    until_seq, CASE WHEN next_origin <> 'live' THEN next_origin ELSE origin END AS origin,
+    coalesce(gap, next_gap) AS gap
+FROM (
+    SELECT *, lead(received_at) OVER ends AS until, lead(seq) OVER ends AS until_seq,
+        lead(origin) OVER ends AS next_origin, lead(gap) OVER ends AS next_gap
+    FROM carried WHERE part <> 'during'
+    WINDOW ends AS (PARTITION BY pool, task, class, ref ORDER BY seq)
+) WHERE part = 'begins';
+
+-- Which objects a task has to do with, and how that is known; several rows where it is in several
+-- ways. A task that was refused before it got its lock names its objects only in its error.
+-- pool: the pool's name
+-- task: the task's reference
+-- class: the object's class, in lower case; null if the object itself was never recorded
+-- ref: the object's reference
+-- name: the object's last known name
+-- how: carried (its current_operations named the task), error, result or mentioned (in its name,
+--   description or other_config, by reference or uuid)
+-- operation: what the task did to an object that carried it, such as start
+-- seq: the entry that tells it
 CREATE VIEW task_targets AS
-SELECT DISTINCT c.pool, t.key AS task, c.class, c.ref, c.name, t.value ->> '$' AS operation
-FROM changes c, json_each(c.new) t
-WHERE c.field = 'current_operations' AND t.key LIKE 'OpaqueRef:%';
+SELECT pool, task, class, ref, any_value(name ORDER BY seq DESC) AS name, 'carried' AS how,
+    operation, min(seq) AS seq
+FROM carried WHERE part = 'begins' GROUP BY pool, task, class, ref, operation
+UNION ALL BY NAME
+SELECT w.pool, w.task, o.class, w.word AS ref, o.name, w.how, w.seq
+FROM (
+    SELECT DISTINCT pool, ref AS task, last_seq AS seq, 'error' AS how,
+        unnest(regexp_extract_all(array_to_string(error_params, ' '), 'OpaqueRef:[0-9A-Za-z-]+'))
+            AS word
+    FROM tasks WHERE error_code IS NOT NULL
+    UNION ALL
+    SELECT DISTINCT pool, ref, last_seq, 'result',
+        unnest(regexp_extract_all(result, 'OpaqueRef:[0-9A-Za-z-]+'))
+    FROM tasks WHERE contains(result, 'OpaqueRef:')
+    UNION ALL
+    SELECT pool, ref, first_seq, 'mentioned', unnest(mentions) FROM tasks WHERE len(mentions) > 0
+) w LEFT JOIN objects o ON o.pool = w.pool AND o.ref = w.word
+WHERE w.word NOT IN (w.task, 'OpaqueRef:NULL') AND o.class IS DISTINCT FROM 'task'
+    AND starts_with(w.word, 'OpaqueRef:')
+UNION ALL BY NAME
+SELECT w.pool, w.task, o.class, o.ref, o.name, 'mentioned' AS how, w.seq
+FROM (
+    SELECT pool, ref AS task, first_seq AS seq, unnest(mentions) AS word
+    FROM tasks WHERE len(mentions) > 0
+) w JOIN objects o ON o.pool = w.pool AND o.uuid = w.word AND o.class <> 'task';
+
+-- The progress of tasks, told step by step.
+-- pool: the pool's name
+-- task: the task's reference
+-- seq: the entry that told it
+-- received_at: when that entry was received
+-- before: the progress until then, from 0 to 1
+-- progress: the progress from then on
+-- gap: the seq of the gap in which it may have happened
+CREATE VIEW task_progress AS
+SELECT pool, ref AS task, seq, received_at, TRY_CAST(old AS DOUBLE) AS before,
+    TRY_CAST(new AS DOUBLE) AS progress, gap
+FROM changes WHERE class = 'task' AND field = 'progress' AND TRY_CAST(new AS DOUBLE) IS NOT NULL;
+
+-- When tasks were seen to be complete: what they do after that entry is not of their work.
+-- pool: the pool's name
+-- task: the task's reference
+-- ended_seq: the first entry that told a status of success, failure or cancelled
+-- ended_at: when that entry was received
+-- gap: the seq of the gap in which it may have happened
+CREATE VIEW task_ends AS
+SELECT pool, ref AS task, min(seq) AS ended_seq, min(received_at) AS ended_at,
+    arg_min(gap, seq) AS gap
+FROM changes WHERE class = 'task' AND field = 'status'
+    AND new IN ('"success"', '"failure"', '"cancelled"')
+GROUP BY pool, ref;
+
+-- How tasks went away, as far as events can tell. They never tell who destroyed one.
+-- pool: the pool's name
+-- task: the task's reference
+-- seq: the entry that told that it is gone
+-- departure: `destroyed after completion` (by the call that it was made for, or by a client);
+--   `by the server's garbage collection` (as it does 65 minutes after the end, or if a task stays
+--   pending for a day); `deleted before it was complete`; `lost in a gap`, as all are when the
+--   toolstack restarts; else `unknown`, also where the pool had more than 200 tasks: then the
+--   server deletes completed ones earlier
+-- gap: the seq of the gap in which it went
+CREATE VIEW task_departures AS
+WITH crowded AS (
+    SELECT pool, unnest([minute, minute + 1]) AS minute FROM (
+        SELECT pool, epoch_us(told_at) // 60_000_000 AS minute, step,
+            sum(step) OVER (PARTITION BY pool ORDER BY seq, step) AS there
+        FROM (
+            SELECT pool, first_seq AS seq, first_at AS told_at, 1 AS step
+            FROM objects WHERE class = 'task'
+            UNION ALL
+            SELECT pool, seq, received_at, -1 FROM events
+            WHERE class = 'task' AND operation = 'del'
+        )
+    ) GROUP BY pool, minute HAVING max(greatest(there, there - step)) > 200
+)
+SELECT d.pool, d.ref AS task, d.seq, d.gap,
+    CASE
+        WHEN d.origin <> 'live' THEN 'lost in a gap'
+        WHEN t.status = 'vanished' AND p.stream = 'from' THEN 'unknown'
+        WHEN t.status = 'vanished' AND d.server_at - t.created >= INTERVAL 86400 SECONDS
+            THEN 'by the server''s garbage collection'
+        WHEN t.status = 'vanished' THEN 'deleted before it was complete'
+        WHEN d.server_at - t.finished BETWEEN INTERVAL 3900 SECONDS AND INTERVAL 4200 SECONDS
+            THEN 'by the server''s garbage collection'
+        WHEN d.server_at - t.finished < INTERVAL 3900 SECONDS
+            AND (d.pool, epoch_us(d.received_at) // 60_000_000) NOT IN
+                (SELECT (pool, minute) FROM crowded)
+            THEN 'destroyed after completion'
+        ELSE 'unknown'
+    END AS departure
+FROM events d JOIN tasks t ON t.pool = d.pool AND t.ref = d.ref AND t.last_seq = d.seq
+    LEFT JOIN epochs p ON p.pool = d.pool AND p.epoch = d.epoch
+WHERE d.class = 'task' AND d.operation = 'del';
+
+-- What happened to the objects of a task while it was at work on them, and how the two are joined.
+-- pool: the pool's name
+-- task: the task's reference
+-- seq: the entry that told the change
+-- how: `carried it`: the object's current_operations named this task, and no other; `carried it
+--   among others`: other tasks, too; `across a gap`: it carried the task, but was not seen to
+--   change; `in its time`: only by time, between the first entry of the task and its end, on an
+--   object that the task names and that never carried it
+-- received_at: when that entry was received
+-- class: the object's class, in lower case
+-- ref: the object's reference
+-- name: the object's name after the change
+-- operation: add, mod or del
+-- changed_fields: the fields that changed; null where there is nothing to compare with
+-- origin: live, baseline or inferred, as in events
+-- gap: the seq of the gap in which it may have happened
+CREATE VIEW task_changes AS
+SELECT c.pool, c.task, c.seq,
+    CASE
+        WHEN c.origin <> 'live' THEN 'across a gap'
+        WHEN c.tasks > 1 THEN 'carried it among others'
+        ELSE 'carried it'
+    END AS how,
+    c.received_at, c.class, c.ref, c.name, e.operation, e.changed_fields, e.origin, e.gap
+FROM carried c JOIN events e USING (pool, class, ref, seq)
+UNION ALL BY NAME
+SELECT t.pool, t.task, e.seq, 'in its time' AS how, e.received_at, e.class, e.ref, e.name,
+    e.operation, e.changed_fields, e.origin, e.gap
+FROM (
+    SELECT DISTINCT g.pool, g.task, g.class, g.ref, t.first_seq,
+        coalesce(n.ended_seq, if(t.status = 'pending', NULL, t.last_seq)) AS end_seq
+    FROM task_targets g JOIN tasks t ON t.pool = g.pool AND t.ref = g.task
+        LEFT JOIN task_ends n ON n.pool = g.pool AND n.task = g.task
+        ANTI JOIN carried c ON c.pool = g.pool AND c.task = g.task AND c.ref = g.ref
+    WHERE g.how <> 'carried'
+) t JOIN events e ON e.pool = t.pool AND e.class = t.class AND e.ref = t.ref
+    AND e.seq BETWEEN t.first_seq AND coalesce(t.end_seq, e.seq)
+WHERE (e.changed_fields IS NULL OR len(e.changed_fields) > 0 OR e.operation <> 'mod')
+    AND e.origin <> 'baseline';
 
 -- How long a VM was in which power state, as if nothing was missed in gaps (`xentrail power` tells
 -- what is known); until is null for the last one known.

@@ -9,11 +9,12 @@ from query.certainty import Certainty
 from query.database import History
 from query.loader import refresh
 from query.objects import find
+from query.schema import TABLES
 from query.states import state_of
 from recorder.instant import Instant
 from recorder.journal.redaction import redact
 from recorder.journal.store import Journal
-from tests.history.journals import START_NS, Pool, Told, record, rows, write_journal
+from tests.history.journals import START_NS, Pool, Told, record, ref_of, rows, write_journal
 
 SECRET = "hunter2"
 
@@ -41,7 +42,7 @@ def knows(history: History) -> bool:
     """Say whether the secret is anywhere in the tables of a history."""
     return any(
         rows(history, f"SELECT 1 FROM {table} t WHERE contains(t::VARCHAR, '{SECRET}')")  # noqa: S608 - our own table names
-        for table in ("events", "changes", "current_state", "objects", "tasks", "marks")
+        for table in TABLES
     )
 
 
@@ -94,3 +95,40 @@ def test_next_event_is_not_compared_with_what_is_not_there(tmp_path: Path) -> No
     with refresh(tmp_path).open() as history:
         sql = f"SELECT changed_fields FROM events WHERE seq = {seqs['unset']}"  # noqa: S608 - a number
         assert rows(history, sql) == [(None,)]
+
+
+@pytest.mark.parametrize("load_first", [False, True])
+def test_outcome_and_bond_that_were_taken_out_are_nowhere(tmp_path: Path, load_first: bool) -> None:
+    """Neither the result of a task, nor what an object carried, outlives the entry that told it."""
+    entries = Told()
+    lab = Pool(entries)
+    lab.register()
+    lab.event("add", "task", "t1", record("t1", status="pending"))
+    carried = {ref_of("t1"): SECRET}
+    bond = lab.event("add", "vm", "web1", record("web1", current_operations=carried))
+    error = ["CODE", SECRET]
+    done = {"status": "failure", "result": SECRET, "error_info": error}
+    end = lab.event("mod", "task", "t1", record("t1", **done))
+    write_journal(tmp_path / "journal", entries.drafts())
+    if load_first:
+        with refresh(tmp_path).open() as history:
+            assert rows(history, "SELECT result, error_params FROM tasks") == [(SECRET, [SECRET])]
+            assert rows(history, "SELECT operation FROM carried") == [(SECRET,)]
+    take_out(tmp_path, bond, end)
+    with refresh(tmp_path).open() as history:
+        assert not knows(history)
+        assert rows(history, "SELECT ref FROM tasks") == [(ref_of("t1"),)]
+
+
+def test_outcome_that_a_later_entry_tells_again_stays(tmp_path: Path) -> None:
+    """Only what nothing tells any more is forgotten."""
+    entries = Told()
+    lab = Pool(entries)
+    lab.register()
+    end = lab.event("add", "task", "t1", record("t1", status="success", result="a result"))
+    lab.event("del", "task", "t1", record("t1", status="success", result="a result"))
+    write_journal(tmp_path / "journal", entries.drafts())
+    refresh(tmp_path)
+    take_out(tmp_path, end)
+    with refresh(tmp_path).open() as history:
+        assert rows(history, "SELECT result FROM tasks") == [("a result",)]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from query.questions import tasks
 from query.tasks import result_of
+from query.tasks_listed import Wanted, tasks
 from tests.history.journals import Pool, Told, loaded, record, ref_of
 
 CREATED, FINISHED, NEVER = "20231114T22:13:20Z", "20231114T22:13:50Z", "19700101T00:00:00Z"
@@ -75,8 +75,12 @@ def test_tasks_have_one_row_with_their_outcome(tmp_path: Path) -> None:
             ["OpaqueRef:vm", "halted", "running"],
             "OpaqueRef:t0",
         )
-        assert [row.name_label for row in tasks(history, failed=True)] == ["op1", "op2", "op3"]
-        assert [row.name_label for row in tasks(history, status="success")] == ["op0"]
+        assert [row.name_label for row in tasks(history, Wanted(failed=True))] == [
+            "op1",
+            "op2",
+            "op3",
+        ]
+        assert [row.name_label for row in tasks(history, Wanted(status="success"))] == ["op0"]
 
 
 def test_task_of_another_release_keeps_what_can_be_read(tmp_path: Path) -> None:

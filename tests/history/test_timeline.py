@@ -136,7 +136,10 @@ def test_every_view_can_be_asked(tmp_path: Path) -> None:
         ]
         assert rows(history, "SELECT name, changes FROM busiest") == [("web1", 2)]
         names = [row.name for row in tables(history) if row.kind == "view"]
-        assert names == ["busiest", "epochs", "gaps", "moves", "power_spans", "task_targets"]
+        assert names == [
+            *("busiest", "epochs", "gaps", "moves", "power_spans", "task_changes"),
+            *("task_departures", "task_ends", "task_progress", "task_spans", "task_targets"),
+        ]
 
 
 def test_every_table_and_view_says_what_it_is(tmp_path: Path) -> None:
@@ -145,7 +148,7 @@ def test_every_table_and_view_says_what_it_is(tmp_path: Path) -> None:
     Pool(story).register()
     with loaded(tmp_path / "history.duckdb", story.entries) as history:
         comments = {row.name: row.comment or "" for row in tables(history)}
-    assert len(comments) == 15
+    assert len(comments) == 21
     assert "" not in comments.values()
     assert comments["marks"] == "The recorder's own life; detail is JSON."
     assert "ids_missed: " in comments["gap_spans"]
