@@ -10,6 +10,7 @@ from query.tasks_listed import Target, TaskRow, Wanted, as_tree, tasks
 from recorder.instant import Instant
 from recorder.model import Stream
 from tests.history.journals import Pool, Told, loaded, record, ref_of
+from tests.history.journals import rows as rows_of
 from tests.history.taskpools import Lab, iso, task, working
 
 UUID = "11111111-0000-4000-8000-000000000001"
@@ -152,15 +153,21 @@ def test_same_reference_in_two_pools_is_two_tasks(tmp_path: Path) -> None:
         pool.event("add", "task", "t1", task("VM.start"))
         pool.event("add", "task", "t2", task("VM.part", subtask_of=ref_of("t1")))
         pool.event("add", "vm", "web1", working(f"{pool.name}1", "t1"))
+        vm = {**record(f"{pool.name}2"), "uuid": UUID}
+        pool.event("add", "vm", "web2", vm)
+        pool.event("add", "task", "t3", task(f"backup of {UUID}"))
     east = Pool(told, "east", next_id=9)
     end = east.event("mod", "task", "t1", task("VM.start", "success"))
     with loaded(tmp_path / "history.duckdb", told.entries) as history:
         rows = tasks(history, Wanted(subtasks=True))
+        assert tasks(history, Wanted(pool="lab", subtasks=True)) == rows[:3]
     assert [(row.pool, row.name_label, row.depth, row.objects, row.ended_seq) for row in rows] == [
         ("lab", "VM.start", 0, ["vm:lab1"], None),
         ("lab", "VM.part", 1, [], None),
+        ("lab", f"backup of {UUID}", 0, ["vm:lab2"], None),
         ("east", "VM.start", 0, ["vm:east1"], end),
         ("east", "VM.part", 1, [], None),
+        ("east", f"backup of {UUID}", 0, ["vm:east2"], None),
     ]
 
 
@@ -240,12 +247,15 @@ def test_task_of_a_stream_of_last_states_may_have_ended_untold(tmp_path: Path) -
 
 
 def test_names_of_a_hundred_kilobytes_are_kept_and_searched(tmp_path: Path) -> None:
-    """At most 50 references of a text are kept; a label that is no call has no operation."""
+    """At most 50 references of a text are kept, its own not; a label that is no call has no
+    operation."""
     lab = Lab()
     many = " ".join(f"OpaqueRef:{number:08x}" for number in range(6000))
     lab.add("t1", many, name_description=many)
-    lab.add("t2", "\x1b[31mVM.start", subtask_of="no reference")
+    own = {"name_description": f"{ref_of('t2')} OpaqueRef:NULL"}
+    lab.add("t2", "\x1b[31mVM.start", subtask_of="no reference", **own)
     with loaded(tmp_path / "history.duckdb", lab.told.entries) as history:
         row, other = tasks(history)
         assert (row.name_label, row.operation, len(row.targets)) == (many, None, 50)
         assert (other.operation, other.depth) == (None, 0)
+        assert rows_of(history, "SELECT mentions FROM tasks ORDER BY first_seq")[1] == ([],)

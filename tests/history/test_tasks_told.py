@@ -219,6 +219,27 @@ def test_current_operations_of_another_shape_carry_nothing(nonsense: object) -> 
     assert bonds_of(known, (change,), None) == [Bond(ref_of("t1"), "start", Part.BEGINS)]
 
 
+def test_task_that_is_cancelled_carries_nobody() -> None:
+    """Its current_operations name who cancels it: no work is done on it."""
+    known = Known("lab", "task", ref_of("t1"), 1, 0, "live", "add")
+    cancelled = {ref_of("t2"): "cancel"}
+    assert bonds_of(known, None, text(record("t1", current_operations=cancelled))) == []
+
+
+def test_what_was_there_when_the_recording_began_is_no_change(tmp_path: Path) -> None:
+    """A first reading that comes in the time of a task tells nothing new."""
+    told = Told()
+    lab = Pool(told)
+    lab.register()
+    lab.chunk("task", {"t1": task(START)})
+    lab.chunk("vm", {"web1": working("web1")})
+    lab.done()
+    changed = lab.event("mod", "vm", "web1", working("web1", note=1))
+    lab.event("mod", "task", "t1", task(START, "failure", error_info=["CODE", ref_of("web1")]))
+    with loaded(tmp_path / "history.duckdb", told.entries) as history:
+        assert joined(told_of(history, START)) == [(changed, "t1", "web1", "in its time")]
+
+
 def test_bond_outlives_the_loader(tmp_path: Path) -> None:
     """A loader that finds the object in the history file knows what it carries."""
     lab = Lab()
