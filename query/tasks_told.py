@@ -84,12 +84,11 @@ def find_task(history: History, word: str, *, pool: str | None = None) -> Found:
 
 
 _AT = """
-SELECT DISTINCT o.pool, o.class, o.ref, o.uuid, o.name, o.gone FROM objects o JOIN (
-    SELECT pool, ref AS task, 0 AS rank FROM events WHERE seq = $seq AND class = 'task'
-    UNION ALL SELECT pool, task, 1 FROM task_changes WHERE seq = $seq
-) c ON o.pool = c.pool AND o.ref = c.task AND o.class = 'task'
-WHERE $pool IS NULL OR o.pool = $pool
-QUALIFY rank = min(rank) OVER () ORDER BY o.pool, o.ref
+SELECT o.pool, o.class, o.ref, o.uuid, o.name, o.gone FROM objects o JOIN (
+    SELECT pool, ref FROM events WHERE seq = $seq AND class = 'task'
+    UNION SELECT pool, task FROM task_changes WHERE seq = $seq
+) c ON o.pool = c.pool AND o.ref = c.ref AND o.class = 'task'
+WHERE $pool IS NULL OR o.pool = $pool ORDER BY o.pool, o.ref
 """
 
 
@@ -113,8 +112,7 @@ WITH RECURSIVE above AS (
     SELECT pool, ref FROM tasks WHERE pool = $pool AND ref = $ref
     UNION SELECT t.pool, t.ref FROM tasks t JOIN below b ON t.pool = b.pool AND t.subtask_of = b.ref
 )
-SELECT ref, true AS below FROM below
-UNION ALL SELECT ref, false FROM above ANTI JOIN below USING (ref)
+SELECT ref, true AS below FROM below UNION ALL SELECT ref, false FROM above
 """
 
 

@@ -113,6 +113,7 @@ def test_tasks_are_chosen_by_what_is_asked(filtered: Lab, tmp_path: Path) -> Non
         assert tasks(history, Wanted(until=until)) == [first, part, third]
         assert tasks(history, Wanted(since=since, until=until)) == [third]
         at_us = filtered.told.at_ns(third.last_seq) // 1000
+        assert tasks(history, Wanted(since=Instant(at_us=at_us))) == [third, last]
         assert tasks(history, Wanted(since=Instant(at_us=at_us + 1))) == [last]
         assert tasks(history, Wanted(until=Instant(at_us=at_us))) == [first, part, third]
         assert tasks(history, Wanted(refs=[ref_of("t3"), ref_of("t9")])) == [third]
