@@ -25,8 +25,9 @@ class Certainty(StrEnum):
 class Verdict(msgspec.Struct, frozen=True):
     """How certain the state of a whole pool is at an instant.
 
-    `complete` is false while the first baseline was still being read. `stream` is how the pool was
-    followed: with `from`, states in between were never told.
+    `complete` is false while the first baseline was still being read, and for a class that could
+    not be read. `stream` is how the pool was followed: with `from`, states in between were never
+    told.
     """
 
     pool: str
@@ -142,9 +143,8 @@ def _certainty(history: History, pool: str, moment: Moment) -> Verdict:
     last = _End(facts.last_seq, facts.last_at)
     if not moment.knows(facts.last_seq):
         last = history.first(_End, _LAST_KNOWN, {"pool": pool, "known": moment.known_seq}) or last
-    at_us, last_at_us = moment.instant.at_us, us_of(last.at)
-    later = moment.instant.seq is not None and moment.instant.seq > last.seq
-    if later or moment.seq > last.seq or (at_us is not None and at_us > last_at_us):
+    at_us, seq, last_at_us = moment.instant.at_us, moment.instant.seq, us_of(last.at)
+    if (seq is not None and seq > last.seq) or (at_us is not None and at_us > last_at_us):
         reason = f"nothing is recorded of pool {pool} after {time_text(last_at_us)}"
         return Verdict(pool, Certainty.LAST_KNOWN, reason, complete=complete)
     if not complete:
@@ -162,6 +162,9 @@ _LAST_KNOWN = """
 SELECT max(seq) AS seq, max(received_at) AS at FROM (
     SELECT seq, received_at FROM events WHERE pool = $pool AND seq <= $known
     UNION ALL SELECT seq, received_at FROM marks WHERE pool = $pool AND seq <= $known
+    UNION ALL SELECT seq, opened_at FROM gap_spans WHERE pool = $pool AND seq <= $known
+    UNION ALL SELECT closed_seq, closed_at FROM gap_spans
+    WHERE pool = $pool AND closed_seq <= $known
 ) HAVING count(*) > 0
 """
 

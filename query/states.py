@@ -1,5 +1,6 @@
 """What an object was like at an instant, and how certain that is."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
@@ -17,9 +18,10 @@ from .records import Json
 
 
 class FoundAfter(msgspec.Struct, frozen=True):
-    """What an object was found like after a gap, compared with the state before it.
+    """What had become of an object when a gap was over, compared with the state told before.
 
-    `fields` are those that differed (none if it was as before), `seq` the entry that told so.
+    `operation` is None if it was as before. `fields` are those that changed, also on the way, and
+    `seq` is the entry that told of it last.
     """
 
     operation: str | None
@@ -103,10 +105,11 @@ def states_of_class(
     asked = [pool] if pool is not None else pools(history)
     verdicts = {name: verdict_of(history, name, moment) for name in asked}
     skips = {name: _skip(history, name, cls.lower(), moment.seq) for name in asked}
+    whole = [_verdict_on_class(cls.lower(), verdicts[name], skips[name]) for name in asked]
     rows = _rows(history, cls.lower(), moment.seq, pool=pool)
     states = [_state(row, _verdict_on(row, verdicts[row.pool], skips[row.pool])) for row in rows]
     states.sort(key=lambda state: (state.pool, state.name or "", state.ref))
-    return States(str(instant), list(verdicts.values()), states)
+    return States(str(instant), whole, states)
 
 
 def states_of_pool(
@@ -134,9 +137,12 @@ class _Found(msgspec.Struct):
 
 _FOUND_AFTER = """
 SELECT seq, operation, changed_fields AS fields FROM events
-WHERE pool = $pool AND class = $class AND ref = $ref AND gap = $gap
-ORDER BY seq LIMIT 1
+WHERE pool = $pool AND class = $class AND ref = $ref AND seq > $seq AND seq <= $known
+    AND (seq <= $closed OR gap = $gap)
+ORDER BY seq
 """
+"""Also what was recorded within the gap, before it was noticed; and after it, if the object was in
+no baseline, the event that told of it again."""
 
 
 def _found_after(history: History, state: State, moment: Moment) -> FoundAfter | None:
@@ -146,13 +152,25 @@ def _found_after(history: History, state: State, moment: Moment) -> FoundAfter |
     gap = next(gap for gap in gap_spans(history, state.pool) if gap.seq == state.gap)
     if gap.closed_seq is None or not moment.knows(gap.closed_seq):
         return None
-    who = {"pool": state.pool, "class": state.cls, "ref": state.ref}
-    row = history.first(_Found, _FOUND_AFTER, {**who, "gap": state.gap})
-    if row is not None:
-        return FoundAfter(row.operation, row.fields or [], row.seq)
+    who = {"pool": state.pool, "class": state.cls, "ref": state.ref, "seq": state.seq}
+    known = _SEQ_MAX if moment.known_seq is None else moment.known_seq
+    within = {"gap": gap.seq, "closed": gap.closed_seq, "known": known}
+    rows = history.all(_Found, _FOUND_AFTER, {**who, **within})
+    if rows:
+        fields = sorted({name for row in rows for name in row.fields or ()})
+        return FoundAfter(_outcome(rows), fields, rows[-1].seq)
     if _skip(history, state.pool, state.cls, gap.closed_seq) is not None:
         return None
     return FoundAfter(None, [], None)
+
+
+def _outcome(rows: Sequence[_Found]) -> str:
+    """Return what several operations on an object come to."""
+    told = [row.operation for row in rows]
+    return told[-1] if told[-1] == "del" or "add" not in told else "add"
+
+
+_SEQ_MAX = 2**63 - 1
 
 
 # -- rows --------------------------------------------------------------------------------------
@@ -280,17 +298,35 @@ class _Skip(msgspec.Struct):
     epoch: int
 
 
+_SKIP = """
+WITH newest AS (
+    SELECT max(seq) AS epoch FROM marks
+    WHERE pool = $pool AND name = 'registered' AND seq <= $position
+)
+SELECT m.seq, m.epoch FROM marks m JOIN newest USING (epoch)
+WHERE m.pool = $pool AND m.name = 'class-skipped' AND m.seq <= $position
+    AND lower(json_extract_string(m.detail, '$.class')) = $class
+UNION ALL
+SELECT n.epoch AS seq, n.epoch FROM newest n, pools p
+WHERE p.pool = $pool AND n.epoch IS NOT NULL AND NOT json_contains(p.classes, json_quote($class))
+ORDER BY seq DESC LIMIT 1
+"""
+
+
 def _skip(history: History, pool: str, cls: str, position: int) -> _Skip | None:
-    """Return the mark, if there is one, that the newest epoch could not read a class."""
-    sql = """
-        SELECT seq, epoch FROM marks
-        WHERE pool = $pool AND name = 'class-skipped' AND seq <= $position
-            AND lower(json_extract_string(detail, '$.class')) = $class
-            AND epoch = (SELECT max(seq) FROM marks
-                WHERE pool = $pool AND name = 'registered' AND seq <= $position)
-        ORDER BY seq LIMIT 1
+    """Return the mark, if there is one, that the newest epoch could not read a class.
+
+    For a class that was never read at all that is the registration of the epoch.
     """
-    return history.first(_Skip, sql, {"pool": pool, "position": position, "class": cls})
+    return history.first(_Skip, _SKIP, {"pool": pool, "position": position, "class": cls})
+
+
+def _verdict_on_class(cls: str, verdict: Verdict, skip: _Skip | None) -> Verdict:
+    """Of a class that was not read, only what events tell is told."""
+    if verdict.certainty is not Certainty.KNOWN or not verdict.complete or skip is None:
+        return verdict
+    reason = f"class {cls} was not read (@{skip.seq}): only what events told is known of it"
+    return msgspec.structs.replace(verdict, reason=reason, complete=False)
 
 
 def _verdict_on(row: _Row, verdict: Verdict, skip: _Skip | None) -> Verdict:
