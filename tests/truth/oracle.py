@@ -43,9 +43,9 @@ def check(outcome: Outcome) -> None:
     durability(outcome.chronicle, entries)
     punctuality(outcome.chronicle)
     modesty(outcome.chronicle)
-    for name, truth in outcome.truths.items():
+    for name in outcome.truths:
         own = [entry for entry in entries if entry.pool == name]
-        reader = Reader(name, truth, outcome)
+        reader = Reader(name, outcome)
         if outcome.plan.shape.stream is Stream.REGISTER:
             reader.read(own)
         else:

@@ -3,23 +3,16 @@
 One thing is forgiven: that an answer is not known to be late. A recorder that died left only the
 time at which it received its last answer, and the first answer of an epoch can be compared with no
 other one. If a network held that back for longer than TRANSIT_MAX_NS, the gap begins too late.
-
-Event ids start again with every restart of a toolstack. So an entry is matched with the first
-change after the last match that is the same in every respect; what lies between two matches was
-missed, and must lie in a gap.
 """
 
-import bisect
-from collections import defaultdict
 from dataclasses import dataclass
 
 from query.fold import Fold
 from query.known import Memory
 from recorder.model import Entry, Event, GapCause, GapClosed, GapOpened, Mark, MarkName
-from recorder.policy import Policy
-from recorder.redact import Redactor
-from recorder.simulator.truth import Change, Truth
+from recorder.simulator.truth import Change
 from recorder.xapi.subscription import TRANSIT_MAX_NS
+from tests.truth.matching import Matcher
 from tests.truth.simulate import Outcome
 from tests.truth.verdict import claim
 from tests.truth.world import BEGAN_NS
@@ -52,17 +45,12 @@ class Blind:
 class Reader:
     """Compares one pool's entries with what happened there. Raises Broken."""
 
-    def __init__(self, pool: str, truth: Truth, outcome: Outcome) -> None:
+    def __init__(self, pool: str, outcome: Outcome) -> None:
         self._pool = pool
-        self._changes = truth.changes
+        self._matcher = Matcher(pool, outcome)
+        self._changes = self._matcher.changes
         self._count = outcome.recorded[pool]
-        self._redactor = Redactor(Policy.of(fields={}), outcome.redaction_key)
-        self._steps = outcome.chronicle.server_steps.get(pool, [])
         self._clock_is_right = not outcome.chronicle.clock_steps
-        self._by_id: dict[int | None, list[int]] = defaultdict(list)
-        for index, change in enumerate(self._changes):
-            self._by_id[change.event_id].append(index)
-        self._told: dict[tuple[str, bytes], bytes] = {}
         self._state: dict[tuple[str, str], Change] = {}
         self._reached = 0
         self._held_back = self._is_first = False
@@ -78,10 +66,10 @@ class Reader:
             self._fold.take(entry)
             match entry.body:
                 case Event():
-                    index = self._match(entry, after=last)
+                    index = self._matcher.index_of(entry, after=last)
                     self._missed(range(last + 1, index), last_seq, entry.seq, blind)
                     last, last_seq, in_epoch = index, entry.seq, True
-                    on_its_way_ns = entry.received_at_ns - self._at_ns(index)
+                    on_its_way_ns = entry.received_at_ns - self._matcher.at_ns(index)
                     self._held_back = on_its_way_ns > TRANSIT_MAX_NS
                     first_ns = first_ns or entry.received_at_ns
                     self._is_first = first_ns == entry.received_at_ns
@@ -104,39 +92,10 @@ class Reader:
         unclosed = [span for span in blind[:-1] if span.closed_seq == FOREVER]
         claim(not unclosed, f"P4: gaps were over and are not closed: {unclosed}")
 
-    def _match(self, entry: Entry, *, after: int) -> int:
-        """Return which change an event is."""
-        event = entry.body
-        assert isinstance(event, Event)
-        known = self._by_id[event.id]
-        for index in known[bisect.bisect_right(known, after) :]:
-            change = self._changes[index]
-            if self._is(event, change):
-                return index
-        told = [self._changes[index] for index in known]
-        claim(False, f"P3: entry {entry.seq} never happened: {event}; with this id did {told}")
-        raise AssertionError
-
-    def _is(self, event: Event, change: Change) -> bool:
-        return (
-            event.cls == change.cls
-            and event.ref == change.ref
-            and event.operation == change.operation
-            and event.server_at_s == int(change.at_s)
-            and event.snapshot == self._as_told(change)
-        )
-
-    def _as_told(self, change: Change) -> bytes:
-        """Return what a journal is to hold of a record: all but its secrets."""
-        key = change.cls, change.snapshot
-        if key not in self._told:
-            self._told[key] = self._redactor.record(*key)
-        return self._told[key]
-
     def _missed(self, indices: range, first_seq: int, last_seq: int, blind: list[Blind]) -> None:
         """P4: what was not recorded lies in a declared gap."""
         for index in indices:
-            change, at_ns = self._changes[index], self._at_ns(index)
+            change, at_ns = self._changes[index], self._matcher.at_ns(index)
             there = [span for span in blind if span.lies_between(first_seq, last_seq)]
             if self._clock_is_right:
                 died = any(span.cause is GapCause.RECORDER_DIED for span in there)
@@ -145,11 +104,6 @@ class Reader:
             else:
                 covered = bool(there)
             claim(covered, f"P4: no gap tells of {change} at {(at_ns - BEGAN_NS) / 1e9:.6f} s")
-
-    def _at_ns(self, index: int) -> int:
-        """Return when a change really happened, whatever the clock of the pool said."""
-        wrong_s = sum(by_s for count, by_s in self._steps if count <= index)
-        return int((self._changes[index].at_s - wrong_s) * 1e9)
 
     def _compare(self, count: int, when: str) -> None:
         """P3: what is known now is the state after so many changes."""
@@ -161,7 +115,7 @@ class Reader:
         self._reached = count
         classes = self._memory.pools[self._pool].classes
         real = {
-            (cls, ref): self._as_told(change)
+            (cls, ref): self._matcher.as_told(change)
             for (cls, ref), change in self._state.items()
             if cls in classes
         }

@@ -1,7 +1,5 @@
 """Promise P3: the history says for every instant what was true, or that it does not know."""
 
-import bisect
-import json
 import random
 from pathlib import Path
 
@@ -9,28 +7,107 @@ import msgspec
 import pytest
 
 from query import loader
-from query.certainty import Certainty
 from query.database import History
-from query.states import states_of_class
+from query.objects import find, pools
+from query.states import state_of, states_of_class
 from recorder.instant import Instant
-from recorder.model import Event, Stream
-from recorder.policy import Policy
-from recorder.redact import Redactor
-from recorder.simulator.truth import Truth
+from recorder.model import BaselineRecord, Entry, Event, GapClosed, GapOpened, Mark, Stream
+from tests.truth.inquiry import Remembering, load_in_pieces, questions
 from tests.truth.oracle import check
-from tests.truth.plan import plan_of
+from tests.truth.plan import NO_IDS, plan_of
 from tests.truth.scene import Shape
 from tests.truth.simulate import Outcome, simulate
+from tests.truth.timeline import received_us
 from tests.truth.troubles import KINDS
-from tests.truth.world import BEGAN_NS
 
-SEEDS = [*range(3), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(3, 60))]
+CLOCKS = ("recorder-clock", "server-clock", "hidden")
+STEADY = [kind for kind in KINDS if kind not in CLOCKS]
+"""Troubles that leave all clocks right, and none of a server that lies about what it has."""
 
-STEADY = [kind for kind in KINDS if kind not in ("recorder-clock", "server-clock", "hidden")]
-"""Troubles that leave all clocks right: an instant is the same in the pool and in the history."""
+SHAPES = [
+    Shape(per_minute=4.0),
+    Shape(per_minute=8.0, latency_s=0.8),
+    Shape(per_minute=4.0, pools=2),
+    Shape(per_minute=30.0, hosts=3, latency_s=0.002),
+]
+SEEDS = [*range(2), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 200))]
+LAST_STATES = [4, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(5, 100))]
 
-CLASSES = ("vm", "vm_metrics", "vm_guest_metrics", "host", "task", "vbd", "message", "pool")
-INSTANTS = 25
+
+def loaded(outcome: Outcome, folder: Path, rng: random.Random) -> Path:
+    """Load the journal of a simulation as it may have grown; return the file of the history."""
+    entries = outcome.entries()
+    path = folder / "history.duckdb"
+    load_in_pieces(entries, path, cuts=[rng.randrange(len(entries)) for _ in range(2)])
+    return path
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_history_is_right_at_every_instant(seed: int, tmp_path: Path) -> None:
+    """Outside of gaps every object is as it was, and was there if it is; in gaps it says so."""
+    outcome = simulate(plan_of(seed, kinds=STEADY, shape=SHAPES[seed % len(SHAPES)]))
+    check(outcome)
+    rng = random.Random(seed)
+    with Remembering(loaded(outcome, tmp_path, rng)) as history:
+        for pool in outcome.truths:
+            asked = questions(history, outcome, pool, rng)
+            assert len(asked) > 200
+            for ask in asked:
+                ask()
+
+
+@pytest.mark.parametrize("seed", LAST_STATES)
+def test_history_of_last_states_is_right_at_every_instant(seed: int, tmp_path: Path) -> None:
+    """What it says was so, is never older than the one before, and is not called certain."""
+    kinds = [kind for kind in NO_IDS if kind in STEADY]
+    latency_s = 0.8 if seed % 3 == 1 else 0.0
+    shape = Shape(per_minute=6.0, latency_s=latency_s, stream=Stream.FROM)
+    outcome = simulate(plan_of(seed, kinds=kinds, shape=shape))
+    check(outcome)
+    rng = random.Random(seed)
+    with Remembering(loaded(outcome, tmp_path, rng)) as history:
+        for ask in questions(history, outcome, "pool-1", rng):
+            ask()
+
+
+AS_KNOWN = [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 40))]
+
+
+@pytest.mark.parametrize("seed", AS_KNOWN)
+def test_answer_as_known_is_that_of_a_history_which_ends_there(seed: int, tmp_path: Path) -> None:
+    """What was recorded later has no part in it: neither states nor what a gap turned out to be."""
+    outcome = simulate(plan_of(seed, kinds=STEADY, shape=Shape(per_minute=6.0)))
+    rng = random.Random(seed)
+    entries = outcome.entries()
+    with Remembering(loaded(outcome, tmp_path, rng)) as whole:
+        for known_seq in ends_in(entries, rng):
+            part_path = tmp_path / f"up-to-{known_seq}.duckdb"
+            load_in_pieces(entries[:known_seq], part_path)
+            with Remembering(part_path) as part:
+                compare(whole, part, entries[:known_seq], rng)
+
+
+def ends_in(entries: list[Entry], rng: random.Random) -> list[int]:
+    """Return after which entries a journal might have ended, but for the middle of a baseline."""
+    seams = [entry.seq for entry in entries if isinstance(entry.body, Mark | GapOpened | GapClosed)]
+    events = [entry.seq for entry in entries if isinstance(entry.body, Event)]
+    return [*rng.sample(seams, 5), *rng.sample(events, 3)]
+
+
+def compare(whole: History, part: History, entries: list[Entry], rng: random.Random) -> None:
+    """Ask both for what was known when the part ended."""
+    known = Instant(seq=entries[-1].seq)
+    told = [entry for entry in entries if isinstance(entry.body, Event | BaselineRecord)]
+    for entry in rng.sample(told, min(len(told), 6)):
+        assert isinstance(entry.body, Event | BaselineRecord)
+        cls, ref = entry.body.cls, entry.body.ref
+        pool = pools(part)[-1]
+        at_us = received_us(entry) + rng.choice([-1, 0, rng.randrange(60_000_000)])
+        for instant in (Instant(seq=entry.seq), Instant(at_us=at_us)):
+            then = states_of_class(part, cls, instant, pool=pool)
+            assert states_of_class(whole, cls, instant, pool=pool, known=known) == then
+            found = find(part, ref, pool=pool, cls=cls)
+            assert state_of(whole, found, instant, known=known) == state_of(part, found, instant)
 
 
 class LiveRow(msgspec.Struct, rename={"cls": "class"}):
@@ -43,59 +120,10 @@ class LiveRow(msgspec.Struct, rename={"cls": "class"}):
     snapshot: str | None
 
 
-def objects_at(outcome: Outcome, truth: Truth, at_us: int, cls: str) -> dict[str, object]:
-    """What the pool really held at an instant, but for its secrets."""
-    redactor = Redactor(Policy.of(fields={}), outcome.redaction_key)
-    times = [change.at_s for change in truth.changes]
-    state = truth.state_at(bisect.bisect_right(times, at_us / 1e6))
-    return {
-        ref: json.loads(redactor.record(of, raw)) for (of, ref), raw in state.items() if of == cls
-    }
-
-
-def check_instant(history: History, outcome: Outcome, at_us: int) -> int:
-    """Where the history is certain it must be right; return how often it was certain."""
-    certain = 0
-    truth = outcome.truths["pool-1"]
-    for cls in CLASSES:
-        answer = states_of_class(history, cls, Instant(at_us=at_us))
-        real = objects_at(outcome, truth, at_us, cls)
-        known = {s.ref: s.fields for s in answer.states if s.certainty is Certainty.KNOWN}
-        for ref, fields in known.items():
-            assert fields == real[ref], (cls, ref, at_us)
-        if [verdict.certainty for verdict in answer.verdicts] == [Certainty.KNOWN]:
-            if answer.verdicts[0].complete:
-                assert known.keys() == real.keys(), (cls, at_us)
-            certain += 1
-    return certain
-
-
-def recorded(seed: int, data: Path, *, stream: Stream = Stream.REGISTER) -> Outcome:
-    """Return the outcome of a seed in one busy pool, whose journal is in `data`."""
-    shape = Shape(per_minute=15.0, stream=stream)
-    outcome = simulate(plan_of(seed, kinds=STEADY, shape=shape))
-    outcome.write_to(data)
-    return outcome
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_history_is_right_wherever_it_is_certain(seed: int, tmp_path: Path) -> None:
-    """At instants drawn at random, a state that is called known is the state that was."""
-    outcome = recorded(seed, tmp_path)
-    check(outcome)
-    rng = random.Random(seed)
-    first_us = BEGAN_NS // 1000
-    last_us = int(outcome.truths["pool-1"].changes[-1].at_s * 1e6)
-    certain = 0
-    with loader.refresh(tmp_path).open() as history:
-        for _ in range(INSTANTS):
-            certain += check_instant(history, outcome, rng.randrange(first_us, last_us))
-    assert certain > INSTANTS * len(CLASSES) / 8
-
-
 def test_history_has_the_same_versions_in_the_same_order(tmp_path: Path) -> None:
     """Every recorded event is one row, with the text that the server sent, in journal order."""
-    outcome = recorded(11, tmp_path)
+    outcome = simulate(plan_of(11, kinds=STEADY, shape=Shape(per_minute=15.0)))
+    outcome.write_to(tmp_path)
     events = [
         (body.id, body.cls, str(body.operation), body.ref, body.snapshot)
         for body in (entry.body for entry in outcome.entries())
@@ -112,15 +140,3 @@ def test_history_has_the_same_versions_in_the_same_order(tmp_path: Path) -> None
         (row.event_id, row.cls, row.operation, row.ref, (row.snapshot or "").encode())
         for row in rows
     ]
-
-
-def test_history_of_last_states_ends_where_the_pool_was(tmp_path: Path) -> None:
-    """A stream of last states skips versions, but not the last one."""
-    outcome = recorded(5, tmp_path, stream=Stream.FROM)
-    events = [entry for entry in outcome.entries() if isinstance(entry.body, Event)]
-    at_us = events[-1].received_at_ns // 1000 + 1
-    with loader.refresh(tmp_path).open() as history:
-        answer = states_of_class(history, "vm", Instant(at_us=at_us))
-    real = objects_at(outcome, outcome.truths["pool-1"], at_us, "vm")
-    assert len(real) > 3
-    assert {state.ref: state.fields for state in answer.states} == real
