@@ -15,9 +15,21 @@ from typing import TYPE_CHECKING
 from query import loader
 from query.database import History, Params, open_for_reading
 from query.known import Memory
+from query.objects import find
+from query.states import state_of, states_of_class
 from query.store import position, recall_pools
 from query.turns import to_load
-from recorder.model import BaselineRecord, Entry, Event, Heartbeat, Stream
+from recorder.instant import Instant
+from recorder.model import (
+    BaselineRecord,
+    Entry,
+    Event,
+    GapClosed,
+    GapOpened,
+    Heartbeat,
+    Mark,
+    Stream,
+)
 from tests.truth.historian import Historian
 from tests.truth.last_states import LastStates
 from tests.truth.matching import Matcher
@@ -29,6 +41,8 @@ if TYPE_CHECKING:
 
 Question = Callable[[], None]
 """Asks once, and raises Broken for a wrong answer."""
+
+ENTRIES_COMPARED = 6
 
 SEAM_CLASSES = 2
 """So many classes are asked for at each seam, drawn anew each time."""
@@ -59,6 +73,15 @@ def load_in_pieces(entries: Sequence[Entry], path: Path, *, cuts: Sequence[int] 
             last_seq = memory.last_seq = where.last_seq if where else 0
         piece = [entry for entry in entries[:end] if entry.seq > last_seq]
         loader.load(path, piece, memory, loaded_at_us=0)
+
+
+def grown(outcome: Outcome, folder: Path, rng: random.Random) -> Path:
+    """Load the journal of a simulation as one that grew; return the file of the history."""
+    entries = outcome.entries()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "history.duckdb"
+    load_in_pieces(entries, path, cuts=[rng.randrange(len(entries)) for _ in range(2)])
+    return path
 
 
 def questions(
@@ -137,3 +160,42 @@ def _of_answers(historian: LastStates, line: Timeline, rng: random.Random) -> It
             at_us = rng.randint(received_us(entry), max(until_us, received_us(entry)))
             yield partial(historian.class_at_entry, entry.body.cls, entry.seq)
             yield partial(historian.class_at_time, rng.choice(sorted(line.classes)), at_us)
+
+
+def differences(
+    whole: History, outcome: Outcome, folder: Path, rng: random.Random
+) -> Iterator[str]:
+    """Yield which answers as known at an entry are not those of a history that ends with it."""
+    entries = outcome.entries()
+    for known_seq in _ends_in(entries, rng):
+        path = folder / f"{outcome.plan.seed}-up-to-{known_seq}.duckdb"
+        load_in_pieces(entries[:known_seq], path)
+        with Remembering(path) as part:
+            yield from _compare(whole, part, entries[:known_seq], rng)
+
+
+def _ends_in(entries: Sequence[Entry], rng: random.Random) -> list[int]:
+    """Return after which entries a journal might have ended, but for the middle of a chunk."""
+    seams = [entry.seq for entry in entries if isinstance(entry.body, Mark | GapOpened | GapClosed)]
+    events = [entry.seq for entry in entries if isinstance(entry.body, Event)]
+    return [*rng.sample(seams, 4), *rng.sample(events, 2)]
+
+
+def _compare(
+    whole: History, part: History, entries: Sequence[Entry], rng: random.Random
+) -> Iterator[str]:
+    """Ask both for what was known when the part ended."""
+    known = Instant(seq=entries[-1].seq)
+    told = [entry for entry in entries if isinstance(entry.body, Event | BaselineRecord)]
+    for entry in rng.sample(told, min(len(told), ENTRIES_COMPARED)):
+        assert isinstance(entry.body, Event | BaselineRecord)
+        cls, pool = entry.body.cls, entry.pool
+        found = find(part, entry.body.ref, pool=pool, cls=cls)
+        at_us = received_us(entry) + rng.choice([-1, 0, rng.randrange(60_000_000)])
+        for instant in (Instant(seq=entry.seq), Instant(at_us=at_us)):
+            of_class = states_of_class(whole, cls, instant, pool=pool, known=known)
+            if of_class != states_of_class(part, cls, instant, pool=pool):
+                yield f"{cls} at {instant} as known at {known}: {of_class}"
+            of_object = state_of(whole, found, instant, known=known)
+            if of_object != state_of(part, found, instant):
+                yield f"{found} at {instant} as known at {known}: {of_object}"

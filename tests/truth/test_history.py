@@ -7,17 +7,12 @@ import msgspec
 import pytest
 
 from query import loader
-from query.database import History
-from query.objects import find, pools
-from query.states import state_of, states_of_class
-from recorder.instant import Instant
-from recorder.model import BaselineRecord, Entry, Event, GapClosed, GapOpened, Mark, Stream
-from tests.truth.inquiry import Remembering, load_in_pieces, questions
+from recorder.model import Event, Stream
+from tests.truth.inquiry import Remembering, differences, grown, questions
 from tests.truth.oracle import check
 from tests.truth.plan import NO_IDS, plan_of
 from tests.truth.scene import Shape
-from tests.truth.simulate import Outcome, simulate
-from tests.truth.timeline import received_us
+from tests.truth.simulate import simulate
 from tests.truth.troubles import KINDS
 
 CLOCKS = ("recorder-clock", "server-clock", "hidden")
@@ -25,21 +20,13 @@ STEADY = [kind for kind in KINDS if kind not in CLOCKS]
 """Troubles that leave all clocks right, and none of a server that lies about what it has."""
 
 SHAPES = [
-    Shape(per_minute=4.0),
-    Shape(per_minute=8.0, latency_s=0.8),
+    Shape(per_minute=2.0),
+    Shape(per_minute=3.0, latency_s=0.8),
     Shape(per_minute=4.0, pools=2),
     Shape(per_minute=30.0, hosts=3, latency_s=0.002),
 ]
 SEEDS = [*range(2), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 200))]
 LAST_STATES = [4, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(5, 100))]
-
-
-def loaded(outcome: Outcome, folder: Path, rng: random.Random) -> Path:
-    """Load the journal of a simulation as it may have grown; return the file of the history."""
-    entries = outcome.entries()
-    path = folder / "history.duckdb"
-    load_in_pieces(entries, path, cuts=[rng.randrange(len(entries)) for _ in range(2)])
-    return path
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -48,7 +35,7 @@ def test_history_is_right_at_every_instant(seed: int, tmp_path: Path) -> None:
     outcome = simulate(plan_of(seed, kinds=STEADY, shape=SHAPES[seed % len(SHAPES)]))
     check(outcome)
     rng = random.Random(seed)
-    with Remembering(loaded(outcome, tmp_path, rng)) as history:
+    with Remembering(grown(outcome, tmp_path, rng)) as history:
         for pool in outcome.truths:
             asked = questions(history, outcome, pool, rng)
             assert len(asked) > 200
@@ -65,7 +52,7 @@ def test_history_of_last_states_is_right_at_every_instant(seed: int, tmp_path: P
     outcome = simulate(plan_of(seed, kinds=kinds, shape=shape))
     check(outcome)
     rng = random.Random(seed)
-    with Remembering(loaded(outcome, tmp_path, rng)) as history:
+    with Remembering(grown(outcome, tmp_path, rng)) as history:
         for ask in questions(history, outcome, "pool-1", rng):
             ask()
 
@@ -78,36 +65,8 @@ def test_answer_as_known_is_that_of_a_history_which_ends_there(seed: int, tmp_pa
     """What was recorded later has no part in it: neither states nor what a gap turned out to be."""
     outcome = simulate(plan_of(seed, kinds=STEADY, shape=Shape(per_minute=6.0)))
     rng = random.Random(seed)
-    entries = outcome.entries()
-    with Remembering(loaded(outcome, tmp_path, rng)) as whole:
-        for known_seq in ends_in(entries, rng):
-            part_path = tmp_path / f"up-to-{known_seq}.duckdb"
-            load_in_pieces(entries[:known_seq], part_path)
-            with Remembering(part_path) as part:
-                compare(whole, part, entries[:known_seq], rng)
-
-
-def ends_in(entries: list[Entry], rng: random.Random) -> list[int]:
-    """Return after which entries a journal might have ended, but for the middle of a baseline."""
-    seams = [entry.seq for entry in entries if isinstance(entry.body, Mark | GapOpened | GapClosed)]
-    events = [entry.seq for entry in entries if isinstance(entry.body, Event)]
-    return [*rng.sample(seams, 5), *rng.sample(events, 3)]
-
-
-def compare(whole: History, part: History, entries: list[Entry], rng: random.Random) -> None:
-    """Ask both for what was known when the part ended."""
-    known = Instant(seq=entries[-1].seq)
-    told = [entry for entry in entries if isinstance(entry.body, Event | BaselineRecord)]
-    for entry in rng.sample(told, min(len(told), 6)):
-        assert isinstance(entry.body, Event | BaselineRecord)
-        cls, ref = entry.body.cls, entry.body.ref
-        pool = pools(part)[-1]
-        at_us = received_us(entry) + rng.choice([-1, 0, rng.randrange(60_000_000)])
-        for instant in (Instant(seq=entry.seq), Instant(at_us=at_us)):
-            then = states_of_class(part, cls, instant, pool=pool)
-            assert states_of_class(whole, cls, instant, pool=pool, known=known) == then
-            found = find(part, ref, pool=pool, cls=cls)
-            assert state_of(whole, found, instant, known=known) == state_of(part, found, instant)
+    with Remembering(grown(outcome, tmp_path, rng)) as history:
+        assert list(differences(history, outcome, tmp_path, rng)) == []
 
 
 class LiveRow(msgspec.Struct, rename={"cls": "class"}):
