@@ -10,10 +10,11 @@ import sys
 import pytest
 
 from recorder.journal.names import segment_path
-from recorder.model import Stream
+from recorder.model import GapCause, GapOpened, Stream
 from tests.truth.campaign import failures
 from tests.truth.machine import DATA
-from tests.truth.oracle import check
+from tests.truth.matching import Matcher
+from tests.truth.oracle import causes, check
 from tests.truth.plan import plan_of
 from tests.truth.simulate import digest_of, simulate
 from tests.truth.troubles import KINDS
@@ -49,6 +50,19 @@ def test_every_promise_is_kept_with_last_states(first: int) -> None:
     """A stream that skips versions comes to the same end, and tells of its gaps as well."""
     failed = failures(range(first, first + 10), Stream.FROM)
     assert not failed, failed
+
+
+def test_object_that_only_a_baseline_saw_explains_a_count_that_does_not_fit() -> None:
+    """Born after the token and gone before the next answer: only the server's count tells of it."""
+    outcome = simulate(plan_of(51179, stream=Stream.FROM))
+    check(outcome)
+    own = [entry for entry in outcome.entries() if entry.pool == "pool-1"]
+    causes_told = {entry.body.cause for entry in own if isinstance(entry.body, GapOpened)}
+    assert GapCause.CENSUS_MISMATCH in causes_told
+    for truth in outcome.truths.values():
+        truth.changes = [change for change in truth.changes if change.operation != "del"]
+    with pytest.raises(Broken, match="a gap without a cause"):
+        causes(outcome.chronicle, own, Matcher("pool-1", outcome))
 
 
 def test_every_kind_of_trouble_happens() -> None:
