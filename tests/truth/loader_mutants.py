@@ -12,7 +12,6 @@ import pytest
 
 from query import certainty, chunks, loader, states
 from query.certainty import Moment, Verdict
-from query.compare import Comparison
 from query.database import History
 from query.gaps import GapSpan
 from query.known import Known, Origin, PoolState
@@ -68,7 +67,7 @@ def _forgets_deletions(patch: pytest.MonkeyPatch) -> None:
 
 def _takes_baselines_for_confirmations(patch: pytest.MonkeyPatch) -> None:
     """What a baseline says of a known object is not compared with what was known."""
-    patch.setattr(Comparison, "changes", lambda *_: ())
+    patch.setattr(chunks, "changes_between", lambda *_: ())
 
 
 def _shows_the_inferred_as_seen(patch: pytest.MonkeyPatch) -> None:
@@ -115,19 +114,19 @@ def _forgets_between_two_loads(patch: pytest.MonkeyPatch) -> None:
 
 def _looks_one_entry_ahead(patch: pytest.MonkeyPatch) -> None:
     """An answer holds one entry too many."""
-    living_rows = states._living_rows
+    rows = states._rows
 
     def ahead(
-        history: History, position: int, *, pool: str | None, cls: str | None
+        history: History, cls: str | None, position: int, *, pool: str, ref: str | None = None
     ) -> list[states._Row]:
-        return living_rows(history, position + 1, pool=pool, cls=cls)
+        return rows(history, cls, position + 1, pool=pool, ref=ref)
 
-    patch.setattr(states, "_living_rows", ahead)
+    patch.setattr(states, "_rows", ahead)
 
 
 def _takes_every_class_for_read(patch: pytest.MonkeyPatch) -> None:
     """A class that could not be read is known all the same."""
-    patch.setattr(states, "_skips", lambda *_: {})
+    patch.setattr(states, "_skip", lambda *_: None)
 
 
 def _finds_all_unchanged(patch: pytest.MonkeyPatch) -> None:
