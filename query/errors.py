@@ -21,8 +21,16 @@ class BadSql(QueryError):
     """DuckDB refused a statement."""
 
 
+class TooLarge(QueryError):
+    """A question needs more memory and disk than it may have."""
+
+
 class NoSuchObject(QueryError):
     """No recorded object bears this name, reference or uuid."""
+
+
+class NoSuchTable(QueryError):
+    """The history has no table or view of this name."""
 
 
 class NoSuchField(QueryError):
@@ -34,8 +42,9 @@ class NoSuchPool(QueryError):
 
 
 class AmbiguousObject(QueryError):
-    """Several recorded objects answer to this name; `choices` says which, one a line."""
+    """Several recorded objects answer to this name; `choices` says which."""
 
     def __init__(self, text: str, choices: Sequence[str]) -> None:
-        super().__init__("\n".join([text, *(f"  {choice}" for choice in choices)]))
+        super().__init__(text)
+        self.choices = tuple(choices)
         self.choices = tuple(choices)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from .printable import shown
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -73,13 +75,11 @@ class _Columns:
     def _print(self, text: str, style: str = "") -> None:
         from rich.text import Text
 
-        from .status_view import printable
-
-        shown = Text(printable(text), style)
+        line = Text(shown(text), style)
         if sys.stdout.isatty():
-            self._console.print(shown, no_wrap=True, overflow="ellipsis")
+            self._console.print(line, no_wrap=True, overflow="ellipsis")
         else:
-            self._console.print(shown, soft_wrap=True)  # What reads it has no width.
+            self._console.print(line, soft_wrap=True)  # What reads it has no width.
         sys.stdout.flush()
 
 

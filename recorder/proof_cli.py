@@ -11,6 +11,7 @@ from rich.console import Console
 from .errors import ConfigError
 from .instant import time_text
 from .options import SEQ_HELP, DataOption, ReportFormat, ReportOption, data_folder
+from .printable import shown
 
 if TYPE_CHECKING:
     from .journal.keys import VerifierKey
@@ -82,7 +83,7 @@ def check_proof(
     if proven is not None:
         lines = list(_lines(proven, key_trusted=bool(trusted), noted=noted is not None))
     for line in lines:
-        print(_printable(line))
+        print(shown(line))  # A forged proof says what it likes.
     raise typer.Exit(1 if proven is None else 0)
 
 
@@ -190,8 +191,3 @@ def _plain(
         "key_trusted": key_trusted,
         "noted_elsewhere": noted,
     }
-
-
-def _printable(line: str) -> str:
-    """Return a line without what a forged proof could do to a terminal."""
-    return "".join(char if char.isprintable() else "?" for char in line)

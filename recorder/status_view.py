@@ -21,6 +21,7 @@ from .control.protocol import (
     State,
     StatusReport,
 )
+from .printable import shown
 
 PLAIN_WIDTH = 120
 """Columns of a table that goes into a file or a pipe."""
@@ -127,7 +128,7 @@ def _columns(pools: Sequence[PoolStatus]) -> Iterator[Column]:
     def column(
         title: str, cells: Iterator[str | Text], *, right: bool = False, spare: int = 0
     ) -> Column:
-        texts = [cell if isinstance(cell, Text) else Text(cell) for cell in cells]
+        texts = [cell if isinstance(cell, Text) else Text(shown(cell)) for cell in cells]
         return Column(title, texts, right, spare)
 
     yield column("pool", (one.pool for one in pools))
@@ -166,14 +167,9 @@ def _troubles(pools: Sequence[PoolStatus]) -> Iterator[Text]:
         if one.gap is not None:
             cause = one.gap.cause or "from before this start"
             text = f"{one.pool}: gap {_seq(one.gap.seq)} is open ({cause}), since {one.gap.since}"
-            yield Text(text, "red")
+            yield Text(shown(text), "red")
         if one.error is not None:
-            yield Text(printable(f"{one.pool}: {one.error}"), "red")
-
-
-def printable(text: str) -> str:
-    """Return a text that drives no terminal: names and errors are words of others."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+            yield Text(shown(f"{one.pool}: {one.error}"), "red")
 
 
 def _seq(seq: int | None) -> str:

@@ -16,6 +16,7 @@ import typer
 from recorder.cli import DataOption, data_folder
 from recorder.clock import wall_ns
 from recorder.instant import Instant, shown_in, time_text, us_of
+from recorder.printable import shown
 
 from ..choices import Format
 
@@ -118,6 +119,15 @@ class Asking:
             sys.stdout.write(_CLEAR)
             _say_all(loaded.warnings)
 
+    @contextmanager
+    def as_it_is(self) -> "Iterator[History]":
+        """Open the history for reading, without bringing it up to date."""
+        from ..database import history_file
+        from ..turns import to_read
+
+        with to_read(history_file(self.data, self.database)) as opened:
+            yield opened
+
     def finish(self, lacks: "Lacks") -> None:
         """Say what an answer may lack; with `--strict` that ends the command with exit code 1."""
         for gap in lacks.gaps[::-1][:GAP_LINES_MAX]:
@@ -166,9 +176,11 @@ def _say_all(texts: Sequence[str]) -> None:
         say(text)
 
 
-def say(text: str) -> None:
-    """Say something about the answer, on stderr."""
-    print(f"xentrail: {text}", file=sys.stderr)
+def say(text: str, *choices: str) -> None:
+    """Say something about the answer, on stderr: one line, and one for each choice."""
+    print(f"xentrail: {shown(text)}", file=sys.stderr)
+    for choice in choices:
+        print(f"  {shown(choice)}", file=sys.stderr)
 
 
 _COMMON: tuple[tuple[str, object, object], ...] = (

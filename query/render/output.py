@@ -1,16 +1,24 @@
-"""Writing on stdout: JSON, CSV, and tables that fit the terminal. It knows no answer by name."""
+"""Writing on stdout: JSON, CSV, and tables that fit the terminal. It knows no answer by name.
+
+Names and values are words of others. All that is written for people goes through here, where what
+would drive a terminal or break a line is escaped; so does JSON, where escaping changes no value.
+CSV is exact, unless it is a terminal that it is written to.
+"""
 
 import csv
 import sys
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from itertools import accumulate
+from typing import Any, Literal, TextIO
 
 import msgspec
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
+from rich.text import Span, Text
+
+from recorder.printable import json_shown, shown
 
 from ..choices import Format
 from ..lacks import Lacks
@@ -36,15 +44,37 @@ class Column:
 def write_json(value: object) -> None:
     """Write one JSON document."""
     text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{json_shown(text)}\n")
 
 
-def write_csv(rows: Sequence[dict[str, Json]], header: Sequence[str]) -> None:
-    """Write rows as CSV with a header; lists and maps are JSON text, nothing is empty."""
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(header)
+def write_json_rows(rows: Iterable[Mapping[str, Json]]) -> None:
+    """Write one JSON document, a list, row by row as they come, a line each."""
+    begin = "[\n  "
     for row in rows:
-        writer.writerow([cell_text(row.get(name)) for name in header])
+        sys.stdout.write(f"{begin}{json_shown(msgspec.json.encode(row).decode())}")
+        begin = ",\n  "
+    sys.stdout.write("\n]\n" if begin.startswith(",") else "[]\n")
+
+
+def write_csv(rows: Iterable[Mapping[str, Json]], header: Sequence[str]) -> None:
+    """Write rows as CSV with a header; lists and maps are JSON text, nothing is empty."""
+    write = csv_writer(sys.stdout)
+    told = shown if sys.stdout.isatty() else str
+    write([told(name) for name in header])
+    for row in rows:
+        write([told(cell_text(row.get(name))) for name in header])
+
+
+def csv_writer(file: TextIO) -> Callable[[Sequence[str]], object]:
+    """Return what writes a line of CSV, so that `csv.reader` reads exactly these cells."""
+    writer = csv.writer(file, lineterminator="\n")
+    # A lone carriage return ends a line for many readers, but is not quoted by itself.
+    quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+
+    def write(cells: Sequence[str]) -> None:
+        (quoting if any("\r" in cell for cell in cells) else writer).writerow(cells)
+
+    return write
 
 
 def cell_text(value: Json) -> str:
@@ -91,10 +121,29 @@ def write_answer(
     write_csv(cells, [*header, "range_gaps"])
 
 
+class _Screen(Console):
+    """A console on which words of others, whatever is in them, are one line and only read."""
+
+    def print(self, *objects: object, **how: Any) -> None:
+        super().print(*(_tamed(one) for one in objects), **how)
+
+
+def _tamed(printed: object) -> object:
+    if isinstance(printed, str):
+        return Text(shown(printed))
+    if not isinstance(printed, Text) or printed.plain.isprintable():
+        return printed
+    pieces = [shown(character) for character in printed.plain]
+    begins = list(accumulate(map(len, pieces), initial=0))
+    tamed = printed.blank_copy("".join(pieces))
+    tamed.spans = [Span(begins[one.start], begins[one.end], one.style) for one in printed.spans]
+    return tamed
+
+
 def console() -> Console:
     """Return where tables go; without a terminal they are 120 columns wide."""
     width = None if sys.stdout.isatty() else 120
-    return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+    return _Screen(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
 
 
 def write_table(
@@ -105,18 +154,24 @@ def write_table(
     The rows whose numbers are in `loud` stand out.
     """
     out = console()
-    cells = [list(row) for row in rows]
+    cells = [[_cell(text, out.width) for text in row] for row in rows]
     columns, cells, widths = _fitting(list(columns), cells, out.width)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", pad_edge=False)
     for column, width in zip(columns, widths, strict=True):
         justify: Literal["left", "right"] = "right" if column.right else "left"
         table.add_column(
-            column.title, width=width, no_wrap=True, overflow="ellipsis", justify=justify
+            shown(column.title), width=width, no_wrap=True, overflow="ellipsis", justify=justify
         )
     for index, row in enumerate(cells):
         style = "bold yellow" if index in loud else ""
         table.add_row(*(Text(cell) for cell in row), style=style)
     out.print(table)
+
+
+def _cell(text: str, width: int) -> str:
+    """Return what a cell shows at most: no column is wider than the terminal."""
+    cut = text if len(text) <= width else f"{text[:width]}…"
+    return shown(cut)
 
 
 def _fitting(
@@ -134,7 +189,7 @@ def _fitting(
 
 def _widths(columns: Sequence[Column], cells: list[list[str]], width: int) -> list[int]:
     """Return how wide each column is: the widest of those that may give way give way first."""
-    titles = [[column.title for column in columns]]
+    titles = [[shown(column.title) for column in columns]]
     widths = [max(map(cell_len, column)) for column in zip(*titles, *cells, strict=True)]
     yielding = [index for index, column in enumerate(columns) if column.wide]
     while sum(widths) + 2 * len(widths) > width and yielding:

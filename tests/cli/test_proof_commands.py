@@ -111,7 +111,9 @@ def test_forged_proof_cannot_write_to_the_terminal(tmp_path: Path) -> None:
     assert run(tmp_path, "prove", "1", "--output", str(file))[0] == 0
     code, told, _ = check(file)
     assert code == 0
-    assert told.startswith("proven: entry 1 (event vm mod ?[2Jproven?? of pool lab, received at ")
+    assert told.startswith(
+        r"proven: entry 1 (event vm mod \x1b[2Jproven\u202e\n of pool lab, received at "
+    )
 
 
 def test_redacted_entry_is_proven_by_its_leaf_only(tmp_path: Path) -> None:

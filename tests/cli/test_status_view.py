@@ -74,7 +74,7 @@ def test_what_is_not_well_is_told_below(capsys: pytest.CaptureFixture[str]) -> N
         "lab: connection refused",
     ]
     wild = shown(report_of(State.REFUSED, error="no \x1b[2J\nway"), 80, capsys)
-    assert wild[-1] == "lab: no ?[2J?way"
+    assert wild[-1] == r"lab: no \x1b[2J\nway"
     full = shown(report_of(State.DISK_FULL), 120, capsys)
     assert full[1].endswith("no checkpoint yet; THE DISK IS FULL")
 

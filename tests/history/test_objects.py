@@ -87,9 +87,11 @@ def test_object_that_is_several_lists_them(history: History) -> None:
     with pytest.raises(AmbiguousObject) as caught:
         find(history, "web1")
     assert str(caught.value) == (
-        "2 objects answer to 'web1'; name one by its uuid, or as pool/class:name:\n"
-        "  east/vm:web1 (uuid ffff6666-0000)\n"
-        "  lab/vm:web1 (uuid aaaa1111-0000)"
+        "2 objects answer to 'web1'; name one by its uuid, or as pool/class:name:"
+    )
+    assert caught.value.choices == (
+        "east/vm:web1 (uuid ffff6666-0000)",
+        "lab/vm:web1 (uuid aaaa1111-0000)",
     )
 
 
