@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 import duckdb
 import msgspec
 
-from .errors import BadSql, HistoryBusy, HistoryUnreadable
+from .errors import BadSql, HistoryBusy, HistoryUnreadable, TooLarge
+from .interrupt import interruptible
+from .jail import MEMORY_LIMIT, SPILL_LIMIT, lock, one_line, reading_config
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,13 +40,28 @@ class History:
 
     def table(self, sql: str, params: Params | None = None) -> "pa.Table":
         """Return the answer to a question as an Arrow table. Raises BadSql."""
-        with _mapped():
+        with _mapped(self.connection):
             relation = self.connection.sql(sql, params=dict(params or {}))
             if relation is None:  # The stubs do not know statements without an answer.
                 import pyarrow as pa  # type: ignore[unreachable]
 
                 return pa.table({})
             return relation.to_arrow_table()
+
+    @contextmanager
+    def batches(self, sql: str, *, rows_max: int) -> "Iterator[pa.RecordBatchReader | None]":
+        """Ask, and read the answer piece by piece, of at most `rows_max` rows, while it comes.
+
+        None for a statement that has no answer. Raises BadSql, TooLarge, also while it is read.
+        """
+        with _mapped(self.connection):
+            relation = self.connection.sql(sql)
+            if relation is None:  # The stubs do not know statements without an answer.
+                yield None  # type: ignore[unreachable]
+            else:
+                # An answer that is not closed keeps the file from being opened anew.
+                with relation.to_arrow_reader(rows_max) as reader:
+                    yield reader
 
     def all(self, row: type[T], sql: str, params: Params | None = None) -> list[T]:
         """Return the rows of an answer, each as a `row`."""
@@ -55,7 +72,7 @@ class History:
 
         Raises BadSql, HistoryUnreadable.
         """
-        with _mapped():
+        with _mapped(self.connection):
             return self.connection.execute(sql, dict(params)).fetchall()
 
     def first(self, row: type[T], sql: str, params: Params | None = None) -> T | None:
@@ -65,19 +82,27 @@ class History:
 
 
 @contextmanager
-def _mapped() -> Iterator[None]:
-    """Tell what DuckDB raises as an error of ours."""
+def _mapped(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Tell what DuckDB raises as an error of ours; Ctrl-C is KeyboardInterrupt."""
     try:
-        yield
+        with interruptible(connection):
+            yield
+    except duckdb.InterruptException as error:
+        raise KeyboardInterrupt from error
+    except duckdb.OutOfMemoryException as error:
+        raise TooLarge(
+            f"the question needs more than the {MEMORY_LIMIT} of memory and {SPILL_LIMIT} of disk"
+            " that it may have: narrow it down with WHERE, or join on a column"
+        ) from error
     except (duckdb.IOException, duckdb.SerializationException) as error:
         raise HistoryUnreadable(
-            f"the history cannot be read: {_one_line(error)};"
+            f"the history cannot be read: {one_line(error)};"
             " it can be deleted, and is then built anew from the journal"
         ) from error
     except duckdb.Error as error:
-        raise BadSql(_one_line(error)) from error
+        raise BadSql(one_line(error)) from error
     except RuntimeError as error:
-        # DuckDB notices Ctrl-C by itself, and tells it in its own way.
+        # DuckDB may notice Ctrl-C by itself, and tells it in its own way.
         if "interrupt" not in str(error).lower():
             raise
         raise KeyboardInterrupt from error
@@ -93,25 +118,41 @@ def open_for_reading(path: Path) -> History:
 
     Raises HistoryBusy while another process writes, HistoryUnreadable for any other reason.
     """
-    config = {
-        "enable_external_access": "false",
-        "autoinstall_known_extensions": "false",
-        "autoload_known_extensions": "false",
-    }
-    history = _connect(path, read_only=True, config=config)
-    history.connection.execute("SET lock_configuration = true")
+    history = _connect(path, read_only=True, config=reading_config(path))
+    lock(history.connection)
     return history
 
 
 def open_for_loading(path: Path) -> History:
     """Open a history to add to it, and create it if it is new. Raises as `open_for_reading`."""
-    from .schema import statements  # with the types of bulk rows, which reading does not need
-
     history = _attach(path)
     tables = "SELECT count(*) FROM duckdb_tables()"
     if history.connection.execute(tables).fetchall() == [(0,)]:
-        history.connection.execute(f"BEGIN; {statements()} COMMIT;")
+        _create(history)
     return history
+
+
+def _create(history: History) -> None:
+    """Create the tables and views, and tell DuckDB what each of their columns says."""
+    from .schema import described, statements  # with types that reading does not need
+
+    sql = statements()
+    history.connection.execute(f"BEGIN; {sql}")
+    there = "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"
+    columns = set(history.connection.execute(there).fetchall())
+    for one in described(sql):
+        history.connection.execute(f"COMMENT ON {one.kind} {one.name} IS {_quoted(one.text)}")
+        for column, text in one.columns.items():
+            if (one.name, column) in columns:
+                history.connection.execute(
+                    f'COMMENT ON COLUMN {one.name}."{column}" IS {_quoted(text)}'
+                )
+    history.connection.execute("COMMIT")
+
+
+def _quoted(text: str) -> str:
+    """Return text of ours as a string of SQL; COMMENT takes no parameters."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _connect(path: Path, *, read_only: bool, config: dict[str, str]) -> History:
@@ -155,24 +196,9 @@ def _opening(path: Path) -> Iterator[None]:
         if any(text in str(error) for text in _IN_USE):
             raise HistoryBusy(f"{path} is in use by another process; try again") from error
         raise HistoryUnreadable(
-            f"{path} cannot be opened: {_one_line(error)};"
+            f"{path} cannot be opened: {one_line(error)};"
             " it can be deleted, and is then built anew from the journal"
         ) from error
-
-
-def statement_count(sql: str) -> int:
-    """Return how many statements a text holds. Raises BadSql if it is no SQL."""
-    try:
-        return len(duckdb.extract_statements(sql))
-    except duckdb.Error as error:
-        raise BadSql(_one_line(error)) from error
-
-
-def _one_line(error: duckdb.Error) -> str:
-    """Return what DuckDB says without its drawing of where."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    kept = [line for line in lines if line and not line.startswith(("LINE ", "^"))]
-    return " ".join(kept)
 
 
 def insert(history: History, name: str, pieces: "pa.RecordBatchReader") -> None:

@@ -1,19 +1,16 @@
-"""The plain questions: which events, which tasks, and whatever SQL can ask."""
+"""The plain questions: which events, which tasks."""
 
-from collections import Counter
-from datetime import UTC, date, datetime, time
-from decimal import Decimal
+from datetime import datetime
 from difflib import get_close_matches
 
 import msgspec
 
 from recorder.instant import Instant
 
-from .database import History, statement_count
-from .errors import BadSql, NoSuchField, NoSuchObject
+from .database import History
+from .errors import NoSuchField, NoSuchObject
 from .known import Origin
 from .objects import Found, check_pool
-from .records import Json
 
 
 class EventRow(msgspec.Struct, frozen=True, rename={"cls": "class"}):
@@ -127,72 +124,3 @@ def check_field(history: History, field: str) -> None:
         near = get_close_matches(field, names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise NoSuchField(f"no change of a field {field!r} was recorded{hint}")
-
-
-def sql(history: History, statement: str) -> tuple[list[str], list[dict[str, Json]]]:
-    """Return the column names and the rows of an answer; nothing can be written. Raises BadSql.
-
-    Times are ISO text, numbers stay numbers, binary data is hexadecimal text.
-    """
-    check_statement(statement)
-    table = history.table(statement)
-    twice = [name for name, count in Counter(table.column_names).items() if count > 1]
-    if twice:
-        raise BadSql(f"two columns are called {twice[0]!r}; give each a name with AS")
-    rows = [{name: _plain(value) for name, value in row.items()} for row in table.to_pylist()]
-    return table.column_names, rows
-
-
-def check_statement(statement: str) -> None:
-    """Raise BadSql for more than one statement: only the last one's answer would be seen."""
-    count = statement_count(statement)
-    if count > 1:
-        raise BadSql(f"{count} statements were given; ask one at a time")
-
-
-def _plain(value: object) -> Json:
-    plain: Json
-    match value:
-        case None | bool() | int() | float() | str():
-            plain = value
-        case datetime() if value.tzinfo is not None:
-            plain = value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        case datetime() | date() | time():
-            plain = value.isoformat()
-        case Decimal():
-            plain = int(value) if value == value.to_integral_value() else float(value)
-        case bytes():
-            plain = value.hex()
-        case list() | tuple():
-            plain = [_plain(item) for item in value]
-        case dict():
-            plain = {str(key): _plain(item) for key, item in value.items()}
-        case _:
-            plain = str(value)
-    return plain
-
-
-class TableRow(msgspec.Struct, frozen=True):
-    """A table or view of the history, what it is, and its columns with their types."""
-
-    name: str
-    kind: str
-    comment: str | None
-    columns: list[str]
-
-
-def tables(history: History) -> list[TableRow]:
-    """Return what SQL can ask: tables and views with their columns."""
-    statement = """
-        SELECT table_name AS name,
-            CASE WHEN table_name IN (SELECT view_name FROM duckdb_views() WHERE NOT internal)
-                 THEN 'view' ELSE 'table' END AS kind,
-            any_value(c.comment) AS comment,
-            list(column_name || ' ' || data_type ORDER BY column_index) AS columns
-        FROM duckdb_columns() LEFT JOIN (
-            SELECT table_name, comment FROM duckdb_tables()
-            UNION ALL SELECT view_name, comment FROM duckdb_views() WHERE NOT internal
-        ) c USING (table_name)
-        WHERE NOT internal GROUP BY table_name ORDER BY kind, name
-    """
-    return history.all(TableRow, statement)

@@ -5,6 +5,8 @@ the tables needs no migration, only a new SCHEMA_VERSION.
 """
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 
 import pyarrow as pa
@@ -183,22 +185,47 @@ TABLES = {
 
 
 _COMMENTED = re.compile(r"((?:^-- .*\n)+)CREATE (TABLE|VIEW) (\w+)", re.MULTILINE)
+_COLUMN = re.compile(r"(\w+): (.+)")
+_AS_ABOVE = re.compile(r"(\w+)\.\*")
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A table or view of the history: what a row is, and what each column says."""
+
+    name: str
+    kind: str
+    text: str
+    columns: Mapping[str, str]
 
 
 def statements() -> str:
-    """Return the SQL that creates every table and view in an empty history.
+    """Return the SQL that creates every table and view in an empty history."""
+    return files(__package__).joinpath("views.sql").read_text(encoding="utf-8")
 
-    The comment above each in views.sql becomes its comment in the history.
+
+def described(sql: str) -> list[Described]:
+    """Return what the comments above each CREATE of `sql` say, in its order.
+
+    A line `column: text` begins what is said of a column, and goes on in lines that are indented;
+    `table.*` takes over what was said of a table further up. Columns may be described there that a
+    table taken over has and this one has not.
     """
-    sql = files(__package__).joinpath("views.sql").read_text(encoding="utf-8")
-    comments = [
-        f"COMMENT ON {kind} {name} IS '{_plain(comment)}';\n"
-        for comment, kind, name in _COMMENTED.findall(sql)
-    ]
-    return sql + "".join(comments)
-
-
-def _plain(comment: str) -> str:
-    """Return a comment as the text of an SQL string."""
-    text = "\n".join(line.removeprefix("-- ") for line in comment.splitlines())
-    return text.replace("'", "''")
+    found: dict[str, Described] = {}
+    for comment, kind, name in _COMMENTED.findall(sql):
+        text: list[str] = []
+        columns: dict[str, str] = {}
+        column = ""
+        for line in comment.splitlines():
+            said = line.removeprefix("-- ")
+            if above := _AS_ABOVE.fullmatch(said):
+                columns |= found[above[1]].columns
+            elif begun := _COLUMN.fullmatch(said):
+                column = begun[1]
+                columns[column] = begun[2]
+            elif column:
+                columns[column] += f" {said.strip()}"
+            else:
+                text.append(said)
+        found[name] = Described(name, kind, "\n".join(text), columns)
+    return list(found.values())

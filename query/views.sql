@@ -1,10 +1,27 @@
 -- The history: tables first, then the views over them. Times are UTC, cut to microseconds; `seq` is
 -- the journal's and orders everything. Classes are in lower case, as events spell them.
+--
+-- The comment above each CREATE is printed by `xentrail sql --schema`: first what a row is, then a line
+-- for every column, `-- column: what it says`, whose text goes on in lines that begin with `--   `.
+-- `-- table.*` gives the columns of that name the comments that they have in a table further up.
 
 -- One row an event, and one for every baseline row that told something new.
--- origin: live (the server told it), baseline (there when first read), inferred (found out later).
--- gap: the seq of the gap that all or part of the difference may have happened in.
--- changed_fields: null where there is nothing to compare with, [] where nothing changed.
+-- seq: number of its entry in the journal
+-- pool: name of the pool, as the recorder's configuration has it
+-- epoch: seq of the registration that it came by; event ids are comparable inside an epoch only
+-- received_at: when the recorder received it
+-- server_at: when it happened by the server's clock; null unless the server said so
+-- event_id: the server's number; null for a row that a baseline told
+-- class: class of the object in lower case, such as vm
+-- operation: add, mod or del
+-- ref: opaque reference of the object
+-- uuid: uuid of the object; null where its class has none or it was never told
+-- name: name_label of the object then; null where it has none
+-- origin: live (the server told it), baseline (there when first read), inferred (found out later)
+-- gap: seq of the gap that all or part of the difference may have happened in
+-- changed_fields: names of the fields that changed; null where there is nothing to compare with, []
+--   where nothing changed
+-- snapshot: the object's whole record after it as JSON; null where none was told, or it was redacted
 CREATE TABLE events (
     seq BIGINT, pool VARCHAR, epoch BIGINT, received_at TIMESTAMPTZ, server_at TIMESTAMPTZ,
     event_id BIGINT, class VARCHAR, operation VARCHAR, ref VARCHAR, uuid VARCHAR, name VARCHAR,
@@ -12,6 +29,11 @@ CREATE TABLE events (
 );
 
 -- One row a changed field; old and new are JSON text, null where the field was or is not there.
+-- events.*
+-- field: name of the field, as the object's record spells it
+-- old: its value before, as JSON text
+-- new: its value after, as JSON text
+-- origin: live, or inferred where it may have happened in a gap
 CREATE TABLE changes (
     seq BIGINT, pool VARCHAR, received_at TIMESTAMPTZ, class VARCHAR, ref VARCHAR, uuid VARCHAR,
     name VARCHAR, field VARCHAR, old VARCHAR USING COMPRESSION zstd,
@@ -38,8 +60,22 @@ CREATE TABLE carried (
 );
 
 -- One row an object that was ever seen, with its last known name.
--- seen_seq: the last entry that told or confirmed its state; chunk_seq: its last row of a baseline;
--- event_seq, event_id: its last event. 0 where there was none; they are the loader's own memory.
+-- events.*
+-- name: its last known name_label
+-- first_seq: seq of the entry that told of it first
+-- first_at: when that was received
+-- first_origin: origin of that entry: live, baseline or inferred
+-- first_operation: operation of that entry; add if it was seen to come
+-- last_seq: seq of the last entry that told something of it
+-- last_at: when that was received
+-- gone: true once it was deleted
+-- gone_origin: live if the server told of the deletion, inferred if it was found missing
+-- gap: seq of the last gap that something of it may have happened in
+-- seen_seq: seq of the last entry that told or confirmed its state (this and the next three are the
+--   loader's own memory)
+-- chunk_seq: seq of the last baseline row that told of it; 0 for none
+-- event_seq: seq of the last event that told of it; 0 for none
+-- event_id: the server's number of that event; 0 for none
 CREATE TABLE objects (
     pool VARCHAR, class VARCHAR, ref VARCHAR, uuid VARCHAR, name VARCHAR, first_seq BIGINT,
     first_at TIMESTAMPTZ, first_origin VARCHAR, first_operation VARCHAR, last_seq BIGINT,
@@ -48,11 +84,31 @@ CREATE TABLE objects (
 );
 
 -- One row an object that is there now: what its next event is compared with.
+-- events.*
+-- snapshot: its last known record as JSON
 CREATE TABLE current_state (
     pool VARCHAR, class VARCHAR, ref VARCHAR, snapshot VARCHAR USING COMPRESSION zstd
 );
 
 -- One row a pool; the columns from done_seq on are the loader's own memory.
+-- events.*
+-- pool_uuid: uuid of the pool, from its first connection on
+-- first_seq: seq of its first entry
+-- first_at: when that was written
+-- last_seq: seq of its last entry
+-- last_at: when that was written
+-- baselined_seq: seq of the end of its first baseline: from there on all its objects are known
+-- done_seq: seq of the end of its last baseline
+-- epoch: seq of its last registration
+-- stream: how it is followed since then: register (every state), from (last states only)
+-- anchor_seq: seq of the last registration, or hole in the journal: what was seen before may have
+--   changed unseen
+-- certain_seq: seq of the last entry up to which nothing had been missed
+-- certain_at: when that was written
+-- gap: seq of its last gap, which may be over
+-- facts: what its next gap is measured by, as JSON
+-- readings: classes read since a baseline was last complete, as JSON
+-- classes: classes ever read, as JSON
 CREATE TABLE pools (
     pool VARCHAR, pool_uuid VARCHAR, first_seq BIGINT, first_at TIMESTAMPTZ, last_seq BIGINT,
     last_at TIMESTAMPTZ, baselined_seq BIGINT, done_seq BIGINT, epoch BIGINT, stream VARCHAR,
@@ -62,14 +118,27 @@ CREATE TABLE pools (
 
 -- One row a gap: events of the pool may have been missed from since to blind_until, and its state
 -- is uncertain up to closed_seq. Both ends are null while the gap is open.
--- cause: why; told_cause: what the recorder itself wrote, which cannot see a new master from outside.
--- stream: how the pool was followed before; in a `from` stream there are no ids to count.
--- last_event_*, first_event_*: of the last event recorded before it was opened (null if that epoch
--- had none), and of the first one afterwards.
+-- events.*
+-- seq: number of the entry that opened it; what is said to have happened in a gap names it by this
+-- cause: why
+-- told_cause: why, as the recorder wrote it, which cannot see a new master from outside
+-- detail: more about the cause, for people
+-- stream: how the pool was followed before; in a `from` stream there are no ids to count
+-- since: from when on events may have been missed
+-- since_seq: seq of the last entry before it that is certain
+-- opened_at: when the recorder noticed
+-- last_event_id: id of the last event before it was opened; null if that epoch had none
+-- last_event_at: when that was received
+-- first_event_id: id of the first event afterwards
+-- first_event_at: when that was received
 -- ids_missed: how many events the server told others in between. It numbers only what it tells
--- somebody, so that this is a lower bound where nobody was registered. Null where ids restarted (with
--- the toolstack), where nobody knows whether they did, and in a `from` stream.
--- rolled_back_from, rolled_back_to: generations of the pool's database, if it came back older.
+--   somebody, so that this is a lower bound where nobody was registered. Null where ids restarted
+--   (with the toolstack), where nobody knows whether they did, and in a `from` stream
+-- rolled_back_from: generation of the pool's database before, if it came back older
+-- rolled_back_to: its generation afterwards
+-- blind_until: up to when events may have been missed
+-- closed_at: when all objects had been read again
+-- closed_seq: seq of the entry that closed it
 CREATE TABLE gap_spans (
     seq BIGINT, pool VARCHAR, cause VARCHAR, told_cause VARCHAR, detail VARCHAR, stream VARCHAR,
     since TIMESTAMPTZ, since_seq BIGINT, opened_at TIMESTAMPTZ,
@@ -79,7 +148,13 @@ CREATE TABLE gap_spans (
     blind_until TIMESTAMPTZ, closed_at TIMESTAMPTZ, closed_seq BIGINT
 );
 
--- The recorder's own life; detail is JSON.
+-- The recorder's own life.
+-- seq: number of its entry in the journal; of damage in the journal, that of the last good entry
+-- pool: the pool that it is about; empty where it is about the recorder itself
+-- received_at: when it was written
+-- name: what happened: started, connected, registered, baseline-done, stopped, redacted …
+-- epoch: seq of the registration of its pool that was in force; null before the first
+-- detail: what there is to say of it, as JSON
 CREATE TABLE marks (
     seq BIGINT, pool VARCHAR, received_at TIMESTAMPTZ, name VARCHAR, epoch BIGINT, detail VARCHAR
 );
@@ -111,20 +186,25 @@ CREATE TABLE tasks (
 );
 
 -- One row a committed piece of loading; the newest says where the history stands.
--- last_seq: the last entry of the piece.
--- last_received_ns: when that was received, in nanoseconds since 1970 UTC.
--- last_pool: the pool that it speaks of.
--- entries: how many entries the piece had.
--- loaded_at: when they were loaded.
--- schema_version: the version of these tables.
--- journal: the id of the journal, as `xentrail verify` prints it; null where nobody knew.
+-- last_seq: seq of the last entry that it loaded
+-- last_received_ns: when that was received, in nanoseconds since 1970 UTC
+-- last_pool: the pool of that entry
+-- entries: how many entries it loaded
+-- loaded_at: when
+-- schema_version: version of the tables
+-- journal: id of the journal, as `xentrail verify` prints it; null where nobody knew
 CREATE TABLE loads (
     last_seq BIGINT, last_received_ns BIGINT, last_pool VARCHAR, entries BIGINT,
     loaded_at TIMESTAMPTZ, schema_version INTEGER, journal VARCHAR
 );
 
 -- The epochs: registrations, inside which event ids are comparable, and how each was followed.
--- stream `from`: last states only; states in between and the last states of what went are not told.
+-- events.*
+-- epoch: seq of the registration
+-- since: when it was made; the epoch ends where the next one of its pool begins
+-- stream: register (every state is told) or from (last states only; states in between and the last
+--   states of what went are not told)
+-- next_event_id: the id that the next event was to get
 CREATE VIEW epochs AS
 SELECT seq AS epoch, pool, received_at AS since, detail ->> '$.stream' AS stream,
     CAST(detail ->> '$.next_event_id' AS BIGINT) AS next_event_id
@@ -135,9 +215,13 @@ FROM marks WHERE name = 'registered';
 -- the rules of retention deleted from the journal; what was loaded before is still in the history)
 -- or `damaged` (from the entry after since_seq on the journal cannot be read; what was read again
 -- behind it shows in a gap of each pool with the cause `entries-missing`).
--- Its columns are those of gap_spans, and these:
--- duration_s: from since to blind_until; null while the gap is open.
--- objects_differed: how many objects were found changed, new or gone; inferred_*: by how many rows.
+-- gap_spans.*
+-- open: true while nobody knows how it ends
+-- duration_s: from since to blind_until, in seconds; null while the gap is open
+-- objects_differed: how many objects were found changed, new or gone afterwards
+-- inferred_adds: how many rows say that one is new
+-- inferred_mods: how many rows say that one changed
+-- inferred_dels: how many rows say that one is gone
 CREATE VIEW gaps AS
 SELECT g.*, g.closed_seq IS NULL AS open,
     epoch_us(g.blind_until - g.since) / 1e6 AS duration_s,
@@ -348,7 +432,12 @@ WHERE (e.changed_fields IS NULL OR len(e.changed_fields) > 0 OR e.operation <> '
     AND e.origin <> 'baseline';
 
 -- How long a VM was in which power state, as if nothing was missed in gaps (`xentrail power` tells
--- what is known); until is null for the last one known.
+-- what is known).
+-- events.*
+-- power_state: Running, Halted, Paused or Suspended, as XAPI says; or gone, after its deletion
+-- since: when the entry that told it was received
+-- seq: number of that entry
+-- until: when the next one was received; null for the last one known
 CREATE VIEW power_spans AS
 WITH ends AS (
     SELECT pool, ref, name, seq, received_at AS since, origin, gap, 'gone' AS power_state
@@ -368,6 +457,13 @@ FROM (
 );
 
 -- From which host to which a running VM went.
+-- changes.*
+-- ref: opaque reference of the VM
+-- name: name_label of the VM then
+-- from_ref: opaque reference of the host before
+-- from_host: last known name of that host
+-- to_ref: opaque reference of the host after
+-- to_host: last known name of that host
 CREATE VIEW moves AS
 SELECT c.pool, c.ref, c.name, c.seq, c.received_at, c.old ->> '$' AS from_ref,
     f.name AS from_host, c.new ->> '$' AS to_ref, t.name AS to_host, c.origin, c.gap
@@ -378,9 +474,17 @@ WHERE c.class = 'vm' AND c.field = 'resident_on'
     AND c.old ->> '$' <> 'OpaqueRef:NULL' AND c.new ->> '$' <> 'OpaqueRef:NULL';
 
 -- Which objects changed most often; heartbeats and repeats do not count.
+-- events.*
+-- name: its newest name_label
+-- changes: how many events changed it
+-- first_at: when the first of them was received
+-- last_at: when the last of them was received
+-- first_seq: seq of the first of them
+-- last_seq: seq of the last of them
 CREATE VIEW busiest AS
 SELECT pool, class, ref, any_value(name ORDER BY seq DESC) AS name, count(*) AS changes,
-    min(received_at) AS first_at, max(received_at) AS last_at
+    min(received_at) AS first_at, max(received_at) AS last_at,
+    min(seq) AS first_seq, max(seq) AS last_seq
 FROM events WHERE origin = 'live'
     AND (operation <> 'mod' OR changed_fields IS NULL OR len(changed_fields) > 0)
 GROUP BY pool, class, ref ORDER BY changes DESC;

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from query.errors import BadSql, NoSuchObject, NoSuchPool
+from query.answers import tables
+from query.errors import NoSuchObject, NoSuchPool
 from query.gaps import gaps
 from query.objects import find
-from query.questions import Filter, events, sql, tables
+from query.questions import Filter, events
 from query.records import FieldChange
 from query.timeline import life_of
 from recorder.instant import Instant
@@ -75,34 +76,6 @@ def test_events_are_the_newest_that_fit(tmp_path: Path) -> None:
         assert gaps(history) == []
 
 
-def test_sql_reads_and_never_writes(tmp_path: Path) -> None:
-    """Tables, files and settings are out of its reach; errors are one line."""
-    told = Told()
-    Pool(told).register()
-    with loaded(tmp_path / "history.duckdb", told.entries) as history:
-        assert sql(history, "SELECT count(*) AS n, sum(seq) AS s FROM marks") == (
-            ["n", "s"],
-            [{"n": 2, "s": 3}],
-        )
-        assert sql(history, "SELECT received_at FROM marks LIMIT 1")[1] == [
-            {"received_at": "2023-11-14T22:13:21Z"}
-        ]
-        for statement in (
-            "DELETE FROM marks",
-            f"COPY marks TO '{tmp_path}/out.csv'",
-            "SELECT * FROM read_text('/etc/hostname')",
-            "SET lock_configuration = false",
-            "ATTACH 'other.duckdb'",
-        ):
-            with pytest.raises(BadSql):
-                sql(history, statement)
-        with pytest.raises(BadSql) as caught:
-            sql(history, "SELECT *\nFROM nothing")
-        assert "\n" not in str(caught.value)
-        assert str(caught.value).startswith("Catalog Error: Table with name nothing does not exist")
-        assert not (tmp_path / "out.csv").exists()
-
-
 def test_every_view_can_be_asked(tmp_path: Path) -> None:
     """The views answer the questions that people ask."""
     told = Told()
@@ -140,16 +113,3 @@ def test_every_view_can_be_asked(tmp_path: Path) -> None:
             *("busiest", "epochs", "gaps", "moves", "power_spans", "task_changes"),
             *("task_departures", "task_ends", "task_progress", "task_spans", "task_targets"),
         ]
-
-
-def test_every_table_and_view_says_what_it_is(tmp_path: Path) -> None:
-    """In the words of views.sql, so that whoever asks in SQL need not read it."""
-    story = Told()
-    Pool(story).register()
-    with loaded(tmp_path / "history.duckdb", story.entries) as history:
-        comments = {row.name: row.comment or "" for row in tables(history)}
-    assert len(comments) == 21
-    assert "" not in comments.values()
-    assert comments["marks"] == "The recorder's own life; detail is JSON."
-    assert "ids_missed: " in comments["gap_spans"]
-    assert comments["events"].count("\n") == 3
