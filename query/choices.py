@@ -11,6 +11,14 @@ class Format(StrEnum):
     CSV = "csv"
 
 
+class ExportFormat(StrEnum):
+    """How a file is written."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+    JSONL = "jsonl"
+
+
 class TaskStatus(StrEnum):
     """How a task can stand: as the server says, or `vanished`."""
 

@@ -19,6 +19,7 @@ from .commands.at import at
 from .commands.demo import demo
 from .commands.diff import diff
 from .commands.events import events
+from .commands.export import export
 from .commands.gaps import gaps
 from .commands.life import history
 from .commands.power import moves, power
@@ -35,7 +36,21 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 service.register(app)
-for command in (events, history, at, diff, power, moves, top, tasks, task, gaps, pools, sql):
+for command in (
+    events,
+    history,
+    at,
+    diff,
+    power,
+    moves,
+    top,
+    tasks,
+    task,
+    gaps,
+    pools,
+    sql,
+    export,
+):
     app.command(rich_help_panel="Ask the past")(command)
 app.command()(demo)
 

@@ -48,14 +48,21 @@ class History:
                 return pa.table({})
             return relation.to_arrow_table()
 
+    def columns(self, sql: str) -> list[str]:
+        """Return the names of the columns that an answer would have. Raises BadSql."""
+        with _mapped(self.connection):
+            return self.connection.sql(sql).columns
+
     @contextmanager
-    def batches(self, sql: str, *, rows_max: int) -> "Iterator[pa.RecordBatchReader | None]":
+    def batches(
+        self, sql: str, params: Params | None = None, *, rows_max: int
+    ) -> "Iterator[pa.RecordBatchReader | None]":
         """Ask, and read the answer piece by piece, of at most `rows_max` rows, while it comes.
 
         None for a statement that has no answer. Raises BadSql, TooLarge, also while it is read.
         """
         with _mapped(self.connection):
-            relation = self.connection.sql(sql)
+            relation = self.connection.sql(sql, params=dict(params or {}))
             if relation is None:  # The stubs do not know statements without an answer.
                 yield None  # type: ignore[unreachable]
             else:

@@ -33,6 +33,10 @@ class NoSuchTable(QueryError):
     """The history has no table or view of this name."""
 
 
+class NotWritten(QueryError):
+    """What was to be exported cannot be put where it was to be."""
+
+
 class NoSuchField(QueryError):
     """No record that was asked for has a field of this name."""
 

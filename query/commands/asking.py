@@ -203,6 +203,11 @@ def watching(command: Callable[..., None]) -> Callable[..., None]:
     return _asking(command, (*_COMMON, _WATCH))
 
 
+def exporting(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of every question but `--format`, which means files there."""
+    return _asking(command, tuple(one for one in _COMMON if one[0] != "form"))
+
+
 def _asking(
     command: Callable[..., None], common: tuple[tuple[str, object, object], ...]
 ) -> Callable[..., None]:
@@ -211,7 +216,7 @@ def _asking(
         *,
         data: Path | None,
         database: Path | None,
-        form: Format,
+        form: Format = Format.TABLE,
         zone: str,
         strict: bool,
         watch: bool = False,

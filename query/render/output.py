@@ -24,6 +24,7 @@ from ..choices import Format
 from ..lacks import Lacks
 from ..records import Json
 
+_ENCODE = msgspec.json.Encoder().encode
 WIDE_CHARS_MIN = 10
 """A column that gives way keeps this much."""
 
@@ -72,20 +73,16 @@ def csv_writer(file: TextIO) -> Callable[[Sequence[str]], object]:
     quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
 
     def write(cells: Sequence[str]) -> None:
-        (quoting if any("\r" in cell for cell in cells) else writer).writerow(cells)
+        (quoting if "\r" in "".join(cells) else writer).writerow(cells)
 
     return write
 
 
 def cell_text(value: Json) -> str:
     """Return a value as the text of one cell."""
-    match value:
-        case None:
-            return ""
-        case str():
-            return value
-        case _:
-            return msgspec.json.encode(value).decode()
+    if isinstance(value, str):
+        return value
+    return "" if value is None else _ENCODE(value).decode()
 
 
 def plain_of(value: msgspec.Struct) -> dict[str, Json]:
