@@ -147,14 +147,15 @@ def _create(history: History) -> None:
     history.connection.execute(f"BEGIN; {sql}")
     there = "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal"
     columns = set(history.connection.execute(there).fetchall())
-    for one in described(sql):
-        history.connection.execute(f"COMMENT ON {one.kind} {one.name} IS {_quoted(one.text)}")
-        for column, text in one.columns.items():
-            if (one.name, column) in columns:
-                history.connection.execute(
-                    f'COMMENT ON COLUMN {one.name}."{column}" IS {_quoted(text)}'
-                )
-    history.connection.execute("COMMIT")
+    comments = [
+        f"COMMENT ON {one.kind} {one.name} IS {_quoted(one.text)};" for one in described(sql)
+    ] + [
+        f'COMMENT ON COLUMN {one.name}."{column}" IS {_quoted(text)};'
+        for one in described(sql)
+        for column, text in one.columns.items()
+        if (one.name, column) in columns
+    ]
+    history.connection.execute(f"{''.join(comments)} COMMIT")
 
 
 def _quoted(text: str) -> str:
@@ -167,7 +168,6 @@ def _connect(path: Path, *, read_only: bool, config: dict[str, str]) -> History:
         connection = duckdb.connect(
             str(path), read_only=read_only, config={**config, "python_enable_replacements": "false"}
         )
-    connection.execute("SET TimeZone = 'UTC'")
     return History(connection)
 
 

@@ -95,7 +95,6 @@ def value_text(value: Json, names: dict[str, str]) -> str:
         case _:
             inner = (f"{_key(k, names)}={value_text(v, names)}" for k, v in value.items())
             text = "{" + ", ".join(inner) + "}"
-    text = " ".join(text.split())
     return text if len(text) <= _TEXT_CHARS_MAX else f"{text[: _TEXT_CHARS_MAX - 1]}…"
 
 

@@ -4,7 +4,8 @@ import re
 
 _RAW = re.compile(
     "[\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u180e\u200b-\u200f\u2028-\u202f\u205f-\u206f"
-    "\ufeff\ufff0-\uffff\U000e0000-\U000e0fff]"
+    "\ufeff\ufff0-\uffff\u0890\u0891\u08e2\U000110bd\U000110cd\U00013430-\U0001345f"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 """What JSON leaves as it is in a string and a terminal, or a reader of lines, takes as an order."""
 

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-from rich.text import Text
-
 from ..choices import Format
 from ..gaps import Blindness, GapRow
 from ..values import duration_text, percent_text
-from .output import Column, console, plain_of, write_json, write_rows, write_table
+from .output import Column, Text, console, plain_of, write_json, write_rows, write_table
 from .words import at_text
 
 
@@ -67,7 +65,7 @@ def _rollback_text(row: GapRow) -> str:
 
 def _blindness_text(one: Blindness) -> Text:
     count = "1 gap" if one.gaps == 1 else f"{one.gaps} gaps"
-    text = Text.assemble((one.pool, "bold"), f": {count}")
+    text = Text().append(one.pool, "bold").append(f": {count}")
     if one.gaps:
         blind, recorded = duration_text(one.blind_s), duration_text(one.recorded_s)
         text.append(f", blind for {blind} of {recorded} ({percent_text(one.share)})")

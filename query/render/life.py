@@ -3,15 +3,13 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from rich.text import Text
-
 from ..choices import Format
 from ..known import Origin
 from ..lacks import Lacks
 from ..records import FieldChange, Json
 from ..timeline import Life, Step, Undertaking
 from ..values import change_text, decoded, duration_text, short_ref
-from .output import console, plain_of, write_csv, write_json
+from .output import Text, console, plain_of, write_csv, write_json
 from .words import Names, at_text, origin_text
 
 PERMISSIONS = frozenset({"allowed_operations", "current_operations"})

@@ -10,13 +10,14 @@ import sys
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, Self, TextIO
 
 import msgspec
+import rich.style
+import rich.text
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
-from rich.text import Span, Text
 
 from recorder.printable import json_shown, shown
 
@@ -25,6 +26,8 @@ from ..lacks import Lacks
 from ..records import Json
 
 _ENCODE = msgspec.json.Encoder().encode
+LINE_CHARS_MAX = 4_000
+"""Longer than any line of a screen; a name may have 100,000 characters."""
 WIDE_CHARS_MIN = 10
 """A column that gives way keeps this much."""
 
@@ -118,8 +121,29 @@ def write_answer(
     write_csv(cells, [*header, "range_gaps"])
 
 
+class Text(rich.text.Text):
+    """Text for a console, in which words of others are only read.
+
+    What cannot be seen is escaped: rich itself lets most of it through, and drops some of it.
+    """
+
+    def __init__(self, text: str = "", style: str = "", **how: Any) -> None:
+        super().__init__(_told(text), style, **how)
+
+    def append(
+        self, text: rich.text.Text | str, style: rich.style.Style | str | None = None
+    ) -> Self:
+        """Add text behind it."""
+        super().append(_told(text) if isinstance(text, str) else text, style)
+        return self
+
+
+def _told(text: str) -> str:
+    return shown(text if len(text) <= LINE_CHARS_MAX else f"{text[:LINE_CHARS_MAX]}…")
+
+
 class _Screen(Console):
-    """A console on which words of others, whatever is in them, are one line and only read."""
+    """A console on which nothing drives the terminal, also if somebody forgot to use our Text."""
 
     def print(self, *objects: object, **how: Any) -> None:
         super().print(*(_tamed(one) for one in objects), **how)
@@ -128,12 +152,14 @@ class _Screen(Console):
 def _tamed(printed: object) -> object:
     if isinstance(printed, str):
         return Text(shown(printed))
-    if not isinstance(printed, Text) or printed.plain.isprintable():
+    if not isinstance(printed, rich.text.Text) or printed.plain.isprintable():
         return printed
     pieces = [shown(character) for character in printed.plain]
     begins = list(accumulate(map(len, pieces), initial=0))
     tamed = printed.blank_copy("".join(pieces))
-    tamed.spans = [Span(begins[one.start], begins[one.end], one.style) for one in printed.spans]
+    tamed.spans = [
+        rich.text.Span(begins[one.start], begins[one.end], one.style) for one in printed.spans
+    ]
     return tamed
 
 

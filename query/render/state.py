@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 
 import msgspec
-from rich.text import Text
 
 from ..choices import Format
 from ..records import Json
 from ..states import FoundAfter, State, States
 from ..values import field_text, short_ref
-from .output import Column, console, plain_of, write_csv, write_json, write_table
+from .output import Column, Text, console, plain_of, write_csv, write_json, write_table
 from .words import Names, at_text, certainty_text
 
 

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from rich.text import Text
-
 from ..answers import Answer, TableRow
 from ..choices import Format
 from ..records import Json
 from .output import (
     Column,
+    Text,
     cell_text,
     console,
     write_csv,
@@ -78,7 +77,7 @@ def tables(rows: Sequence[TableRow], form: Format) -> None:
 
 
 def _table(row: TableRow) -> None:
-    show: Callable[[Text], None] = console().print
+    show: Callable[[object], None] = console().print
     show(Text.assemble(Text(row.name, "bold"), f" ({row.kind})"))
     for text in (row.comment or "").splitlines():
         show(Text(f"  {text}", "dim"))
