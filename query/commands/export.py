@@ -77,9 +77,13 @@ def export(
             spreadsheet_safe=spreadsheet_safe,
             progress=count,
         )
-    files = "" if not partition else f" in {done.files} files"
-    say(f"{done.rows} rows{files} written to {output}")
+    files = f" in {_counted(done.files, 'file')}" if partition else ""
+    say(f"{_counted(done.rows, 'row')}{files} written to {output}")
     ask.finish(done.lacks)
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _form_of(output: Path) -> ExportFormat:

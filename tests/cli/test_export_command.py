@@ -64,7 +64,7 @@ def test_partitions_of_a_range_are_written(run: Program, tmp_path: Path) -> None
     """A folder a pool and day; instants are read as everywhere."""
     words = ("--partition", "--since", "@1", "--until", "2023-11-14 23:13:23", "--pool", "lab")
     ran = run("export", "events", "-o", str(tmp_path / "out"), *words, "--tz", "Europe/Berlin")
-    assert ran.err.startswith(f"xentrail: 1 rows in 1 files written to {tmp_path / 'out'}\n")
+    assert ran.err.startswith(f"xentrail: 1 row in 1 file written to {tmp_path / 'out'}\n")
     assert (tmp_path / "out" / "pool=lab" / "day=2023-11-14" / "part-0.parquet").is_file()
 
 
