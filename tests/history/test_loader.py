@@ -3,14 +3,18 @@
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from query import loader, store
+from query import loader, store, turns
+from query.database import open_for_reading
 from query.known import Memory
 from query.loader import batches, load, refresh
-from tests.history.journals import Pool, Told, record, write_journal
+from recorder.errors import JournalError
+from recorder.model import Entry
+from tests.history.journals import Pool, Told, record, rows, write_journal
 from tests.history.stories import ROOT, STORY, contents
 
 
@@ -135,5 +139,50 @@ def test_loader_that_is_killed_goes_on_where_it_was(
     assert ended.returncode == 9
     memory = recalled(path)
     assert 0 < memory.last_seq < len(STORY.entries)
+    load(path, STORY.entries[memory.last_seq :], memory, loaded_at_us=0)
+    assert contents(path) == whole
+
+
+def test_file_is_free_between_two_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks during a long load finds whole batches, and gets a turn after each."""
+    path = tmp_path / "history.duckdb"
+    seen: list[int] = []
+
+    def ask(seconds: float) -> None:
+        assert seconds > turns.RETRY_S
+        with open_for_reading(path) as history:
+            ((last_seq, rows_up_to),) = rows(
+                history, "SELECT max(last_seq), (SELECT max(seq) FROM events) FROM loads"
+            )
+        assert isinstance(last_seq, int)
+        assert isinstance(rows_up_to, int)
+        assert rows_up_to <= last_seq
+        seen.append(last_seq)
+
+    real = batches
+    monkeypatch.setattr(loader, "batches", lambda given: real(given, entries_max=10))
+    monkeypatch.setattr("query.loader.time.sleep", ask)
+    load(path, STORY.entries, Memory(), loaded_at_us=0)
+    ends = [batch[-1].seq for batch in real(STORY.entries, entries_max=10)]
+    assert len(ends) == 4
+    assert seen == ends[:-1]
+
+
+def test_what_was_read_before_an_error_is_loaded(
+    whole: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next batch is read ahead: an error in it comes after the batch before is written."""
+
+    def broken() -> Iterator[Entry]:
+        yield from STORY.entries[:15]
+        raise JournalError("entry 16 cannot be read")
+
+    path = tmp_path / "history.duckdb"
+    real = batches
+    monkeypatch.setattr(loader, "batches", lambda given: real(given, entries_max=10))
+    with pytest.raises(JournalError, match="entry 16 cannot be read"):
+        load(path, broken(), Memory(), loaded_at_us=0)
+    memory = recalled(path)
+    assert memory.last_seq == next(real(STORY.entries, entries_max=10))[-1].seq < 15
     load(path, STORY.entries[memory.last_seq :], memory, loaded_at_us=0)
     assert contents(path) == whole
