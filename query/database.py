@@ -190,7 +190,7 @@ def _attach(path: Path) -> History:
     quoted = str(path).replace("'", "''")
     with _opening(path):
         connection.execute(f"ATTACH '{quoted}' AS history (ROW_GROUP_SIZE {ROW_GROUP_ROWS})")
-    connection.execute("USE history; SET TimeZone = 'UTC'")
+    connection.execute("USE history; SET TimeZone = 'UTC'; SET enable_progress_bar = false")
     return History(connection)
 
 

@@ -41,7 +41,10 @@ def reading_config(path: Path) -> dict[str, str]:
 def lock(connection: duckdb.DuckDBPyConnection) -> None:
     """Let nobody change a setting any more, through any connection of this process to the file."""
     if connection.execute("SELECT current_setting('lock_configuration')").fetchall() == [(False,)]:
-        connection.execute("SET GLOBAL TimeZone = 'UTC'; SET lock_configuration = true")
+        connection.execute(
+            "SET GLOBAL TimeZone = 'UTC'; SET enable_progress_bar = false;"
+            " SET lock_configuration = true"
+        )
 
 
 _ASKING = ("SELECT", "EXPLAIN", "PRAGMA", "MULTI")
