@@ -8,9 +8,10 @@ from ..choices import Format
 from ..lacks import Lacks
 from ..tasks_listed import Progress, TaskRow
 from ..values import short_ref
-from .output import Column, write_answer, write_table
+from .output import Column, console, write_answer, write_table
 from .words import at_text
 
+ERRORS_AND_CURVES_COLUMNS = 150
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -31,11 +32,18 @@ def show(rows: Sequence[TaskRow], form: Format, lacks: Lacks) -> None:
         Column("result or error", wide=True),
     ]
     cells = [_cells(row) for row in rows]
-    if not any(has_steps(row.curve) for row in rows):
+    if not _has_room_for_curves(rows):
         at = [column.title for column in columns].index("curve")
         del columns[at]
         cells = [[*row[:at], *row[at + 1 :]] for row in cells]
     write_table(columns, cells)
+
+
+def _has_room_for_curves(rows: Sequence[TaskRow]) -> bool:
+    """True if there are curves to show, and no error is cut short for them."""
+    has_errors = any(row.error_code is not None for row in rows)
+    has_room = not has_errors or console().width >= ERRORS_AND_CURVES_COLUMNS
+    return has_room and any(has_steps(row.curve) for row in rows)
 
 
 def _cells(row: TaskRow) -> list[str]:
