@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Iterator
 
-from rich.text import Text
-
 from ..choices import Format
 from ..lacks import Lacks
 from ..records import Json
@@ -12,7 +10,7 @@ from ..tasks_listed import Target, TaskRow
 from ..tasks_told import Span, TaskChange, TaskStory
 from ..values import change_text, decoded, short_ref, value_text
 from .life import PERMISSIONS
-from .output import console, plain_of, write_csv, write_json
+from .output import Text, console, plain_of, write_csv, write_json
 from .tasks import curve_text, has_steps, outcome_text, status_text
 from .words import Names, at_text
 
@@ -48,11 +46,6 @@ def hidden(told: TaskStory) -> int:
     return sum(field.field in PERMISSIONS for one in told.changes for field in one.changes)
 
 
-def _line(text: str, style: str = "") -> Text:
-    """Return a line in which words of others cannot drive the terminal."""
-    return Text("".join(one if one.isprintable() else "\ufffd" for one in text), style=style)
-
-
 def _fields(one: TaskChange) -> list[dict[str, Json]]:
     """Return the changed fields with their values; null where a field was or is not there."""
     return [
@@ -74,19 +67,19 @@ def _error_words(row: TaskRow, names: Names) -> str | None:
 def _lines(told: TaskStory, names: Names, lacks: Lacks, *, everything: bool) -> Iterator[Text]:
     row = told.task
     label = value_text(row.name_label, names) if row.name_label else "-"
-    yield _line(f"{row.pool}/task:{label} (uuid {row.uuid or '-'})", style="bold")
+    yield Text(f"{row.pool}/task:{label} (uuid {row.uuid or '-'})", style="bold")
     for title, text in _facts(row, names):
-        yield _line(f"{title:<10}{' '.join(text.split())}")
+        yield Text(f"{title:<10}{' '.join(text.split())}")
     if row.targets:
-        yield _line("objects", style="bold")
-        yield from (_line(f"  {_target_text(one, told)}") for one in row.targets)
+        yield Text("objects", style="bold")
+        yield from (Text(f"  {_target_text(one, told)}") for one in row.targets)
     if len(told.tree) > 1:
-        yield _line("tree", style="bold")
+        yield Text("tree", style="bold")
         for one in told.tree:
             style = "bold" if one.ref == row.ref else ""
-            yield _line(_branch_text(one, names), style=style)
+            yield Text(_branch_text(one, names), style=style)
     changes = _events(told, names, lacks, everything=everything)
-    yield _line("changes under it" if changes else "no change under it", "bold")
+    yield Text("changes under it" if changes else "no change under it", style="bold")
     yield from changes
 
 
@@ -142,7 +135,7 @@ def _events(told: TaskStory, names: Names, lacks: Lacks, *, everything: bool) ->
     blocks: list[tuple[int, list[Text]]] = []
     for gap in lacks.gaps:
         said = f"-- gap @{gap.seq} ({gap.cause}): what came in it is not known --"
-        blocks.append((gap.seq, [_line(said, "yellow")]))
+        blocks.append((gap.seq, [Text(said, style="yellow")]))
     for one in told.changes:
         fields = [each for each in one.changes if everything or each.field not in PERMISSIONS]
         if fields or not one.changes:
@@ -156,7 +149,9 @@ def _change_lines(one: TaskChange, texts: list[str], told: TaskStory) -> list[Te
     head = f"{at_text(one.received_at)}  {f'@{one.seq}':>8}  "
     name = value_text(one.name or one.ref, {})
     style = "" if one.how.startswith("carried") else "cyan"
-    return [_line(f"{head}{one.cls} {name}: {text}  [{one.how}{under}]", style) for text in texts]
+    return [
+        Text(f"{head}{one.cls} {name}: {text}  [{one.how}{under}]", style=style) for text in texts
+    ]
 
 
 def _label_of(task: str, told: TaskStory) -> str:

@@ -204,7 +204,7 @@ def test_names_of_a_hostile_pool_break_nothing(run: Program) -> None:
     """On the screen no escape and no line break; in JSON and CSV exactly what was told."""
     out = run("task", UUID[:8], "--all").out
     assert "\x1b" not in out
-    assert out.splitlines()[0] == f"lab/task:\ufffd[2Jevil =cmd()</script> (uuid {UUID})"
+    assert out.splitlines()[0] == f"lab/task:\\x1b[2Jevil\\n=cmd()</script> (uuid {UUID})"
     assert [line for line in out.splitlines() if line.startswith("=cmd()")] == []
     task_ = json.loads(run("task", UUID, "--format", "json").out)["task"]
     assert (task_["name_label"], task_["error_params"]) == (EVIL, [ref_of("evil"), EVIL])
