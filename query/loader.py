@@ -29,14 +29,14 @@ from recorder.model import (
 )
 
 from .compare import Comparison
-from .database import History, history_file
+from .database import History, history_file, transaction
 from .errors import HistoryBusy, HistoryOfAnother, HistoryUnreadable
 from .fold import Fold, keys_of, pools_baselined
 from .known import Memory
 from .reading import Reader, mark_damages
 from .schema import SCHEMA_VERSION
 from .standing import Standing, standing_of
-from .store import Load, Position, position, recall, recall_pools, transaction, write
+from .store import Load, Position, position, recall, recall_pools, write
 from .turns import RETRY_S, lock, to_load, to_read
 
 BATCH_ENTRIES_MAX = 40_000

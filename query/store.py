@@ -4,8 +4,7 @@ One transaction a batch, together with the position reached: a loader that is ki
 history as it was after the batch before.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -173,18 +172,6 @@ class Load(msgspec.Struct, frozen=True):
 
     at_us: int
     journal: str | None
-
-
-@contextmanager
-def transaction(history: History) -> Iterator[None]:
-    """All that is written inside is there afterwards, or nothing."""
-    history.connection.execute("BEGIN")
-    try:
-        yield
-        history.connection.execute("COMMIT")
-    except BaseException:
-        history.connection.execute("ROLLBACK")
-        raise
 
 
 def write(history: History, fold: Fold, load: Load, last: Entry, *, entries: int) -> None:

@@ -1,13 +1,15 @@
 """A history in a file that was named, and what becomes of one that is built anew."""
 
 import fcntl
+import random
 import shutil
 from pathlib import Path
 
 import duckdb
 import pytest
 
-from query import turns
+from query import loader, turns
+from query.database import History, open_for_reading
 from query.errors import HistoryOfAnother, HistoryUnreadable
 from query.gaps import gaps
 from query.known import Memory
@@ -16,7 +18,7 @@ from recorder.errors import QueryError
 from recorder.journal.retention import drop
 from recorder.journal.scan import journal_id
 from recorder.journal.store import Journal
-from tests.history.journals import START_NS, Pool, Told, write_journal
+from tests.history.journals import START_NS, Pool, Told, record, rows, write_journal
 from tests.history.stories import STORY, contents, write_more
 
 
@@ -160,3 +162,41 @@ def test_damage_and_the_entries_behind_it_are_one_transaction(
         load(path, STORY.entries, Memory(), loaded_at_us=0, beside=mark)
     assert marked
     assert not any(contents(path).values())
+
+
+def test_what_cannot_be_written_is_one_line_and_leaves_what_was_there(tmp_path: Path) -> None:
+    """A full disk, or whatever stops DuckDB, is an error that says so; nothing is half there."""
+    path = tmp_path / "history.duckdb"
+    load(path, STORY.entries[:15], Memory(), loaded_at_us=0)
+    before = contents(path)
+
+    def fail(history: History) -> None:
+        history.connection.execute("SELECT error('no space left on device')")
+
+    memory = loader._where_it_stands(path)[1]
+    with pytest.raises(HistoryUnreadable) as caught:
+        load(path, STORY.entries[15:], memory, loaded_at_us=0, beside=fail)
+    text = str(caught.value)
+    assert text.startswith("the history cannot be written: ")
+    assert "no space left on device" in text
+    assert text.endswith("; what was loaded before is in it")
+    assert "\n" not in text
+    assert contents(path) == before
+
+
+@pytest.mark.soak
+def test_baseline_larger_than_a_batch_is_loaded(tmp_path: Path) -> None:
+    """A chunk and the end of a baseline need all objects at once, however large they are."""
+    told = Told()
+    lab = Pool(told)
+    lab.register()
+    rng = random.Random(1)
+    records = {f"vm{n}": record(f"vm{n}", note=rng.randbytes(50_000).hex()) for n in range(4000)}
+    lab.chunk("vm", records)
+    lab.done()
+    path = tmp_path / "history.duckdb"
+    load(path, told.entries, Memory(), loaded_at_us=0)
+    with open_for_reading(path) as history:
+        assert rows(history, "SELECT count(*), min(length(snapshot)) > 100000 FROM events") == [
+            (4000, True)
+        ]
