@@ -34,9 +34,12 @@ NOTES_FILE = "_export.json"
 _TIMES = (
     *(("received_at", "received_at"), ("since", "blind_until"), ("since", "until")),
     *(("since", "since"), ("first_at", "last_at"), ("began_at", "ended_at")),
-    *(("created", "finished"), ("loaded_at", "loaded_at")),
+    *(("created", "finished"), ("ended_at", "ended_at"), ("loaded_at", "loaded_at")),
 )
-_SEQS = (("seq", "closed_seq"), ("seq", "seq"), ("first_seq", "last_seq"), ("epoch", "epoch"))
+_SEQS = (
+    *(("seq", "closed_seq"), ("seq", "seq"), ("first_seq", "last_seq"), ("epoch", "epoch")),
+    *(("since_seq", "until_seq"), ("ended_seq", "ended_seq")),
+)
 """Columns in which a row begins and ends, the first pair that a table has; null: not over yet."""
 
 

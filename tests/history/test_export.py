@@ -146,7 +146,7 @@ def test_range_keeps_the_rows_that_touch_it(
 @pytest.mark.parametrize(
     ("wanted", "error", "text"),
     [
-        (Wanted(table="nothing"), NoSuchTable, "no table is called 'nothing'; there are changes, "),
+        (Wanted(table="nothing"), NoSuchTable, "no table is called 'nothing'; there are "),
         (Wanted(table='marks" --'), NoSuchTable, "no table is called"),
         (Wanted(table="events", pool="west"), NoSuchPool, "no pool is called 'west'"),
         (Wanted(table="loads", pool="lab"), BadSql, "--pool needs the column pool, which loads"),
