@@ -24,6 +24,7 @@ from .commands.gaps import gaps
 from .commands.life import history
 from .commands.power import moves, power
 from .commands.recorded import pools, top
+from .commands.report import report
 from .commands.sql import sql
 from .commands.tasks import task, tasks
 from .errors import AmbiguousObject
@@ -36,21 +37,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 service.register(app)
-for command in (
-    events,
-    history,
-    at,
-    diff,
-    power,
-    moves,
-    top,
-    tasks,
-    task,
-    gaps,
-    pools,
-    sql,
-    export,
-):
+COMMANDS = (
+    *(events, history, at, diff, power, moves, top),
+    *(tasks, task, gaps, pools, report, sql, export),
+)
+for command in COMMANDS:
     app.command(rich_help_panel="Ask the past")(command)
 app.command()(demo)
 

@@ -116,7 +116,8 @@ def test_words_are_offered_without_loading_what_is_slow() -> None:
         timeout=WAIT_S_MAX,
         check=True,
     )
-    slow = {"duckdb", "pyarrow", "trio", "cryptography", "rich.progress", "importlib.metadata"}
+    slow = {"duckdb", "pyarrow", "trio", "cryptography", "altair", "vl_convert"}
+    slow |= {"rich.progress", "importlib.metadata"}
     assert slow & set(done.stdout.split()) == set()
 
 
