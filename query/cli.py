@@ -27,7 +27,6 @@ from .commands.recorded import pools, top
 from .commands.report import report
 from .commands.sql import sql
 from .commands.tasks import task, tasks
-from .errors import AmbiguousObject
 
 app = typer.Typer(
     name="xentrail",
@@ -64,7 +63,7 @@ def main() -> None:
     try:
         app(words, prog_name="xentrail")
     except XentrailError as error:
-        say(str(error), *(error.choices if isinstance(error, AmbiguousObject) else ()))
+        say(str(error), *error.choices)
         sys.exit(error.exit_code)
     except OSError as error:
         # Files of ours are mapped where they are used; what is left is the answer itself.

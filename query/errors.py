@@ -51,4 +51,3 @@ class AmbiguousObject(QueryError):
     def __init__(self, text: str, choices: Sequence[str]) -> None:
         super().__init__(text)
         self.choices = tuple(choices)
-        self.choices = tuple(choices)

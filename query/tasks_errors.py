@@ -61,7 +61,7 @@ def in_words(code: str, params: Sequence[str], names: Mapping[str, str]) -> str 
 
     How many parameters a code has differs by release: one with too few is not put into words.
     """
-    texts = [value_text(param, dict(names)) for param in params]
+    texts = [" ".join(value_text(param, dict(names)).split()) for param in params]
     if code.startswith(_STORAGE):
         told = [text for text in texts if text != '""']
         return f"the storage failed: {told[-1]}" if told else "the storage failed"

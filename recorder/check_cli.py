@@ -7,10 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
-from .config import Config, read
 from .errors import ConfigError
 from .options import (
     DEMO_MARKER,
@@ -22,11 +20,14 @@ from .options import (
 )
 
 if TYPE_CHECKING:
+    from .config import Config
     from .preflight import Finding
 
 
 def _pools_in_config(ctx: typer.Context, incomplete: str) -> list[str]:
     """Offer the shell the sound pools of the file that --config names."""
+    from .config import read
+
     file = ctx.params.get("config")
     pools = () if file is None else read(Path(file)).config.pools
     return [pool.name for pool in pools if pool.name.startswith(incomplete)]
@@ -50,6 +51,7 @@ def check(
     import trio
 
     from . import preflight, premises, trial
+    from .config import read
 
     reading = read(config)
     wanted = _only(reading.config, pool or [], config)
@@ -69,8 +71,10 @@ def check(
     raise typer.Exit(0 if well else 1)
 
 
-def _only(config: Config, names: Sequence[str], file: Path) -> Config:
+def _only(config: "Config", names: Sequence[str], file: Path) -> "Config":
     """Return the configuration with only these pools, all if none is named."""
+    import msgspec
+
     known = [pool.name for pool in config.pools]
     for name in names:
         if name not in known:

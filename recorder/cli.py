@@ -4,16 +4,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
 import typer
 
 from . import check_cli, control_cli, journal_cli
-from .config import DEFAULT_DATA, Config, Reading, load, read
 from .errors import ConfigError
-from .options import DEMO_MARKER, ConfigOption, DataOption, data_folder
+from .options import DEFAULT_DATA, DEMO_MARKER, ConfigOption, DataOption, data_folder
 from .simulate_cli import fault, simulate
 
 if TYPE_CHECKING:
+    from .config import Config, Reading
     from .demo import Narrate, Played
 
 __all__ = [
@@ -44,6 +43,7 @@ def record(
 ) -> None:
     """Record pools until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
     from . import daemon, logs, process
+    from .config import Reading, load, read
 
     loaded = load(config)
     folder = data_folder(data, loaded)
@@ -54,7 +54,7 @@ def record(
         )
     logs.to_stderr()
 
-    def reread() -> Reading:
+    def reread() -> "Reading":
         again = read(config)
         mistakes = tuple(f"{config}: {text}" for text in again.mistakes)
         return Reading(_in(again.config, data_folder(data, again.config)), mistakes)
@@ -62,8 +62,10 @@ def record(
     process.run(partial(daemon.serve, _in(loaded, folder), folder, reread=reread))
 
 
-def _in(config: Config, folder: Path) -> Config:
+def _in(config: "Config", folder: Path) -> "Config":
     """Return a configuration with the folder that is really used, whichever way it was named."""
+    import msgspec
+
     return msgspec.structs.replace(config, data=folder)
 
 

@@ -17,7 +17,6 @@ from .policy import BadPolicy, Policy
 
 T = TypeVar("T")
 
-DEFAULT_DATA = Path("xentrail-data")
 POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SECRET_BYTES_MAX = 4096
 

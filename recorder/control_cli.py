@@ -84,7 +84,8 @@ def _pools_recorded(ctx: typer.Context, incomplete: str) -> list[str]:
     from .control import client
 
     try:
-        report = client.status(data_folder(ctx.params.get("data")))
+        data = ctx.params.get("data")
+        report = client.status(data_folder(None if data is None else Path(data)))
     except XentrailError:
         return []
     return [one.pool for one in report.pools if one.pool.startswith(incomplete)]

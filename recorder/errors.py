@@ -8,10 +8,14 @@ from typing import ClassVar
 
 
 class XentrailError(Exception):
-    """Something that was foreseen went wrong; the message says what, where and what to do."""
+    """Something that was foreseen went wrong; the message says what, where and what to do.
+
+    `choices` are lines that belong below it: all the mistakes, or all that was meant, perhaps.
+    """
 
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
+    choices: tuple[str, ...] = ()
 
 
 class ConfigError(XentrailError):

@@ -2,11 +2,15 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .config import DEFAULT_DATA, Config
+if TYPE_CHECKING:
+    from .config import Config
+
+DEFAULT_DATA = Path("xentrail-data")
+"""Where a recorder writes, and a question looks, unless another folder is named."""
 
 DataOption = Annotated[
     Path | None,
@@ -40,7 +44,7 @@ class ReportFormat(StrEnum):
 ReportOption = Annotated[ReportFormat, typer.Option("--format", help="How it is printed.")]
 
 
-def data_folder(option: Path | None, config: Config | None = None) -> Path:
+def data_folder(option: Path | None, config: "Config | None" = None) -> Path:
     """Return the folder of the option or its variable, else that of the configuration."""
     if option is not None:
         return option

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from .errors import ConfigError
 from .instant import time_text
@@ -40,6 +39,8 @@ def prove(
         output.write_text(proof.text(), "utf-8")
     except OSError as error:
         raise ConfigError(f"--output {output}: cannot be written: {error.strerror}") from error
+    from rich.console import Console
+
     Console(stderr=True, highlight=False, soft_wrap=True).print(
         f"entry {seq} is proven by the checkpoint of {proof.tree_size:,} entries;"
         f" `xentrail check-proof {output}` checks it"

@@ -131,8 +131,9 @@ def _answer(
 def _error_of(report: ErrorReport) -> XentrailError:
     family = FAMILIES.get(report.name, ConfigError)
     if report.name == ErrorName.CONFIG_REFUSED and len(report.texts) > 1:
-        lines = "".join(f"\n  {text}" for text in report.texts)
-        return family(f"{len(report.texts)} mistakes; nothing was changed:{lines}")
+        error = family(f"{len(report.texts)} mistakes; nothing was changed:")
+        error.choices = tuple(report.texts)
+        return error
     text = "; ".join(report.texts)
     if report.name == ErrorName.CONFIG_REFUSED:
         text = f"{text}; nothing was changed"

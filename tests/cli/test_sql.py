@@ -201,7 +201,7 @@ def test_prompt_answers_goes_on_after_errors_and_ends(
     at_prompt.wait_for("xentrail: interrupted")
     at_prompt.wait_for(PROMPT)
     at_prompt.type(".schema loads\r")
-    at_prompt.wait_for("seq of the last entry that it loaded")
+    at_prompt.wait_for("seq of the last entry")
     at_prompt.wait_for(PROMPT)
     at_prompt.type("\x04")
     assert at_prompt.process.wait(WAIT_S_MAX) == 0

@@ -8,6 +8,7 @@ import pytest
 from recorder import config
 from recorder.errors import ConfigError
 from recorder.model import Stream
+from recorder.options import DEFAULT_DATA
 
 ANNOTATED = Path(__file__).parents[2] / "config" / "recorder.toml"
 POOL = '[[pools]]\nname = "lab"\naddresses = ["https://xen1"]\npassword_env = "LAB"\n'
@@ -26,7 +27,7 @@ def test_annotated_file_loads_and_shows_the_defaults() -> None:
     loaded = config.load(ANNOTATED)
     assert loaded.limits == config.Limits()
     assert loaded.pools[0].stream is Stream.REGISTER
-    assert loaded.data == config.DEFAULT_DATA
+    assert loaded.data == DEFAULT_DATA
     assert loaded.journal == config.Journal()
     assert loaded.redaction == config.Redaction()
 
