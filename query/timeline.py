@@ -228,15 +228,16 @@ def _devices(history: History, found: Found) -> list[Found]:
 # -- tasks and gaps ----------------------------------------------------------------------------
 
 
-# The tasks are those of the view task_targets, which DuckDB would work out for every object first.
+# The tasks are those that the view task_targets names by `carried` or `error`; asked for it, DuckDB
+# would work out those of every object first.
 _UNDERTAKINGS = """
 WITH mine AS (
-    SELECT t.key AS task, any_value(t.value ->> '$') AS operation
-    FROM (
-        SELECT new FROM changes
-        WHERE pool = $pool AND class = $class AND ref = $ref AND field = 'current_operations'
-    ) c, json_each(c.new) t
-    WHERE t.key LIKE 'OpaqueRef:%' GROUP BY t.key
+    SELECT task, any_value(operation) AS operation FROM (
+        SELECT task, operation FROM carried
+        WHERE pool = $pool AND class = $class AND ref = $ref AND part = 'begins'
+        UNION ALL
+        SELECT ref, NULL FROM tasks WHERE pool = $pool AND list_contains(error_params, $ref)
+    ) GROUP BY task
 ), ends AS (
     SELECT ref, min(seq) FILTER (over) AS seq, min(received_at) FILTER (over) AS at FROM (
         SELECT ref, seq, received_at, new NOT IN ('"pending"', '"cancelling"') AS over FROM changes
