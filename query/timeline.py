@@ -8,10 +8,10 @@ import msgspec
 from recorder.instant import Instant
 
 from .database import History
-from .gaps import GapRow, gaps
+from .gaps import GapRow, gap_spans, gaps
 from .known import Origin
 from .objects import Found
-from .questions import EVENT_ROWS, EventRow, bound
+from .questions import bound
 from .records import FieldChange
 
 DEVICES = {
@@ -124,7 +124,18 @@ def _of_field(steps: Sequence[Step], field: str) -> list[Step]:
 # -- steps -------------------------------------------------------------------------------------
 
 
-class _Changed(msgspec.Struct):
+class _Told(msgspec.Struct, array_like=True):
+    seq: int
+    at_us: int
+    operation: str
+    origin: Origin
+    gap: int | None
+    name: str | None
+    stream: str | None
+    told: bool
+
+
+class _Changed(msgspec.Struct, array_like=True):
     seq: int
     field: str
     old: str | None
@@ -151,10 +162,13 @@ def _steps(
     within, params = _range(since, until)
     params |= {"pool": found.pool, "class": found.cls, "ref": found.ref}
     where = _OF_OBJECT + within
-    events = history.all(
-        EventRow,
+    # Plain rows: Arrow would take longer to become Python's than DuckDB takes to find them.
+    told = history.plain(
         f"""
-        SELECT * FROM {EVENT_ROWS} WHERE {where}
+        SELECT seq, epoch_us(received_at), operation, origin, gap, name, stream,
+            operation <> 'mod' OR changed_fields IS NOT NULL
+        FROM events LEFT JOIN (SELECT pool, epoch, stream FROM epochs) USING (pool, epoch)
+        WHERE {where}
             AND (changed_fields IS NULL OR len(changed_fields) > 0 OR operation <> 'mod')
         ORDER BY seq
         """,  # noqa: S608  # every value is a parameter
@@ -163,28 +177,24 @@ def _steps(
     redacted = _redacted(history, found.pool)
     changed: dict[int, list[FieldChange]] = {}
     sql = f"SELECT seq, field, old, new FROM changes WHERE {where} ORDER BY seq, field"  # noqa: S608  # every value is a parameter
-    for row in history.all(_Changed, sql, params):
+    for row in msgspec.convert(history.plain(sql, params), list[_Changed]):
         changed.setdefault(row.seq, []).append(FieldChange(row.field, row.old, row.new))
     return [
         Step(
             seq=event.seq,
-            received_at=event.received_at,
-            cls=event.cls,
-            ref=event.ref,
+            received_at=_at(event.at_us),
+            cls=found.cls,
+            ref=found.ref,
             operation=event.operation,
             origin=event.origin,
             gap=event.gap,
             name=event.name,
             stream=event.stream,
-            told=_is_told(event) and event.seq not in redacted,
+            told=event.told and event.seq not in redacted,
             changes=changed.get(event.seq, []),
         )
-        for event in events
+        for event in msgspec.convert(told, list[_Told])
     ]
-
-
-def _is_told(event: EventRow) -> bool:
-    return event.operation != "mod" or event.changed_fields is not None
 
 
 class _Seq(msgspec.Struct):
@@ -230,22 +240,22 @@ def _devices(history: History, found: Found) -> list[Found]:
 
 # The tasks are those that the view task_targets names by `carried` or `error`; asked for it, DuckDB
 # would work out those of every object first.
+_TASKS = """
+SELECT task, any_value(operation) FROM (
+    SELECT task, operation FROM carried
+    WHERE pool = $pool AND class = $class AND ref = $ref AND part = 'begins'
+    UNION ALL
+    SELECT ref, NULL FROM tasks WHERE pool = $pool AND list_contains(error_params, $ref)
+) GROUP BY task
+"""
 _UNDERTAKINGS = """
-WITH mine AS (
-    SELECT task, any_value(operation) AS operation FROM (
-        SELECT task, operation FROM carried
-        WHERE pool = $pool AND class = $class AND ref = $ref AND part = 'begins'
-        UNION ALL
-        SELECT ref, NULL FROM tasks WHERE pool = $pool AND list_contains(error_params, $ref)
-    ) GROUP BY task
-), ends AS (
+WITH ends AS (
     SELECT ref, min(seq) FILTER (over) AS seq, min(received_at) FILTER (over) AS at FROM (
         SELECT ref, seq, received_at, new NOT IN ('"pending"', '"cancelling"') AS over FROM changes
-        WHERE pool = $pool AND class = 'task' AND ref IN (SELECT task FROM mine)
-            AND field = 'status'
+        WHERE pool = $pool AND class = 'task' AND field = 'status' AND list_contains($refs, ref)
     ) GROUP BY ref
 )
-SELECT t.ref, t.name_label AS name, m.operation, t.status, t.error_code, t.duration_s,
+SELECT t.ref, t.name_label AS name, NULL AS operation, t.status, t.error_code, t.duration_s,
     o.first_origin = 'live' AND o.first_operation = 'add' AS seen_begin,
     o.first_seq AS began_seq, o.first_at AS began_at,
     CASE WHEN t.status = 'vanished' THEN o.last_seq
@@ -256,9 +266,9 @@ SELECT t.ref, t.name_label AS name, m.operation, t.status, t.error_code, t.durat
          WHEN t.status IN ('pending', 'cancelling') THEN NULL
          WHEN e.ref IS NULL THEN o.first_at
          ELSE e.at END AS ended_at
-FROM mine m JOIN tasks t ON t.pool = $pool AND t.ref = m.task
-    JOIN objects o ON o.pool = $pool AND o.class = 'task' AND o.ref = t.ref
+FROM tasks t JOIN objects o ON o.pool = t.pool AND o.class = 'task' AND o.ref = t.ref
     LEFT JOIN ends e ON e.ref = t.ref
+WHERE t.pool = $pool AND list_contains($refs, t.ref)
 ORDER BY t.first_seq, t.ref
 """
 
@@ -271,12 +281,19 @@ def _undertakings(
     shown: Sequence[Step] | None,
 ) -> list[Undertaking]:
     """Return the tasks of an object that were under way in the range, or since the first shown."""
-    params = {"pool": found.pool, "class": found.cls, "ref": found.ref}
+    who = {"pool": found.pool, "class": found.cls, "ref": found.ref}
+    operations = {
+        str(task): None if operation is None else str(operation)
+        for task, operation in history.plain(_TASKS, who)
+    }
+    if not operations:
+        return []
     if shown:
         since = Instant(seq=shown[0].seq)
+    tasks = history.all(Undertaking, _UNDERTAKINGS, {"pool": found.pool, "refs": list(operations)})
     return [
-        one
-        for one in history.all(Undertaking, _UNDERTAKINGS, params)
+        msgspec.structs.replace(one, operation=operations[one.ref])
+        for one in tasks
         if not (since is not None and _is_before(one.ended_at, one.ended_seq, since))
         and not (until is not None and _is_after(one.began_at, one.began_seq, until))
     ]
@@ -293,7 +310,11 @@ def _is_after(at: datetime, seq: int, instant: Instant) -> bool:
 
 
 def _time_of(instant: Instant) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=instant.at_us or 0)
+    return _at(instant.at_us or 0)
+
+
+def _at(at_us: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)
 
 
 class _Lifetime(msgspec.Struct):
@@ -314,6 +335,8 @@ def _gaps_beside(
     A gap counts also where no step is near it: that none is, is what the gap makes uncertain. After
     the end of an object nobody need look.
     """
+    if not gap_spans(history, found.pool):
+        return []
     sql = f"SELECT first_seq, last_seq, gone FROM objects WHERE {_OF_OBJECT}"  # noqa: S608  # a constant
     params = {"pool": found.pool, "class": found.cls, "ref": found.ref}
     life = history.first(_Lifetime, sql, params)
