@@ -4,18 +4,15 @@ import math
 import os
 import re
 import shutil
-import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar, get_args
 
 import msgspec
 
 from .errors import ConfigError
+from .mistakes import mistakes_in, table_in, usable
 from .model import Stream
 from .policy import BadPolicy, Policy
-
-T = TypeVar("T")
 
 POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SECRET_BYTES_MAX = 4096
@@ -29,6 +26,15 @@ class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     verify: bool = True
 
 
+class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who logs in for workloads, which need more than the read-only role that recording does."""
+
+    user: str
+    password_file: Path | None = None
+    password_env: str | None = None
+    password_credential: str | None = None
+
+
 class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One pool to record. The password is named here, never written here."""
 
@@ -40,6 +46,21 @@ class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password_credential: str | None = None
     tls: Tls = msgspec.field(default_factory=Tls)
     stream: Stream = Stream.REGISTER
+    workload: Login | None = None
+
+    @property
+    def driven(self) -> "Pool":
+        """The same pool, as workloads log in to it: with their own user, if they have one."""
+        login = self.workload
+        if login is None:
+            return self
+        return msgspec.structs.replace(
+            self,
+            user=login.user,
+            password_file=login.password_file,
+            password_env=login.password_env,
+            password_credential=login.password_credential,
+        )
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,7 +124,7 @@ def load(file: Path) -> Config:
 
     Raises ConfigError, whose message names the file, the key and what to do.
     """
-    reading = _reading(_table(file))
+    reading = _reading(table_in(file))
     if reading.mistakes:
         first, *more = reading.mistakes
         rest = f"; {len(more)} more: see xentrail check --config {file}" if more else ""
@@ -114,24 +135,15 @@ def load(file: Path) -> Config:
 def read(file: Path) -> Reading:
     """Read a configuration file for somebody who wants to hear of every mistake at once."""
     try:
-        return _reading(_table(file))
+        return _reading(table_in(file))
     except ConfigError as error:
         return Reading(Config(), (str(error).removeprefix(f"{file}: "),))
 
 
-def _table(file: Path) -> dict[str, object]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: not valid TOML: {error}") from error
-
-
 def _reading(table: dict[str, object]) -> Reading:
-    mistakes = [*_mistakes_in(table, Config, at="")]
+    mistakes = [*mistakes_in(table, Config, at="")]
     written = table.get("pools")
-    pools = [_usable(item, Pool) for item in written] if isinstance(written, list) else []
+    pools = [usable(item, Pool) for item in written] if isinstance(written, list) else []
     if not (pools or mistakes):
         mistakes.append("no pool to record: add a [[pools]] table")
     sound: list[Pool] = []
@@ -146,28 +158,20 @@ def _reading(table: dict[str, object]) -> Reading:
         mistakes += found
         if not found:
             sound.append(pool)
-    limits = _usable(table.get("limits"), Limits) or Limits()
-    journal = _usable(table.get("journal"), Journal) or Journal()
+    limits = usable(table.get("limits"), Limits) or Limits()
+    journal = usable(table.get("journal"), Journal) or Journal()
     for name in Limits.__struct_fields__:
         if not 0 < getattr(limits, name) < math.inf:
             mistakes.append(f"limits.{name}: must be more than 0 and finite")
     mistakes += _journal_mistakes(journal)
-    redaction = _usable(table.get("redaction"), Redaction) or Redaction()
+    redaction = usable(table.get("redaction"), Redaction) or Redaction()
     try:
         redaction.policy()
     except BadPolicy as error:
         mistakes.append(f"redaction.{error}")
         redaction = Redaction()
-    data = _usable(table.get("data"), Path)
+    data = usable(table.get("data"), Path)
     return Reading(Config(tuple(sound), data, limits, journal, redaction), tuple(mistakes))
-
-
-def _usable(value: object, kind: type[T]) -> T | None:
-    """Return a value as a `kind`, None for one whose mistakes `_mistakes_in` tells."""
-    try:
-        return msgspec.convert(value, kind, dec_hook=_convert)
-    except msgspec.ValidationError:
-        return None
 
 
 def _journal_mistakes(journal: Journal) -> Iterator[str]:
@@ -181,58 +185,6 @@ def _journal_mistakes(journal: Journal) -> Iterator[str]:
         yield f"journal.anchor_file: there is no folder {journal.anchor_file.parent}"
 
 
-def _convert(annotation: type, value: object) -> object:
-    if annotation is Path and isinstance(value, str) and value:
-        return Path(value).expanduser()
-    raise ValueError(f"expected a path, got {value!r}")  # msgspec adds the key
-
-
-def _mistakes_in(
-    table: Mapping[str, object], struct: type[msgspec.Struct], *, at: str
-) -> Iterator[str]:
-    """Name every key that `struct` does not know, does not find, or whose value does not fit."""
-    fields = {field.name: field for field in msgspec.structs.fields(struct)}
-    for key, value in table.items():
-        if key in fields:
-            yield from _value_mistakes(value, fields[key].type, at=f"{at}{key}")
-            continue
-        from difflib import get_close_matches  # for mistakes only, and slow to load
-
-        near = get_close_matches(key, fields, n=1)
-        advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(fields)}"
-        yield f"unknown key {at}{key}; {advice}"
-    for name, field in fields.items():
-        if field.required and name not in table:
-            yield f"{at}{name}: is missing"
-
-
-def _value_mistakes(value: object, annotation: object, *, at: str) -> Iterator[str]:
-    inner = _struct_in(annotation)
-    if inner is not None and inner is annotation and isinstance(value, dict):
-        yield from _mistakes_in(value, inner, at=f"{at}.")
-    elif inner is not None and inner is not annotation and isinstance(value, list):
-        for index, item in enumerate(value):
-            yield from _value_mistakes(item, inner, at=f"{at}[{index}]")
-    else:
-        try:
-            msgspec.convert(value, annotation, dec_hook=_convert)
-        except msgspec.ValidationError as error:
-            yield _readable(error, at=at)
-
-
-def _readable(error: msgspec.ValidationError, *, at: str) -> str:
-    """Turn msgspec's `… - at `$[0]`` into `pools[0].addresses[0]: …`."""
-    text, _, place = str(error).partition(" - at `$")
-    return f"{at}{place.rstrip('`')}: {text}"
-
-
-def _struct_in(annotation: object) -> type[msgspec.Struct] | None:
-    for candidate in (annotation, *get_args(annotation)):
-        if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
-            return candidate
-    return None
-
-
 def _pool_mistakes(pool: Pool, *, at: str) -> Iterator[str]:
     if not POOL_NAME.fullmatch(pool.name):
         yield (
@@ -242,15 +194,21 @@ def _pool_mistakes(pool: Pool, *, at: str) -> Iterator[str]:
     if not pool.addresses:
         yield f"{at}.addresses: give at least one, such as 'https://host'"
     remote = any(not address.startswith("unix:") for address in pool.addresses)
-    if remote and not pool.user:
-        yield f"{at}.user: must not be empty"
-    sources = [pool.password_file, pool.password_env, pool.password_credential]
-    given = sum(source is not None for source in sources)
-    if given > 1 or (remote and given == 0):
-        yield f"{at}: give one of password_file, password_env, password_credential"
+    yield from _login_mistakes(pool, at=at, remote=remote)
+    if pool.workload is not None:
+        yield from _login_mistakes(pool.workload, at=f"{at}.workload", remote=remote)
     tls = pool.tls
     if sum([tls.ca_file is not None, tls.fingerprint is not None, not tls.verify]) > 1:
         yield f"{at}.tls: give one of ca_file, fingerprint and verify = false, not several"
+
+
+def _login_mistakes(login: Pool | Login, *, at: str, remote: bool) -> Iterator[str]:
+    if remote and not login.user:
+        yield f"{at}.user: must not be empty"
+    sources = [login.password_file, login.password_env, login.password_credential]
+    given = sum(source is not None for source in sources)
+    if given > 1 or (remote and given == 0):
+        yield f"{at}: give one of password_file, password_env, password_credential"
 
 
 def password_of(pool: Pool, environ: Mapping[str, str] = os.environ) -> str:

@@ -34,7 +34,15 @@ def test_annotated_file_loads_and_shows_the_defaults() -> None:
 
 @pytest.mark.parametrize(
     "struct",
-    [config.Config, config.Pool, config.Tls, config.Limits, config.Journal, config.Redaction],
+    [
+        config.Config,
+        config.Pool,
+        config.Login,
+        config.Tls,
+        config.Limits,
+        config.Journal,
+        config.Redaction,
+    ],
 )
 def test_annotated_file_explains_every_key(struct: type[msgspec.Struct]) -> None:
     """Every key that is accepted stands in the annotated file."""
@@ -115,7 +123,19 @@ def test_annotated_file_explains_every_key(struct: type[msgspec.Struct]) -> None
         (POOL.replace("password_env", "# "), "pools[0]: give one of password_file, password_env"),
         (POOL + 'password_file = "x"', "pools[0]: give one of password_file, password_env"),
         (POOL + 'tls = {ca_file = "x", verify = false}', "pools[0].tls: give one of ca_file,"),
-        (POOL + 'stream = "next"', "pools[0].stream: Invalid enum value 'next'"),
+        (
+            POOL + 'stream = "frm"',
+            "pools[0].stream: Invalid enum value 'frm'; did you mean 'from'?",
+        ),
+        (POOL + "workload = 3", "pools[0].workload: Expected `object | null`, got `int`"),
+        (
+            POOL + 'workload.user = "op"\nworkload.pasword_env = "X"',
+            "unknown key pools[0].workload.pasword_env; did you mean 'password_env'?",
+        ),
+        (
+            POOL + 'workload.user = "op"',
+            "pools[0].workload: give one of password_file, password_env, password_credential",
+        ),
         ("pools = ", "not valid TOML: Invalid value (at end of document)"),
     ],
 )
@@ -245,3 +265,16 @@ def test_missing_password_is_named_by_its_source(tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
     with pytest.raises(ConfigError, match=r"empty is empty"):
         config.password_of(pool(password_file=tmp_path / "empty"))
+
+
+def test_workloads_log_in_as_their_own_user(tmp_path: Path) -> None:
+    """The user of [pools.workload] if there is one, else that of the pool; all else stays."""
+    file = tmp_path / "recorder.toml"
+    file.write_text(POOL + 'workload.user = "op"\nworkload.password_env = "OP"', encoding="utf-8")
+    (pool,) = config.load(file).pools
+    assert (pool.driven.user, pool.driven.addresses) == ("op", pool.addresses)
+    assert config.password_of(pool.driven, {"LAB": "a", "OP": "b"}) == "b"
+    assert config.password_of(pool, {"LAB": "a", "OP": "b"}) == "a"
+    file.write_text(POOL, encoding="utf-8")
+    (pool,) = config.load(file).pools
+    assert pool.driven == pool
