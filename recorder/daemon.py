@@ -30,18 +30,23 @@ from .journal.store import Journal, News
 from .keeper import Inbox, Keeper, Observer, Pen, open_channel
 from .model import RECORDER, Detail, Draft, Mark, MarkName, PoolTail
 from .redact import Redactor
-from .reload import Reloader, Reread, Ways
+from .reload import Reloader, Reread
+from .reload import Ways as ReloadWays
 from .roster import Roster
-from .session import Acquaintances, Credentials, Session, open_session
+from .session import ORIGINATOR, Acquaintances, Credentials, Session, open_session
 from .startup import Startup
 from .steward import Steward
 from .threads import RunSync
 from .tls import TlsPolicy
 from .transport import Dial
 from .watch import OpenSession, Watch
+from .workloads.runs import Runs, Ways
 from .xapi.subscription import Subscription
 
 LAST_WORDS_S = 2.0
+
+WORKLOAD_ORIGINATOR = "xentrail-workload"
+"""Sessions that change something are told from those that only look, also on the server."""
 
 BEATS_A_WATCHDOG = 3
 """Signs of life in the time that the watchdog waits for one: a late one or two do no harm."""
@@ -126,8 +131,10 @@ async def serve(
                 for pool, opener in zip(config.pools, openers, strict=True):
                     roster.start(pool, opener, tails.get(pool.name, PoolTail()))
                 reloader = _reloader(config, roster, pen, reread, seams)
+                runs = _runs(intake, roster, pen, redactor, config.limits, seams)
+                keeper.inform(runs.observe)
                 bulletin = Bulletin(journal, keeper, tally, front.followers.__len__)
-                intake.start_soon(front.serve, Counter(bulletin, roster, reloader))
+                intake.start_soon(front.serve, Counter(bulletin, roster, reloader, runs))
                 if reloader is not None:
                     intake.start_soon(reloader.obey_signals)
                 await startup.decide(config.limits.start_timeout_s)
@@ -188,7 +195,9 @@ def _orphans(tails: Mapping[str, PoolTail], config: Config, seams: Seams) -> lis
     return [draft for pool in gone for draft in pool.died(at_ns=seams.now_ns())]
 
 
-def opener_of(pool: Pool, limits: Limits, seams: Seams) -> OpenSession:
+def opener_of(
+    pool: Pool, limits: Limits, seams: Seams, *, originator: str = ORIGINATOR
+) -> OpenSession:
     """Return what opens a session with `pool`; bad addresses and passwords are told at once."""
     addresses = [Address.parse(text) for text in pool.addresses]
     tls = TlsPolicy(
@@ -203,6 +212,7 @@ def opener_of(pool: Pool, limits: Limits, seams: Seams) -> OpenSession:
             with_members(addresses, members),
             tls,
             credentials,
+            originator=originator,
             gently=gently,
             acquaintances=acquaintances,
             dial=seams.dial,
@@ -244,13 +254,27 @@ def _keeper(journal: Journal, tally: Tally, steward: Steward, front: Front, seam
     )
 
 
+def _runs(
+    nursery: trio.Nursery,
+    roster: Roster,
+    pen: Pen,
+    redactor: Redactor,
+    limits: Limits,
+    seams: Seams,
+) -> Runs:
+    opener = partial(opener_of, limits=limits, seams=seams, originator=WORKLOAD_ORIGINATOR)
+    ways = Ways(opener, redactor, seams.now_ns, seams.uniform, limits.grace_s)
+    return Runs(nursery, roster, pen, ways)
+
+
 def _reloader(
     config: Config, roster: Roster, pen: Pen, reread: Reread | None, seams: Seams
 ) -> Reloader | None:
     if reread is None:
         return None
     opener = partial(opener_of, limits=config.limits, seams=seams)
-    return Reloader(config, roster, pen, Ways(reread, opener, seams.now_ns, seams.run_sync))
+    ways = ReloadWays(reread, opener, seams.now_ns, seams.run_sync)
+    return Reloader(config, roster, pen, ways)
 
 
 def _steward(journal: Journal, pen: Pen, config: JournalConfig, seams: Seams) -> Steward:

@@ -12,11 +12,12 @@ from . import logs
 from .bulletin import Bulletin
 from .control import endpoint
 from .control.following import Followers
-from .control.protocol import ErrorName, Refused, ReloadReport, StatusReport
+from .control.protocol import ErrorName, Refused, ReloadReport, Run, StatusReport
 from .control.server import Server
 from .errors import ConfigError
 from .reload import Reloader
 from .roster import Roster
+from .workloads.runs import Runs, Told
 
 RETRY_S = 10.0
 """A disk without room has none for a socket either: how often it is tried again."""
@@ -28,10 +29,13 @@ Listen = Callable[[Path], socket.socket]
 class Counter:
     """What clients can ask of this recorder: the `Desk` of its server."""
 
-    def __init__(self, bulletin: Bulletin, roster: Roster, reloader: Reloader | None) -> None:
+    def __init__(
+        self, bulletin: Bulletin, roster: Roster, reloader: Reloader | None, runs: Runs
+    ) -> None:
         self._bulletin = bulletin
         self._roster = roster
         self._reloader = reloader
+        self._runs = runs
 
     def status(self) -> StatusReport:
         """Tell how it goes."""
@@ -43,6 +47,11 @@ class Counter:
             text = "this recorder was started without a configuration file: there is none to read"
             raise Refused(ErrorName.CONFIG_REFUSED, text)
         return await self._reloader.reload()
+
+    async def run(self, wanted: Run, who: str) -> Told:
+        """Begin a run, or only plan it. Raises Refused."""
+        self.check_pools([wanted.pool])
+        return await self._runs.begin(wanted, who)
 
     def check_pools(self, names: Sequence[str]) -> None:
         """Refuse names of pools that are not recorded."""

@@ -36,6 +36,11 @@ class Identity:
         self._uuid = tail.pool_uuid
         self._generation = tail.generation
 
+    @property
+    def uuid(self) -> str | None:
+        """The uuid of the pool, None before the first login of all."""
+        return self._uuid
+
     async def greet(self, session: Session) -> Greeting:
         """Ask a new session which pool it is with.
 

@@ -197,7 +197,7 @@ class Keeper:
     ) -> None:
         self._journal = journal
         self._now_ns = now_ns
-        self._observers = tuple(observers)
+        self._observers = list(observers)
         self._hear = hear
         self._run_sync = run_sync
         self._room = Room()
@@ -205,6 +205,10 @@ class Keeper:
         self._last_ns = max(
             (tail.last_received_at_ns for tail in journal.tails.values()), default=0
         )
+
+    def inform(self, observer: Observer) -> None:
+        """Tell one more observer of every durable group from now on."""
+        self._observers.append(observer)
 
     @property
     def on_disk_s(self) -> float:

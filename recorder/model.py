@@ -65,6 +65,11 @@ class MarkName(StrEnum):
     REDACTED = "redacted"  # seq, leaf, reason: an entry whose body is no longer kept
     DISK_FULL = "disk-full"  # entries waited for room: since_ns, waited_s
     CLOCK_STEPPED = "clock-stepped"  # the clock of the recorder went back: from_ns, to_ns
+    RUN_STARTED = "run-started"  # a workload begins; its details, and those below: FORMAT.md
+    STEP_INTENDED = "step-intended"  # a call is about to be made
+    STEP_CALLED = "step-called"  # it was made: task
+    STEP_ENDED = "step-ended"  # outcome, and what proves it
+    RUN_ENDED = "run-ended"  # how it went in all
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,10 @@ class Roster:
         """How it goes, pool by pool."""
         return tuple(post.watch.vitals for post in self._posts.values())
 
+    def post(self, name: str) -> Post | None:
+        """Return the pool of this name and its watch, None if it is not watched."""
+        return self._posts.get(name)
+
     def start(self, pool: Pool, opener: OpenSession, tail: PoolTail) -> None:
         """Begin to watch a pool."""
         assert pool.name not in self._posts

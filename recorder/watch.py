@@ -86,6 +86,16 @@ class Watch:
         self._away_since_s: float | None = None
         self._told: set[str] = set()
 
+    @property
+    def members(self) -> Sequence[str]:
+        """The addresses of the pool's hosts, as far as they are known."""
+        return self._identity.members.addresses
+
+    @property
+    def pool_uuid(self) -> str | None:
+        """The uuid of the pool that is recorded, None before the first login of all."""
+        return self._identity.uuid
+
     async def run(self) -> NoReturn:
         """Record until cancelled; then say in the journal that the record ends here."""
         try:

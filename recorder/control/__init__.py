@@ -1,4 +1,5 @@
-"""The unix socket by which a running recorder is asked and told: status, reload, follow.
+"""The unix socket by which a running recorder is asked and told: status, reload, follow,
+run.
 
 PROTOCOL, version 1. A client connects to `DATA/control.sock`, which is its owner's alone (0600),
 sends one JSON object on one line, and reads JSON objects, one a line. Unknown keys are refused.
@@ -10,6 +11,12 @@ sends one JSON object on one line, and reads JSON objects, one a line. Unknown k
         {"kind": "missed", "count": ..., "first_seq": ..., "last_seq": ...}
                                              entries that this client was too slow for
         {"kind": "end", "reason": ...}       the recorder stops: the last line
+    {"command": "run", ...}     -> {"protocol": 1, "running": {...}}, what is planned, and then
+        {"kind": "step", ...}                a call is made, goes on, or has ended
+        {"kind": "run", "held": ..., ...}    how it went: the last line
+
+A client that closes its end of the connection ends its run: tasks under way are cancelled, and it
+is told how they ended if it still reads.
 
 Whatever cannot be done is answered by {"protocol": 1, "error": {"name": ..., "texts": [...]}} and
 the end of the connection. `protocol` in a request is optional, and refused if it is not ours. Not

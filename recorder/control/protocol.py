@@ -9,6 +9,7 @@ import msgspec
 
 from ..model import Operation
 from .kinds import FOLLOWED, Kind
+from .running import Running
 
 PROTOCOL = 1
 REQUEST_BYTES_MAX = 64 * 1024
@@ -28,6 +29,9 @@ class ErrorName(StrEnum):
     STOPPING = "stopping"
     CONFIG_REFUSED = "config-refused"
     DISK_FULL = "disk-full"
+    NOT_RECORDED = "not-recorded"
+    RUN_UNDER_WAY = "run-under-way"
+    WORKLOAD_REFUSED = "workload-refused"
 
 
 class Refused(Exception):
@@ -62,8 +66,27 @@ class Follow(msgspec.Struct, frozen=True, tag_field="command", tag="follow", kw_
     objects: tuple[str, ...] = ()
 
 
-Request = Status | Reload | Follow
-COMMANDS: dict[str, type[Request]] = {"status": Status, "reload": Reload, "follow": Follow}
+class Run(msgspec.Struct, frozen=True, tag_field="command", tag="run", kw_only=True):
+    """Run a workload on a pool, and tell how it goes; or, with `dry_run`, only what would be done.
+
+    `script` is the text of a script, `origin` where it comes from, for messages. `seed` replaces
+    that of the script.
+    """
+
+    pool: str
+    script: str
+    origin: str = "script"
+    seed: int | None = None
+    dry_run: bool = False
+
+
+Request = Status | Reload | Follow | Run
+COMMANDS: dict[str, type[Request]] = {
+    "status": Status,
+    "reload": Reload,
+    "follow": Follow,
+    "run": Run,
+}
 
 
 class GapStatus(msgspec.Struct, frozen=True):
@@ -198,6 +221,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     status: StatusReport | None = None
     reload: ReloadReport | None = None
     following: Following | None = None
+    running: Running | None = None
     error: ErrorReport | None = None
 
 

@@ -1,5 +1,8 @@
 """Answers whoever comes to the control socket. Nothing but its own task waits for a client."""
 
+import pwd
+import socket
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Protocol
@@ -18,12 +21,14 @@ from .protocol import (
     Refused,
     Reload,
     ReloadReport,
+    Run,
     Status,
     StatusReport,
     line_of,
     refusal,
     request_in,
 )
+from .running import Running
 
 CLIENTS_MAX = 48
 """FOLLOWERS_MAX of them follow; the others ask one question each, and are gone."""
@@ -52,8 +57,29 @@ class Desk(Protocol):
         """Refuse names of pools that are not recorded."""
         ...
 
+    async def run(self, wanted: Run, who: str) -> "Telling":
+        """Begin a run that `who` asks for, or only plan it."""
+        ...
+
     def last_seq(self) -> int:
         """Return the seq of the last entry that followers were, or would have been, told."""
+        ...
+
+
+class Telling(Protocol):
+    """A run that somebody is told of."""
+
+    @property
+    def running(self) -> Running:
+        """What is going to be done."""
+        ...
+
+    async def next_line(self) -> bytes | None:
+        """Wait for the next line; None behind the last one."""
+        ...
+
+    def cancel(self) -> None:
+        """End the run in good order. Nothing happens if it is over."""
         ...
 
 
@@ -111,12 +137,49 @@ class Server:
                 await _send_in_time(stream, Answer(PROTOCOL, status=desk.status()))
             case Reload():
                 await _send_in_time(stream, Answer(PROTOCOL, reload=await desk.reload()))
+            case Run() as wanted:
+                run = await desk.run(wanted, _peer(stream))
+                await _send_in_time(stream, Answer(PROTOCOL, running=run.running))
+                await _tell_of_run(stream, run)
             case Follow() as wanted:
                 desk.check_pools(wanted.pools)
                 with self._followers.joined(wanted) as follower:
                     following = Following(desk.last_seq())
                     await _send_in_time(stream, Answer(PROTOCOL, following=following))
                     await _tell(stream, follower)
+
+
+async def _tell_of_run(stream: trio.SocketStream, run: Telling) -> None:
+    """Send the lines of a run; it ends with the interest of whoever asked for it.
+
+    In the nursery: who sends, and who notices that the client has closed its end.
+    """
+
+    async def end_when_gone() -> None:
+        await _gone(stream)
+        run.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end_when_gone)
+        try:
+            while (line := await run.next_line()) is not None:
+                with trio.fail_after(STALL_S_MAX):
+                    await stream.send_all(line)
+        except (trio.BrokenResourceError, trio.TooSlowError):
+            run.cancel()
+        nursery.cancel_scope.cancel()
+
+
+def _peer(stream: trio.SocketStream) -> str:
+    """Name the user and process at the other end, as the kernel knows them."""
+    size = struct.calcsize("3i")
+    raw = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    pid, uid, _ = struct.unpack("3i", raw)
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = "?"
+    return f"{name} (uid {uid}, pid {pid})"
 
 
 async def _request_line(stream: trio.SocketStream) -> bytes:
@@ -164,10 +227,15 @@ async def _tell(stream: trio.SocketStream, follower: Follower) -> None:
 
 
 async def _until_gone(stream: trio.SocketStream, scope: trio.CancelScope) -> None:
-    """Cancel a scope once the client closes its end; what it still says is nothing to us."""
+    """Cancel a scope once the client closes its end."""
+    await _gone(stream)
+    scope.cancel()
+
+
+async def _gone(stream: trio.SocketStream) -> None:
+    """Wait until the client closes its end; what it still says is nothing to us."""
     try:
         while await stream.receive_some(REQUEST_BYTES_MAX):
             continue
     except trio.BrokenResourceError:
-        pass  # Gone, too.
-    scope.cancel()
+        return  # Gone, too.

@@ -197,7 +197,7 @@ OBJECT = 'write one JSON object on a line, such as {"command": "status"}: '
         (
             {"command": "stop"},
             "unknown-command",
-            "there is no command 'stop'; known: status, reload, follow",
+            "there is no command 'stop'; known: status, reload, follow, run",
         ),
         (
             {"command": "status", "protocol": 2},

@@ -16,6 +16,7 @@ from recorder.address import Address
 from recorder.config import Config, Limits, Pool
 from recorder.daemon import Seams, serve
 from recorder.journal.digest_key import NAME
+from recorder.journal.files import Disk
 from recorder.model import Stream
 from recorder.simulator.activity import stir
 from recorder.simulator.front import Front
@@ -73,10 +74,12 @@ class World:
         self.pools: dict[str, SimulatedPool] = {}
         self.fronts: dict[str, Front] = {}
 
-    async def add_pool(self, name: str, *, vms: int = 5, per_minute: float = 20.0) -> SimulatedPool:
+    async def add_pool(
+        self, name: str, *, vms: int = 5, hosts: int = 2, per_minute: float = 20.0
+    ) -> SimulatedPool:
         spec = PoolSpec(
             name=name,
-            hosts=2,
+            hosts=hosts,
             vms=vms,
             seed=self.rng.randrange(1000),
             password=f"the key of {name}",
@@ -109,7 +112,11 @@ class World:
 
     @asynccontextmanager
     async def recording(
-        self, stream: Stream = Stream.REGISTER, *, dial: Dial | None = None
+        self,
+        stream: Stream = Stream.REGISTER,
+        *,
+        dial: Dial | None = None,
+        disk: Disk | None = None,
     ) -> AsyncIterator[None]:
         """Run a recorder for the length of the context, and stop it cleanly.
 
@@ -122,6 +129,7 @@ class World:
             dial=dial or self.dial,
             run_sync=inline,
             password=lambda pool: passwords[pool.name],
+            disk=disk or Disk(),
         )
         config = self.config(stream)
 

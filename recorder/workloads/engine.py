@@ -1,0 +1,353 @@
+"""Makes one call after the other, write-ahead: intent, call, task and outcome, each durable first.
+
+An outcome comes from the events that were recorded. Where they do not tell it, because a task is
+gone or the recorder was blind, the task is asked for, at most once in ASK_S.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import msgspec
+import trio
+
+from .. import logs
+from ..errors import ProtocolError, TransportError, XapiFault
+from ..redact import PoolRedactor
+from .driver import Driver, Unanswered
+from .evidence import Evidence, Intent
+from .inventory import NULL_REF, VmRecord, vm_in
+from .methods import CHANGED_CODES, needs_of
+from .outcomes import Ended, Outcome, ended_as, task_in
+from .patience import WRITE_S, Patience
+from .plan import Subject
+from .witness import Witness
+
+ASK_S = 60.0
+"""How long a task without news is left to the events. With 50 under way that is a call a second."""
+ASK_BLIND_S = 5.0
+"""The same while the events of the pool do not come."""
+ASK_HURRIED_S = 0.5
+"""The same once the recorder itself is stopping, which records nothing any more."""
+CANCEL_S_MAX = 60.0
+"""A task that was cancelled ends at its next chance, up to 20 s later; if it does not end in this
+time it is left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call to be made: what is written of it, and what it takes.
+
+    `at` is the host where its VM has to be, if that matters.
+    """
+
+    intent: Intent
+    timeout_s: float
+    wait_s: float
+    at: str | None = None
+
+
+@dataclass(slots=True)
+class Engine:
+    """What the calls of one run have in common.
+
+    `is_live` tells whether the pool is recorded without a gap just now; `tell` is told of every
+    call as it is made and as it ends, and of the progress of tasks.
+    """
+
+    evidence: Evidence
+    witness: Witness
+    driver: Driver
+    redactor: PoolRedactor
+    is_live: Callable[[], bool]
+    tell: "Tell"
+    patience: Patience = field(default_factory=Patience)
+    tasks: set[str] = field(default_factory=set)
+
+    async def carry_out(self, call: Call) -> Ended:
+        """Make a call and wait for its end. A cancellation cancels the task and waits for that."""
+        with self.patience.scope():
+            await self.evidence.intended(call.intent)
+        try:
+            ended = await self._unready(call)
+        except trio.Cancelled:
+            stopped = Ended(Outcome.CANCELLED, "the run was stopped before the call")
+            await self._close(call, None, stopped)
+            raise
+        if ended is not None:
+            return await self._close(call, None, ended)
+        return await self._make(call)
+
+    async def skip(self, intent: Intent, why: str) -> Ended:
+        """Write down that a call is not made, on purpose."""
+        call = Call(intent, 0.0, 0.0)
+        with self.patience.scope():
+            await self.evidence.intended(intent)
+        return await self._close(call, None, Ended(Outcome.SKIPPED, why))
+
+    async def vm_now(self, ref: str) -> VmRecord | None:
+        """Ask for a VM; None if it is gone. Raises as `Driver.ask`."""
+        snapshot = await self.record_now(Subject.VM, ref)
+        if snapshot is None:
+            return None
+        if self.witness.follows([ref]):
+            self.witness.follow(ref, snapshot)
+        return vm_in(snapshot)
+
+    async def until(self, ref: str, holds: Callable[[VmRecord], bool], timeout_s: float) -> bool:
+        """Wait until something holds for a VM, by its events; False if it does not in this time.
+
+        Raises as `Driver.ask`.
+        """
+        until_s = trio.current_time() + timeout_s
+        while not holds(vm_in(self.witness.object(ref).snapshot)):
+            left_s = until_s - trio.current_time()
+            if left_s <= 0:
+                return False
+            with trio.move_on_after(min(left_s, self._ask_s)) as quiet:
+                await self.witness.news(ref)
+            if quiet.cancelled_caught and await self.vm_now(ref) is None:
+                return False
+        return True
+
+    @property
+    def _ask_s(self) -> float:
+        if self.patience.is_short:
+            return ASK_HURRIED_S
+        return ASK_S if self.is_live() else ASK_BLIND_S
+
+    # -- before the call ---------------------------------------------------------------------------
+
+    async def _unready(self, call: Call) -> Ended | None:
+        """Return why a call is not made, None if it may be."""
+        if call.intent.cls is not Subject.VM:
+            return None
+        try:
+            return await self._vm_unready(call)
+        except (TransportError, ProtocolError, XapiFault) as error:
+            return self._no_session(error)
+
+    async def _vm_unready(self, call: Call) -> Ended | None:
+        """What the record says is checked with the pool before it is held against a VM."""
+        needs, ref = needs_of(call.intent.method), call.intent.ref
+        seen = self.witness.object(ref)
+        vm: VmRecord | None = vm_in(seen.snapshot)
+        if seen.gone or _differs(vm, needs.power_state, call.at):
+            vm = await self.vm_now(ref)
+        if vm is not None and vm.forbidden is not None:
+            return Ended(Outcome.SKIPPED, vm.forbidden)
+        difference = _differs(vm, needs.power_state, call.at)
+        if difference is not None:
+            return Ended(Outcome.CHANGED, difference)
+        if needs.allowed is None:
+            return None
+        operation = needs.allowed
+        if await self.until(ref, lambda now: operation in now.allowed_operations, call.wait_s):
+            return None
+        difference = _differs(await self.vm_now(ref), needs.power_state, call.at)
+        if difference is not None:
+            return Ended(Outcome.CHANGED, difference)
+        why = f"{operation} was not allowed within {call.wait_s:g} s: is the guest agent running?"
+        return Ended(Outcome.FAILURE, why)
+
+    # -- the call ----------------------------------------------------------------------------------
+
+    async def _make(self, call: Call) -> Ended:
+        """Make the call; from here on it is not left without an outcome."""
+        began: str | Ended = Ended(Outcome.INTERRUPTED, "the recorder was stopped during the call")
+        with self.patience.scope():
+            began = await self._begin(call)
+        if isinstance(began, Ended):
+            return await self._close(call, None, began)
+        began_s = trio.current_time()
+        try:
+            ended = await self._end_of(call, began)
+        except trio.Cancelled:
+            stopped = Ended(Outcome.INTERRUPTED, "the recorder was stopped before the task ended")
+            with self.patience.scope():
+                stopped = await self._cancelled(call, began, "the run was stopped")
+            await self._close(call, began, _lasted(stopped, began_s))
+            raise
+        return await self._close(call, began, _lasted(ended, began_s))
+
+    async def _begin(self, call: Call) -> str | Ended:
+        """Return the task of the call, or why there is none."""
+        intent = call.intent
+        self.tell.called(intent)
+        before = self._operations_known(intent)
+        try:
+            task = await self.driver.begin(intent.method, intent.ref, *intent.params)
+        except XapiFault as fault:
+            return await self._refused(call, Ended(Outcome.FAILURE, error=_shown(fault)))
+        except Unanswered as error:
+            found = await self._task_of(intent, before)
+            if found is None:
+                why = f"nobody knows whether the call was made: {error}"
+                return Ended(Outcome.INTERRUPTED, self.redactor.text(why))
+            task = found
+        except (TransportError, ProtocolError) as error:
+            return self._no_session(error)
+        self.tasks.add(task)
+        await self.evidence.called(intent, task)
+        return task
+
+    async def _task_of(self, intent: Intent, before: frozenset[str]) -> str | None:
+        """Look for the task of a call that was not answered: the one that is new at its object."""
+        operation = intent.method.rpartition(".")[2]
+        try:
+            snapshot = await self.record_now(intent.cls, intent.ref)
+        except (TransportError, ProtocolError, XapiFault):
+            return None  # Then nobody knows, which is what the outcome says.
+        if snapshot is None:
+            return None
+        under_way = vm_in(snapshot).current_operations
+        new = [
+            task
+            for task, name in under_way.items()
+            if name == operation and task not in before and task not in self.tasks
+        ]
+        return new[0] if len(new) == 1 else None
+
+    def _operations_known(self, intent: Intent) -> frozenset[str]:
+        if not self.witness.follows([intent.ref]):
+            return frozenset()
+        return frozenset(vm_in(self.witness.object(intent.ref).snapshot).current_operations)
+
+    # -- its end -----------------------------------------------------------------------------------
+
+    async def _end_of(self, call: Call, task: str) -> Ended:
+        with trio.move_on_after(call.timeout_s):
+            ended = await self._completion(call, task)
+            return await self._refused(call, ended) if ended.has_failed else ended
+        return await self._cancelled(call, task, f"it took longer than {call.timeout_s:g} s")
+
+    async def _completion(self, call: Call, task: str) -> Ended:
+        """Wait until a task is complete, or gone."""
+        while True:
+            seen = self.witness.task(task)
+            if seen is not None:
+                record = task_in(seen.snapshot)
+                if record.is_complete:
+                    return ended_as(record, seen.snapshot, source="events", seq=seen.seq)
+                if seen.gone:
+                    why = "the task went away before it was complete"
+                    return Ended(Outcome.VANISHED, why, source="events", seq=seen.seq)
+                self.tell.progress(call.intent, record.progress)
+            with trio.move_on_after(self._ask_s) as quiet:
+                await self.witness.news(task)
+            if quiet.cancelled_caught:
+                ended = await self._asked_for(task)
+                if ended is not None:
+                    return ended
+
+    async def _asked_for(self, task: str) -> Ended | None:
+        """Ask for a task of which no event tells; None if it is under way, or cannot be asked."""
+        try:
+            raw = await self.driver.ask("task.get_record", task, returns=msgspec.Raw)
+        except XapiFault as fault:
+            if fault.code == "HANDLE_INVALID":
+                return Ended(Outcome.VANISHED, "the pool does not know the task any more")
+            logs.warning("task-not-answered", task=task, error=str(fault))
+            return None
+        except (TransportError, ProtocolError) as error:
+            logs.warning("task-not-answered", task=task, error=str(error))
+            return None
+        _, clean = self.redactor.record("task", task, bytes(raw))
+        record = task_in(clean)
+        return ended_as(record, clean, source="record") if record.is_complete else None
+
+    async def _cancelled(self, call: Call, task: str, why: str) -> Ended:
+        """Cancel a task and wait for its end, which may be a good one all the same."""
+        try:
+            await self.driver.ask("task.cancel", task, returns=msgspec.Raw)
+        except (TransportError, ProtocolError, XapiFault) as error:
+            logs.warning("task-not-cancelled", task=task, error=self.redactor.text(str(error)))
+        with trio.move_on_after(CANCEL_S_MAX):
+            ended = await self._completion(call, task)
+            return replace(ended, why=why) if ended.has_failed else ended
+        return Ended(Outcome.INTERRUPTED, f"{why}; the task did not end when it was cancelled")
+
+    async def _refused(self, call: Call, ended: Ended) -> Ended:
+        """Return a failure, or what others did to the VM if that is what it comes from."""
+        intent = call.intent
+        code = ended.error[0] if ended.error else ""
+        if intent.cls is not Subject.VM or code not in CHANGED_CODES:
+            return ended
+        try:
+            vm = await self.vm_now(intent.ref)
+        except (TransportError, ProtocolError, XapiFault):
+            return ended  # Nothing is held against others that nobody can show.
+        difference = _differs(vm, needs_of(intent.method).power_state, call.at)
+        others = [] if vm is None else [op for op in vm.current_operations if op not in self.tasks]
+        if difference is None and others:
+            difference = f"somebody else is at it: {vm.current_operations[others[0]]}" if vm else ""
+        return replace(ended, outcome=Outcome.CHANGED, why=difference) if difference else ended
+
+    async def _close(self, call: Call, task: str | None, ended: Ended) -> Ended:
+        """Write down an outcome; a task that went well is destroyed, another is left to look at."""
+        with self.patience.scope(extra_s=WRITE_S):
+            await self.evidence.ended(call.intent, task, ended)
+        self.tell.ended(call.intent, ended)
+        if task is not None and ended.outcome is Outcome.SUCCESS:
+            with self.patience.scope():
+                await self._destroy(task)
+        return ended
+
+    async def _destroy(self, task: str) -> None:
+        try:
+            await self.driver.ask("task.destroy", task, returns=msgspec.Raw)
+        except XapiFault as fault:
+            if fault.code != "HANDLE_INVALID":  # else somebody, or the server, was faster
+                logs.warning("task-not-destroyed", task=task, error=str(fault))
+        except (TransportError, ProtocolError) as error:
+            logs.warning("task-not-destroyed", task=task, error=str(error))
+
+    async def record_now(self, cls: Subject, ref: str) -> bytes | None:
+        """Ask for the record of an object; None if it is gone. Raises as `Driver.ask`."""
+        try:
+            raw = await self.driver.ask(f"{cls.value}.get_record", ref, returns=msgspec.Raw)
+        except XapiFault as fault:
+            if fault.code == "HANDLE_INVALID":
+                return None
+            raise
+        return bytes(raw)
+
+    def _no_session(self, error: TransportError | ProtocolError | XapiFault) -> Ended:
+        """The call was not made: there is nobody to make it to."""
+        return Ended(Outcome.INTERRUPTED, self.redactor.text(f"it was not made: {error}"))
+
+
+class Tell(Protocol):
+    """Is told what a run does; nobody waits for it."""
+
+    def called(self, intent: Intent) -> None:
+        """A call is made."""
+        ...
+
+    def progress(self, intent: Intent, progress: float) -> None:
+        """Its task is so far, from 0 to 1."""
+        ...
+
+    def ended(self, intent: Intent, ended: Ended) -> None:
+        """It has ended."""
+        ...
+
+
+def _differs(vm: VmRecord | None, power_state: str | None, at: str | None) -> str | None:
+    """Say how a VM differs from what a call needs, None if it does not."""
+    if vm is None:
+        return "the VM is gone"
+    if power_state is not None and vm.power_state != power_state:
+        return f"the VM is {vm.power_state}, not {power_state}"
+    if at is not None and vm.resident_on != at:
+        where = "on no host" if vm.resident_on == NULL_REF else f"on {vm.resident_on}"
+        return f"the VM is {where}, not on {at}"
+    return None
+
+
+def _lasted(ended: Ended, began_s: float) -> Ended:
+    return replace(ended, duration_s=round(trio.current_time() - began_s, 6))
+
+
+def _shown(fault: XapiFault) -> tuple[str, ...]:
+    return (fault.code, *fault.params)

@@ -1,0 +1,235 @@
+"""The runs of a recorder: one at a time on a pool, each asked for by a client who is told."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import trio
+
+from .. import logs
+from ..clock import WallClock
+from ..config import Pool
+from ..control.protocol import ErrorName, Refused
+from ..control.protocol import Run as Wanted
+from ..control.running import PartTitle, Running
+from ..errors import ConfigError, ProtocolError, TransportError, WorkloadError, XapiFault
+from ..keeper import Pen
+from ..model import Draft
+from ..redact import PoolRedactor, Redactor
+from ..roster import Post, Roster
+from ..vitals import Standing
+from .driver import Driver, OpenSession
+from .engine import Engine
+from .evidence import Evidence
+from .inventory import Inventory, inventory_in
+from .news import News
+from .plan import Plan, title_of
+from .planner import plan_for
+from .run import Order, Run
+from .scripts import Script, script_in
+from .witness import Witness
+
+LIVE_S_MAX = 120.0
+"""How long a run waits until its pool is recorded without a gap: a baseline takes seconds."""
+LIVE_LOOK_S = 0.1
+"""How often that is looked at; nobody tells of it."""
+STOP_S_MAX = 4.0
+"""What a run has for its tasks when the recorder stops; the grace period is 10 s by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What runs need of their surroundings; `opener_of` raises ConfigError."""
+
+    opener_of: Callable[[Pool], OpenSession]
+    redactor: Redactor
+    now_ns: WallClock
+    uniform: Callable[[float, float], float]
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A run as its client sees it; without `news` it was only planned."""
+
+    running: Running
+    news: News | None = None
+    run: Run | None = None
+
+    async def next_line(self) -> bytes | None:
+        """Wait for the next line; None behind the last one."""
+        return None if self.news is None else await self.news.next_line()
+
+    def cancel(self) -> None:
+        """End the run in good order."""
+        if self.run is not None:
+            self.run.cancel()
+
+
+class Runs:
+    """Begins runs in the nursery that it is given. `observe` is an observer of the keeper."""
+
+    def __init__(self, nursery: trio.Nursery, roster: Roster, pen: Pen, ways: Ways) -> None:
+        self._nursery = nursery
+        self._roster = roster
+        self._pen = pen
+        self._ways = ways
+        self._busy: dict[str, str] = {}
+        self._witnesses: dict[str, Witness] = {}
+
+    @property
+    def pools(self) -> frozenset[str]:
+        """The pools on which something runs."""
+        return frozenset(self._busy)
+
+    def observe(self, seqs: range, drafts: Sequence[Draft]) -> None:
+        """A group became durable."""
+        for witness in self._witnesses.values():
+            witness.observe(seqs, drafts)
+
+    async def begin(self, wanted: Wanted, who: str) -> Told:
+        """Plan a run and, unless it is only asked for, begin it. Raises Refused."""
+        script = _script_in(wanted)
+        post = self._roster.post(wanted.pool)
+        assert post is not None  # The names of pools were checked.
+        if wanted.dry_run:
+            return await self._planned(wanted, script, post)
+        under_way = self._busy.get(wanted.pool)
+        if under_way is not None:
+            text = f"{under_way} runs on pool {wanted.pool} already; wait for its end"
+            raise Refused(ErrorName.RUN_UNDER_WAY, text)
+        self._busy[wanted.pool] = script.name
+        began = False
+        try:
+            told = await self._begin(wanted, script, post, who)
+            began = True
+        finally:
+            if not began:
+                self._forget(wanted.pool)
+        return told
+
+    async def _planned(self, wanted: Wanted, script: Script, post: Post) -> Told:
+        driver = self._driver(post, PoolRedactor(self._ways.redactor))
+        try:
+            plan = plan_of(wanted, script, (await _read(driver, wanted.pool))[0])
+        finally:
+            await driver.aclose()
+        return Told(_running(None, plan))
+
+    async def _begin(self, wanted: Wanted, script: Script, post: Post, who: str) -> Told:
+        """Begin a run once its pool is recorded; what it is to see comes from the journal then."""
+        pool = wanted.pool
+        await self._until_live(post)
+        witness = self._witnesses[pool] = Witness(pool)
+        redactor = PoolRedactor(self._ways.redactor)
+        driver = self._driver(post, redactor)
+        try:
+            inventory, records = await _read(driver, pool)
+            plan = plan_of(wanted, script, inventory)
+        except BaseException:
+            await driver.aclose()
+            raise
+        for ref in plan.found:
+            witness.follow(ref, records[ref])
+        now_ns = self._ways.now_ns()
+        order = Order(_run_id(pool, now_ns), plan, wanted.script, who, post.pool.driven.user)
+        news = News()
+        evidence = Evidence(self._pen.clone(), pool, order.run, self._ways.now_ns)
+        engine = Engine(
+            evidence, witness, driver, redactor, is_live=lambda: _is_live(post), tell=news
+        )
+        run = Run(order, engine, evidence, news)
+        self._nursery.start_soon(self._live, run, engine)
+        return Told(_running(order.run, plan), news, run)
+
+    async def _live(self, run: Run, engine: Engine) -> None:
+        """Let a run be carried out. In the nursery: the run, and what hurries it at a stop."""
+        stop_s = min(STOP_S_MAX, self._ways.grace_s * 0.4)
+
+        async def hurry_when_stopped() -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                engine.patience.hurry(stop_s)
+
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(hurry_when_stopped)
+                await run.carry_out()
+                nursery.cancel_scope.cancel()
+        finally:
+            engine.evidence.close()
+            self._forget(run.order.plan.pool)
+            await engine.driver.aclose()
+
+    def _forget(self, pool: str) -> None:
+        del self._busy[pool]
+        self._witnesses.pop(pool, None)
+
+    def _driver(self, post: Post, redactor: PoolRedactor) -> Driver:
+        try:
+            opener = self._ways.opener_of(post.pool.driven)
+        except ConfigError as error:
+            raise Refused(ErrorName.WORKLOAD_REFUSED, str(error)) from error
+        return Driver(
+            post.pool.name,
+            opener,
+            members=lambda: post.watch.members,
+            pool_uuid=lambda: post.watch.pool_uuid,
+            learn=redactor.learn,
+            uniform=self._ways.uniform,
+        )
+
+    async def _until_live(self, post: Post) -> None:
+        with trio.move_on_after(LIVE_S_MAX):
+            while not _is_live(post):  # noqa: ASYNC110 - nobody tells of it
+                await trio.sleep(LIVE_LOOK_S)
+            return
+        why = post.watch.vitals.error or "its state is still being read"
+        text = f"pool {post.pool.name} is not recorded just now, so nothing is run on it: {why}"
+        raise Refused(ErrorName.NOT_RECORDED, text)
+
+
+def plan_of(wanted: Wanted, script: Script, inventory: Inventory) -> Plan:
+    """Plan a run. Raises Refused."""
+    try:
+        return plan_for(script, inventory, seed=wanted.seed)
+    except WorkloadError as error:
+        raise Refused(ErrorName.WORKLOAD_REFUSED, f"{wanted.origin}: {error}") from error
+
+
+def _script_in(wanted: Wanted) -> Script:
+    try:
+        return script_in(wanted.script, wanted.origin)
+    except WorkloadError as error:
+        raise Refused(ErrorName.WORKLOAD_REFUSED, *str(error).splitlines()) from error
+
+
+async def _read(driver: Driver, pool: str) -> tuple[Inventory, dict[str, bytes]]:
+    """Return the VMs and hosts of a pool, and the records of the VMs. Raises Refused."""
+    try:
+        session = await driver.open()
+        vms = await session.get_all_records("VM")
+        hosts = await session.get_all_records("host")
+        return inventory_in(pool, vms, hosts), vms
+    except (TransportError, ProtocolError, XapiFault) as error:
+        logs.warning("workload-not-begun", pool=pool, error=str(error))
+        raise Refused(ErrorName.WORKLOAD_REFUSED, f"pool {pool}: {error}") from error
+
+
+def _is_live(post: Post) -> bool:
+    vitals = post.watch.vitals
+    return vitals.standing is Standing.LIVE and vitals.gap is None
+
+
+def _running(run: str | None, plan: Plan) -> Running:
+    titles = [PartTitle(title_of(part.step), part.calls) for part in plan.parts]
+    return Running(run, plan.pool, list(plan.lines()), titles)
+
+
+def _run_id(pool: str, now_ns: int) -> str:
+    """Name a run by its time, to the second, and four digits that tell it from any other."""
+    at = datetime.fromtimestamp(now_ns // 10**9, UTC)
+    digits = hashlib.sha256(f"{pool}/{now_ns}".encode()).hexdigest()[:4]
+    return f"{at:%Y%m%d-%H%M%S}-{digits}"

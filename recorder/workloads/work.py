@@ -1,0 +1,201 @@
+"""What a kind of steps works with: calls that are recorded, lanes side by side, failures obeyed.
+
+A kind is straight-line code: a call that does not succeed ends its lane by itself, and the others
+go on, or do not, as the step says.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+import trio
+
+from ..errors import ProtocolError, TransportError, WorkloadError, XapiFault
+from ..xapi.jsonrpc import Param
+from .engine import Call, Engine
+from .evidence import Intent
+from .inventory import host_in, vm_in
+from .methods import PARAMS
+from .outcomes import Ended, Outcome
+from .plan import Lane, Part, Plan, Subject
+from .scripts import OnFailure
+
+
+class LaneEnded(Exception):
+    """A call did not succeed, or the run stops: nothing more is done to this object."""
+
+
+@dataclass(slots=True)
+class Course:
+    """How a run goes, over all its parts: the calls made so far, and whether it goes on."""
+
+    plan: Plan
+    engine: Engine
+    numbers: int = 0
+    failed: bool = False
+    names: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Uuid and name of the VMs that the run has made."""
+    ended: dict[int, list[tuple[Outcome, float]]] = field(default_factory=dict)
+    """Outcomes and durations of the calls of each part."""
+
+    def next_number(self) -> int:
+        """Return the number of the next call."""
+        self.numbers += 1
+        return self.numbers
+
+
+class Work:
+    """One part of a plan, as its kind sees it."""
+
+    def __init__(self, course: Course, part: Part, *, kind: str | None = None) -> None:
+        """`kind` is what the journal calls it, else the kind of the step."""
+        self.part = part
+        self.seed = course.plan.seed
+        self._course = course
+        self._engine = course.engine
+        self._kind = kind or part.step.kind.value
+        self._chosen = {lane.ref for lane in part.lanes}
+        self._over: set[str] = set()
+        self._next_s = 0.0
+        course.ended.setdefault(part.index, [])
+
+    async def do(
+        self, ref: str, method: str, *params: Param, round_: int = 0, at: str | None = None
+    ) -> Ended:
+        """Make a call (`VM.start`) in the background and wait for the end of its task.
+
+        Without `params` the usual ones of the method come behind the reference. `at` is the host
+        where the VM has to be. Raises LaneEnded, which the lane takes, if it does not succeed;
+        WorkloadError for an object that was not chosen.
+        """
+        if self._course.failed:
+            raise LaneEnded
+        await self._pace()
+        return await self._carry_out(self._intent(ref, method, params, round_), at)
+
+    async def do_anyway(self, ref: str, method: str, *, round_: int = 0) -> None:
+        """Make a call that puts something back in order, also when the run is being stopped."""
+        with self._engine.patience.scope():
+            await self._carry_out(self._intent(ref, method, (), round_), None)
+
+    async def skip(self, ref: str, method: str, *params: Param, why: str, round_: int = 0) -> None:
+        """Say that a call is not made, and why not."""
+        ended = await self._engine.skip(self._intent(ref, method, params, round_), why)
+        self._course.ended[self.part.index].append((ended.outcome, 0.0))
+
+    async def until_power_state(self, ref: str, power_state: str) -> None:
+        """Wait until events say that a VM is in a power state, for `timeouts.wait` at most.
+
+        If it never is, the next call says so: it needs the power state.
+        """
+        wait_s = self.part.step.timeouts.wait
+        with suppress(TransportError, ProtocolError, XapiFault):
+            await self._engine.until(ref, lambda vm: vm.power_state == power_state, wait_s)
+
+    async def abreast(self, life: Callable[[Lane], Awaitable[None]]) -> None:
+        """Live the lanes side by side, `concurrency` at a time, but for those that are over.
+
+        In the nursery: a task a lane; it ends with the last of them.
+        """
+        limit = trio.CapacityLimiter(self.part.step.concurrency)
+
+        async def live(lane: Lane) -> None:
+            async with limit, self.lane(lane):
+                await life(lane)
+
+        async with trio.open_nursery() as nursery:
+            for lane in self.part.lanes:
+                if lane.ref not in self._over:
+                    nursery.start_soon(live, lane)
+
+    @asynccontextmanager
+    async def lane(self, lane: Lane) -> AsyncIterator[None]:
+        """Live one lane; it is over once a call in it did not succeed."""
+        try:
+            yield
+        except LaneEnded:
+            self._over.add(lane.ref)
+
+    def adopt(self, done: Ended, name: str) -> str:
+        """Take what a call has made for a VM of this run; return its reference."""
+        ref = done.created_ref
+        if ref is None:
+            raise LaneEnded
+        self._course.names[ref] = "", name
+        return ref
+
+    def name(self, ref: str) -> str:
+        """Return the name of a VM or host."""
+        made = self._course.names.get(ref)
+        return self._course.plan.name_of(ref) if made is None else made[1]
+
+    def host(self, vm: str) -> str:
+        """Return where a VM is, as far as events tell."""
+        return vm_in(self._engine.witness.object(vm).snapshot).resident_on
+
+    async def untouchable_on(self, host: str) -> str | None:
+        """Name a VM on a host that must not be touched, and why not; None if there is none.
+
+        Control domains do not count: they stay.
+        """
+        try:
+            record = await self._engine.record_now(Subject.HOST, host)
+            if record is None:
+                return "the host is gone"
+            for ref in host_in(record).resident_VMs:
+                vm = await self._engine.vm_now(ref)
+                if vm is not None and vm.forbidden is not None and not vm.is_control_domain:
+                    return f"{vm.name_label} is there, and {vm.forbidden}"
+        except (TransportError, ProtocolError, XapiFault) as error:
+            return f"nobody could say which VMs are there: {error}"
+        return None
+
+    async def _carry_out(self, intent: Intent, at: str | None) -> Ended:
+        timeouts = self.part.step.timeouts
+        if intent.cls is Subject.VM and not self._engine.witness.follows([intent.ref]):
+            await self._meet(intent.ref)
+        call = Call(intent, timeouts.of(intent.method), timeouts.wait, at)
+        ended = await self._engine.carry_out(call)
+        self._course.ended[self.part.index].append((ended.outcome, ended.duration_s))
+        if not ended.has_failed:
+            if ended.outcome is Outcome.SKIPPED:
+                raise LaneEnded  # What builds on it cannot be done either.
+            return ended
+        if self.part.step.on_failure is not OnFailure.CONTINUE:
+            self._course.failed = True
+        raise LaneEnded
+
+    async def _meet(self, ref: str) -> None:
+        """Follow a VM that the run has made."""
+        try:
+            record = await self._engine.record_now(Subject.VM, ref)
+        except (TransportError, ProtocolError, XapiFault):
+            record = None
+        self._engine.witness.follow(ref, record or b"{}")
+        if record is not None:
+            self._course.names[ref] = vm_in(record).uuid, self.name(ref)
+
+    def _intent(self, ref: str, method: str, params: tuple[Param, ...], round_: int) -> Intent:
+        cls = Subject(method.partition(".")[0])
+        found = self._course.plan.found.get(ref) or self._course.plan.hosts.get(ref)
+        known = (found.uuid, found.name) if found is not None else self._course.names.get(ref)
+        if known is None or (ref not in self._chosen and ref not in self._course.names):
+            raise WorkloadError(f"{method}: {ref} is not among the objects of this step")
+        return Intent(
+            self._course.next_number(),
+            self.part.index,
+            self._kind,
+            round_,
+            cls,
+            ref,
+            *known,
+            method,
+            params or PARAMS.get(method, ()),
+        )
+
+    async def _pace(self) -> None:
+        """Let `pause_s` pass since the last call of this part began."""
+        now_s = trio.current_time()
+        turn_s = max(now_s, self._next_s)
+        self._next_s = turn_s + self.part.step.pause_s
+        await trio.sleep_until(turn_s)
