@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from . import check_cli, control_cli, journal_cli
+from . import check_cli, control_cli, journal_cli, workload_cli
 from .errors import ConfigError
 from .options import DEFAULT_DATA, DEMO_MARKER, ConfigOption, DataOption, data_folder
 from .simulate_cli import fault, simulate
@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     app.command()(simulate)
     app.command()(fault)
     journal_cli.register(app)
+    app.add_typer(workload_cli.app)
 
 
 def record(

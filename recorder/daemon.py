@@ -130,8 +130,8 @@ async def serve(
                 )
                 for pool, opener in zip(config.pools, openers, strict=True):
                     roster.start(pool, opener, tails.get(pool.name, PoolTail()))
-                reloader = _reloader(config, roster, pen, reread, seams)
                 runs = _runs(intake, roster, pen, redactor, config.limits, seams)
+                reloader = _reloader(config, roster, pen, reread, runs, seams)
                 keeper.inform(runs.observe)
                 bulletin = Bulletin(journal, keeper, tally, front.followers.__len__)
                 intake.start_soon(front.serve, Counter(bulletin, roster, reloader, runs))
@@ -268,12 +268,17 @@ def _runs(
 
 
 def _reloader(
-    config: Config, roster: Roster, pen: Pen, reread: Reread | None, seams: Seams
+    config: Config,
+    roster: Roster,
+    pen: Pen,
+    reread: Reread | None,
+    runs: Runs,
+    seams: Seams,
 ) -> Reloader | None:
     if reread is None:
         return None
     opener = partial(opener_of, limits=config.limits, seams=seams)
-    ways = ReloadWays(reread, opener, seams.now_ns, seams.run_sync)
+    ways = ReloadWays(reread, opener, seams.now_ns, seams.run_sync, lambda: runs.pools)
     return Reloader(config, roster, pen, ways)
 
 

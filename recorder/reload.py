@@ -31,12 +31,16 @@ ENDING = (Action.REMOVED, Action.CHANGED, Action.RETRIED)
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """What a reload needs of its surroundings; `opener_of` raises ConfigError."""
+    """What a reload needs of its surroundings; `opener_of` raises ConfigError.
+
+    `busy` are the pools on which a workload runs.
+    """
 
     reread: Reread
     opener_of: Callable[[Pool], OpenSession]
     now_ns: WallClock
     run_sync: RunSync
+    busy: Callable[[], Collection[str]] = frozenset
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,10 @@ class Reloader:
         found = await self._ways.run_sync(self._find)
         refused = {one.pool for one in self._roster.vitals if one.standing is Standing.REFUSED}
         actions = plan(self._roster.pools, found.config.pools, refused=refused)
+        for name, action in actions.items():
+            if action in ENDING and name in self._ways.busy():
+                text = f"a workload runs on pool {name}, which would end: wait for it, or end it"
+                raise Refused(ErrorName.RUN_UNDER_WAY, text)
         report = ReloadReport(
             [PoolAction(pool, action) for pool, action in actions.items()],
             list(needs_restart(self._config, found.config)),

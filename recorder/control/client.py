@@ -2,15 +2,23 @@
 
 import errno
 import socket
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from ..errors import ConfigError, JournalError, ProtocolError, TransportError, XentrailError
+from ..errors import (
+    ConfigError,
+    JournalError,
+    ProtocolError,
+    TransportError,
+    WorkloadError,
+    XentrailError,
+)
 from .endpoint import SOCKET_NAME, connect
 from .protocol import (
     PROTOCOL,
@@ -21,10 +29,12 @@ from .protocol import (
     Reload,
     ReloadReport,
     Request,
+    Run,
     Status,
     StatusReport,
     line_of,
 )
+from .running import RunLine, Running, RunReport, StepLine
 
 T = TypeVar("T")
 
@@ -34,12 +44,20 @@ RELOAD_S_MAX = 120.0
 
 ABSENT = (errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR)
 
+RUN_ANSWER_S_MAX = 180.0
+"""A run waits up to two minutes until its pool is recorded, and then reads its VMs."""
+
+_RUN_LINE: msgspec.json.Decoder[RunLine] = msgspec.json.Decoder(RunLine)
+
 FAMILIES: dict[str, type[XentrailError]] = {
     ErrorName.BUSY: TransportError,
     ErrorName.STOPPING: TransportError,
     ErrorName.REQUEST_TOO_SLOW: TransportError,
     ErrorName.UNKNOWN_PROTOCOL: ProtocolError,
     ErrorName.DISK_FULL: JournalError,
+    ErrorName.NOT_RECORDED: WorkloadError,
+    ErrorName.RUN_UNDER_WAY: WorkloadError,
+    ErrorName.WORKLOAD_REFUSED: WorkloadError,
 }
 """Whose fault it is that a recorder does not do something; without an entry: ours."""
 
@@ -71,6 +89,45 @@ def following(data: Path, wanted: Follow) -> Iterator[Iterator[bytes]]:
             _there(_answer(stream, wanted, reader).following)
             stream.settimeout(None)
             yield _lines(reader)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A run that was begun, or only planned; `lines` end with its report.
+
+    `end` ends the run in good order; its lines go on until its report. A signal may call it.
+    """
+
+    running: Running
+    lines: Iterator[StepLine | RunReport]
+    end: Callable[[], None]
+
+
+@contextmanager
+def running(data: Path, wanted: Run) -> Iterator[Conversation]:
+    """Have a workload run; leaving the context ends it. Raises WorkloadError, and as `status`."""
+    with _connected(data, RUN_ANSWER_S_MAX) as stream:
+        reader = stream.makefile("rb")
+        with reader:
+            told = _there(_answer(stream, wanted, reader).running)
+            stream.settimeout(None)
+
+            def end() -> None:
+                with suppress(OSError):  # The recorder has closed it: then it is over anyway.
+                    stream.shutdown(socket.SHUT_WR)
+
+            yield Conversation(told, _run_lines(reader), end)
+
+
+def _run_lines(reader: BufferedReader) -> Iterator[StepLine | RunReport]:
+    for line in _lines(reader):
+        try:
+            told = _RUN_LINE.decode(line)
+        except msgspec.DecodeError as error:
+            raise ProtocolError(f"the recorder is of another version: {error}") from error
+        yield told
+        if isinstance(told, RunReport):
+            return
 
 
 def _lines(reader: BufferedReader) -> Iterator[bytes]:
@@ -134,7 +191,7 @@ def _error_of(report: ErrorReport) -> XentrailError:
         error = family(f"{len(report.texts)} mistakes; nothing was changed:")
         error.choices = tuple(report.texts)
         return error
-    text = "; ".join(report.texts)
+    text = ("\n" if family is WorkloadError else "; ").join(report.texts)
     if report.name == ErrorName.CONFIG_REFUSED:
         text = f"{text}; nothing was changed"
     return family(text)

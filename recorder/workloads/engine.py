@@ -29,6 +29,8 @@ ASK_BLIND_S = 5.0
 """The same while the events of the pool do not come."""
 ASK_HURRIED_S = 0.5
 """The same once the recorder itself is stopping, which records nothing any more."""
+DESTROY_S_MAX = 5.0
+"""The next call does not wait for longer; after that time there is no session, usually."""
 CANCEL_S_MAX = 60.0
 """A task that was cancelled ends at its next chance, up to 20 s later; if it does not end in this
 time it is left alone."""
@@ -294,6 +296,11 @@ class Engine:
         return ended
 
     async def _destroy(self, task: str) -> None:
+        """Remove a task from the server, which otherwise does so by itself after an hour."""
+        with trio.move_on_after(DESTROY_S_MAX):
+            await self._destroy_at_leisure(task)
+
+    async def _destroy_at_leisure(self, task: str) -> None:
         try:
             await self.driver.ask("task.destroy", task, returns=msgspec.Raw)
         except XapiFault as fault:

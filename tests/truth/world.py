@@ -5,8 +5,9 @@ same seed is the same run.
 """
 
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -75,11 +76,19 @@ class World:
         self.fronts: dict[str, Front] = {}
 
     async def add_pool(
-        self, name: str, *, vms: int = 5, hosts: int = 2, per_minute: float = 20.0
+        self,
+        name: str,
+        *,
+        vms: int = 5,
+        hosts: int = 2,
+        per_minute: float = 20.0,
+        addresses: Sequence[str] = (),
     ) -> SimulatedPool:
+        """`addresses` are those of the hosts, if clients are to find the others, too."""
         spec = PoolSpec(
             name=name,
             hosts=hosts,
+            addresses=addresses,
             vms=vms,
             seed=self.rng.randrange(1000),
             password=f"the key of {name}",
@@ -100,7 +109,8 @@ class World:
         """Open a stream to the pool whose port it is: 1 is the first pool's."""
         name = list(self.pools)[address.port - 1]
         client, server = trio.testing.memory_stream_pair()
-        self.nursery.start_soon(self.fronts[name].serve_stream, server)
+        host = address.host if self.pools[name].spec.addresses else None
+        self.nursery.start_soon(partial(self.fronts[name].serve_stream, server, address=host))
         return client
 
     def config(self, stream: Stream = Stream.REGISTER) -> Config:

@@ -9,6 +9,7 @@ import trio.testing
 
 from recorder.model import MarkName
 from recorder.workloads.inventory import NEVER
+from recorder.workloads.scripts import Expect, Kind, Script, Select, Step, Timeouts, script_in
 from tests.workloads.theatre import Theatre, Told, script, step, theatre
 
 Clock = trio.testing.MockClock
@@ -220,3 +221,35 @@ async def test_mistake_of_a_custom_function_ends_its_run_and_not_the_recorder(
             assert error in told.over.error
         told = await play.run(script(step("custom", call=CUSTOM + "give_up", **own)))
         assert (told.over.status, told.over.held) == ("stopped", False)
+
+
+SCRIPTS = Path(__file__).parents[2] / "config" / "workloads"
+EXAMPLES = sorted(SCRIPTS.glob("*.toml"))
+TEXTS = {example.stem: example.read_text(encoding="utf-8") for example in EXAMPLES}
+
+
+def test_there_is_an_example_of_every_kind() -> None:
+    """Each is in a file of its own name."""
+    assert [example.stem for example in EXAMPLES] == sorted(kind.value for kind in Kind)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
+async def test_example_runs_and_what_it_expects_holds(
+    tmp_path: Path, autojump_clock: Clock, example: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What config/workloads shows can be tried on any pool."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    text = TEXTS[example.stem]
+    async with theatre(tmp_path, vms=5) as play:
+        told = await play.run(text)
+    assert told.over.held, told.over
+    assert all(part.made >= part.planned for part in told.over.parts)
+
+
+def test_annotated_example_explains_every_key() -> None:
+    """All keys are in one of the examples; those with a default are shown with it."""
+    texts = "".join(TEXTS.values())
+    for struct in (Script, Step, Select, Expect, Timeouts):
+        assert [name for name in struct.__struct_fields__ if name not in texts] == []
+    (step,) = script_in(TEXTS["powercycle"], "x").steps
+    assert (step.timeouts, step.concurrency, step.pause_s) == (Timeouts(), 4, 0.0)

@@ -1,13 +1,10 @@
 """Scripts: every mistake at once, each with its place and a way out."""
 
-from pathlib import Path
-
 import pytest
 
 from recorder.errors import WorkloadError
 from recorder.workloads.scripts import Kind, Timeouts, script_in
 
-EXAMPLES = sorted(Path(__file__).parents[2].glob("config/workloads/*.toml"))
 GOOD = 'name = "one"\n[[steps]]\nkind = "powercycle"\nvms.names = ["web*"]\n'
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import trio
 
 from recorder.control.running import RunReport, StepLine
 from recorder.journal.files import Disk
@@ -93,6 +94,8 @@ class Theatre:
 
     stage: World
     data: Path
+    stop: Callable[[], None]
+    """Stops the recorder, and all that waits for it."""
 
     @property
     def pool(self) -> SimulatedPool:
@@ -189,6 +192,16 @@ async def theatre(
 ) -> AsyncIterator[Theatre]:
     """Record a pool for the length of the context."""
     async with world(seed, data) as stage:
-        await stage.add_pool("lab", vms=vms, hosts=hosts, per_minute=0)
-        async with stage.recording(disk=CarelessDisk()):
-            yield Theatre(stage, data)
+        addresses = [f"127.0.0.{number}" for number in range(1, hosts + 1)]
+        await stage.add_pool("lab", vms=vms, hosts=hosts, per_minute=0, addresses=addresses)
+        stopped = trio.Event()
+
+        async def record(*, task_status: trio.TaskStatus[None]) -> None:
+            async with stage.recording(disk=CarelessDisk()):
+                task_status.started()
+                await stopped.wait()
+
+        async with trio.open_nursery() as nursery:
+            await nursery.start(record)
+            yield Theatre(stage, data, stopped.set)
+            stopped.set()

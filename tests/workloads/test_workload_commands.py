@@ -1,0 +1,125 @@
+"""`xentrail workload`, as real processes: what is printed, and how it ends."""
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+from recorder.journal.scan import scan
+from recorder.model import Mark, MarkName
+from tests.cli.programs import (
+    WAIT_S_MAX,
+    XENTRAIL,
+    pool_table,
+    recorder,
+    simulator,
+    stop,
+    wait_for,
+    write_config,
+    xentrail,
+)
+from tests.workloads.theatre import script, step
+
+FAST = ("--hosts", "2", "--vms", "4", "--realtime", "0.05")
+
+
+def marks(data: Path, name: MarkName) -> list[Mark]:
+    bodies = (entry.body for entry in scan(data / "journal"))
+    return [body for body in bodies if isinstance(body, Mark) and body.name is name]
+
+
+def write(folder: Path, text: str) -> str:
+    file = folder / "script.toml"
+    file.write_text(text, encoding="utf-8")
+    return str(file)
+
+
+def test_workload_without_a_recorder_is_recorded_while_it_runs(tmp_path: Path) -> None:
+    """The pool is recorded from before the first call until after the last, and then no more."""
+    file = write(tmp_path, script(step("powercycle", vms={"names": ["*"], "count": 2})))
+    with simulator(*FAST) as pool:
+        config = str(write_config(tmp_path, pool_table(pool.url)))
+        dry = xentrail("workload", "run", file, "--pool", "lab", "--config", config, "--dry-run")
+        done = xentrail(
+            *("workload", "run", file, "--pool", "lab", "--config", config, "--format", "json")
+        )
+    assert (dry.returncode, done.returncode) == (0, 0), dry.stderr + done.stderr
+    assert dry.stdout.startswith("a test on pool lab, seed 1: 2 VMs, ")
+    report = json.loads(done.stdout)
+    assert (report["status"], report["held"]) == ("completed", True)
+    data = tmp_path / "data"
+    (started,) = marks(data, MarkName.RUN_STARTED)
+    (ended,) = marks(data, MarkName.RUN_ENDED)
+    assert started.detail["run"] == ended.detail["run"] == report["run"]
+    assert len(marks(data, MarkName.STOPPED)) == 2
+    assert not (data / "control.sock").exists()
+
+
+def test_ctrl_c_ends_a_run_in_good_order(tmp_path: Path) -> None:
+    """The recorder cancels its tasks, and the command says how it ended: not well."""
+    file = write(tmp_path, script(step("powercycle", iterations=1000)))
+    with simulator(*FAST) as pool:
+        config = write_config(tmp_path, pool_table(pool.url))
+        with recorder(config) as process:
+            wait_for(process, ["recording"])
+            command = [XENTRAIL, "workload", "run", file, "--pool", "lab"]
+            with subprocess.Popen(
+                [*command, "--data", str(tmp_path / "data")],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            ) as run:
+                wait_for(process, ["run-started"])
+                run.send_signal(signal.SIGINT)
+                out, errors = run.communicate(timeout=WAIT_S_MAX)
+            stop(process)
+    assert run.returncode == 50, errors
+    assert "ending the run" in errors
+    assert "cancelled after" in out
+    assert "NOT all that was expected held" in out
+    (ended,) = marks(tmp_path / "data", MarkName.RUN_ENDED)
+    assert ended.detail["status"] == "cancelled"
+    outcomes = marks(tmp_path / "data", MarkName.STEP_ENDED)
+    assert len(outcomes) == len(marks(tmp_path / "data", MarkName.STEP_INTENDED))
+
+
+def test_what_cannot_be_run_is_one_error_with_what_to_do(tmp_path: Path) -> None:
+    """Mistakes of the script come first; then there has to be a recorder, or a configuration."""
+    file = write(tmp_path, "name = 3\nstep = []")
+    data = ("--data", str(tmp_path))
+    wrong = xentrail("workload", "run", file, "--pool", "lab", *data)
+    assert (wrong.returncode, wrong.stdout) == (50, "")
+    assert wrong.stderr.splitlines() == [
+        f"xentrail: {file}: name: Expected `str`, got `int`",
+        f"{file}: unknown key step; did you mean 'steps'?",
+        f"{file}: steps: is missing",
+    ]
+    missing = xentrail("workload", "run", f"{file}x", "--pool", "lab", *data)
+    assert missing.returncode == 50
+    assert missing.stderr == f"xentrail: {file}x: cannot be read: No such file or directory\n"
+    write(tmp_path, script(step()))
+    nobody = xentrail("workload", "run", file, "--pool", "lab", *data)
+    assert nobody.returncode == 10
+    assert "give --config FILE to record the pool while the workload runs" in nobody.stderr
+    config = str(write_config(tmp_path, pool_table("http://127.0.0.1:1")))
+    with Path(config).open("a", encoding="utf-8") as added:
+        added.write("[limits]\nstart_timeout_s = 0.2\n")
+    other = xentrail("workload", "run", file, "--pool", "lob", *data, "--config", config)
+    assert other.returncode == 2
+    assert other.stderr == ("xentrail: no pool is called 'lob' in the configuration; known: lab\n")
+    away = xentrail("workload", "run", file, "--pool", "lab", *data, "--config", config)
+    assert away.returncode == 10
+    assert "127.0.0.1:1" in away.stderr.splitlines()[-1]
+
+
+def test_list_tells_scripts_and_mistakes(tmp_path: Path) -> None:
+    """One that is wrong does not hide the others."""
+    write(tmp_path, script(step("clone"), step("permute")))
+    (tmp_path / "wrong.toml").write_text("name = 3", encoding="utf-8")
+    listed = xentrail("workload", "list", str(tmp_path))
+    assert listed.stdout == f"{tmp_path}/script.toml  a test (clone, permute)\n"
+    assert "wrong.toml: name: Expected `str`, got `int`" in listed.stderr
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    none = xentrail("workload", "list", str(empty))
+    assert (none.returncode, none.stderr) == (2, f"xentrail: {empty} holds no scripts (*.toml)\n")
