@@ -27,6 +27,7 @@ from .commands.recorded import pools, top
 from .commands.report import report
 from .commands.sql import sql
 from .commands.tasks import task, tasks
+from .commands.workload import register as register_workloads
 
 app = typer.Typer(
     name="xentrail",
@@ -43,6 +44,7 @@ COMMANDS = (
 for command in COMMANDS:
     app.command(rich_help_panel="Ask the past")(command)
 app.command()(demo)
+register_workloads()
 
 TRACEBACK_VARIABLE = "XENTRAIL_TRACEBACK"
 BUG_EXIT_CODE = 70

@@ -45,6 +45,10 @@ class NoSuchPool(QueryError):
     """No pool of this name was ever recorded."""
 
 
+class NoSuchRun(QueryError):
+    """No run of a workload of this name was ever recorded."""
+
+
 class AmbiguousObject(QueryError):
     """Several recorded objects answer to this name; `choices` says which."""
 

@@ -488,3 +488,80 @@ SELECT pool, class, ref, any_value(name ORDER BY seq DESC) AS name, count(*) AS 
 FROM events WHERE origin = 'live'
     AND (operation <> 'mod' OR changed_fields IS NULL OR len(changed_fields) > 0)
 GROUP BY pool, class, ref ORDER BY changes DESC;
+
+-- One row a run of a workload.
+-- pool: the pool that it was run on.
+-- run: its name, the time of its beginning and four digits.
+-- script: the name of the script.
+-- started: when it began.
+-- ended: when it ended; null if it is under way, or the recorder was killed.
+-- duration_s: from started to ended.
+-- status: completed, stopped, cancelled, interrupted or failed; null without an end.
+-- held: whether all that the script expects held; null without an end.
+-- seed: the seed of all that was left to chance.
+-- calls: how many calls were planned.
+-- who: the user and process that asked for it.
+-- login: the user that was logged in for it.
+-- error: why it failed, if it did.
+-- text: the script as it was written.
+-- plan: what was planned, and what was found at the start, as JSON.
+-- parts: the reports on its steps, as JSON.
+-- first_seq: the entry that begins it.
+-- last_seq: the entry that ends it.
+CREATE VIEW runs AS
+SELECT s.pool, s.detail ->> '$.run' AS run, s.detail ->> '$.script' AS script,
+    s.received_at AS started, e.received_at AS ended,
+    epoch_us(e.received_at - s.received_at) / 1e6 AS duration_s, e.detail ->> '$.status' AS status,
+    CAST(e.detail ->> '$.held' AS BOOLEAN) AS held, CAST(s.detail ->> '$.seed' AS BIGINT) AS seed,
+    CAST(s.detail ->> '$.calls' AS BIGINT) AS calls, s.detail ->> '$.who' AS who,
+    s.detail ->> '$.user' AS login, e.detail ->> '$.error' AS error, s.detail ->> '$.text' AS text,
+    s.detail ->> '$.plan' AS plan, e.detail ->> '$.parts' AS parts, s.seq AS first_seq,
+    e.seq AS last_seq
+FROM marks s LEFT JOIN marks e
+    ON e.name = 'run-ended' AND e.pool = s.pool AND e.detail ->> '$.run' = s.detail ->> '$.run'
+WHERE s.name = 'run-started';
+
+-- One row a call of a run, whether or not it was made.
+-- pool: the pool that it was made to.
+-- run: the run that it belongs to.
+-- step: its number in the run, from 1.
+-- part: the place of its step in the script, from 0; one more than the last for what restores VMs.
+-- kind: the kind of that step.
+-- round: the iteration, from 1; 0 outside of them.
+-- class: the class of the object that it is about.
+-- ref: the reference of that object.
+-- uuid: the uuid of that object.
+-- name: the name of that object.
+-- method: what was called.
+-- params: the other parameters, as JSON.
+-- task: the reference of its task; null if it was not made, or nobody knows.
+-- outcome: success, failure, cancelled, vanished, interrupted, skipped or changed-by-others; null
+--     if the recorder was killed before it was known.
+-- why: why it ended like this, as a sentence.
+-- error: code and parameters of XAPI, as JSON.
+-- duration_s: from the answer with its task to the end of that.
+-- intended: when it was about to be made.
+-- called: when it was made.
+-- ended: when its outcome was written.
+-- source: what told the end of the task, events or record (it was asked for).
+-- event_seq: the event that told the end of the task.
+-- intended_seq: the entry that tells of the intent.
+-- ended_seq: the entry that tells the outcome.
+CREATE VIEW steps AS
+SELECT i.pool, i.detail ->> '$.run' AS run, CAST(i.detail ->> '$.step' AS BIGINT) AS step,
+    CAST(i.detail ->> '$.part' AS BIGINT) AS part, i.detail ->> '$.kind' AS kind,
+    CAST(i.detail ->> '$.round' AS BIGINT) AS round, lower(i.detail ->> '$.class') AS class,
+    i.detail ->> '$.ref' AS ref, i.detail ->> '$.uuid' AS uuid, i.detail ->> '$.name' AS name,
+    i.detail ->> '$.method' AS method, i.detail ->> '$.params' AS params, c.detail ->> '$.task' AS task,
+    e.detail ->> '$.outcome' AS outcome, e.detail ->> '$.why' AS why, e.detail ->> '$.error' AS error,
+    CAST(e.detail ->> '$.duration_s' AS DOUBLE) AS duration_s, i.received_at AS intended,
+    c.received_at AS called, e.received_at AS ended, e.detail ->> '$.source' AS source,
+    CAST(e.detail ->> '$.entry' AS BIGINT) AS event_seq, i.seq AS intended_seq, e.seq AS ended_seq
+FROM marks i
+    LEFT JOIN marks c ON c.name = 'step-called' AND c.pool = i.pool
+        AND c.detail ->> '$.run' = i.detail ->> '$.run'
+        AND c.detail ->> '$.step' = i.detail ->> '$.step'
+    LEFT JOIN marks e ON e.name = 'step-ended' AND e.pool = i.pool
+        AND e.detail ->> '$.run' = i.detail ->> '$.run'
+        AND e.detail ->> '$.step' = i.detail ->> '$.step'
+WHERE i.name = 'step-intended';

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from . import check_cli, control_cli, journal_cli, workload_cli
+from . import check_cli, control_cli, journal_cli
 from .errors import ConfigError
 from .options import DEFAULT_DATA, DEMO_MARKER, ConfigOption, DataOption, data_folder
 from .simulate_cli import fault, simulate
+from .workload_cli import app as workload
+from .workload_cli import show_script
 
 if TYPE_CHECKING:
     from .config import Config, Reading
@@ -24,6 +26,8 @@ __all__ = [
     "data_folder",
     "play_demo",
     "register",
+    "show_script",
+    "workload",
 ]
 
 
@@ -35,7 +39,7 @@ def register(app: typer.Typer) -> None:
     app.command()(simulate)
     app.command()(fault)
     journal_cli.register(app)
-    app.add_typer(workload_cli.app)
+    app.add_typer(workload)
 
 
 def record(

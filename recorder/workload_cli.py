@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .control.protocol import Run
     from .control.running import Running, RunReport
     from .run_view import Bars
-    from .workloads.scripts import Script
+    from .workloads.scripts import Script, Select
 
 SCRIPTS = Path("config/workloads")
 NOT_HELD_EXIT_CODE = WorkloadError.exit_code
@@ -114,16 +114,19 @@ def script_of(text: str, origin: str) -> "Script":
     return script_in(text, origin)
 
 
-def _chosen(select: object) -> str:
-    import msgspec
-
-    keys = msgspec.to_builtins(select)
+def _chosen(select: "Select | None") -> str:
+    if select is None:
+        return "nothing"
     words = [
-        f"{key} {', '.join(value) if isinstance(value, list) else value}"
-        for key, value in keys.items()
-        if value not in ([], None)
+        f"{name} {_words(value)}"
+        for name in select.__struct_fields__
+        if (value := getattr(select, name)) not in {(), None}
     ]
     return f"VMs by {'; '.join(words)}"
+
+
+def _words(value: object) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def _text_of(file: Path) -> str:

@@ -35,10 +35,16 @@ def write(folder: Path, text: str) -> str:
 
 
 def test_workload_without_a_recorder_is_recorded_while_it_runs(tmp_path: Path) -> None:
-    """The pool is recorded from before the first call until after the last, and then no more."""
+    """The pool is recorded from before the first call until after the last, and then no more.
+
+    Who records may only read; who runs the workload is another.
+    """
     file = write(tmp_path, script(step("powercycle", vms={"names": ["*"], "count": 2})))
-    with simulator(*FAST) as pool:
-        config = str(write_config(tmp_path, pool_table(pool.url)))
+    users = ("--user", "eye:xentrail:read-only", "--user", "hand:xentrail:pool-operator")
+    login = f'workload = {{ user = "hand", password_file = "{tmp_path / "password"}" }}'
+    with simulator(*FAST, *users) as pool:
+        table = pool_table(pool.url, extra=f'user = "eye"\n{login}\n')
+        config = str(write_config(tmp_path, table))
         dry = xentrail("workload", "run", file, "--pool", "lab", "--config", config, "--dry-run")
         done = xentrail(
             *("workload", "run", file, "--pool", "lab", "--config", config, "--format", "json")
@@ -51,6 +57,8 @@ def test_workload_without_a_recorder_is_recorded_while_it_runs(tmp_path: Path) -
     (started,) = marks(data, MarkName.RUN_STARTED)
     (ended,) = marks(data, MarkName.RUN_ENDED)
     assert started.detail["run"] == ended.detail["run"] == report["run"]
+    assert started.detail["user"] == "hand"
+    assert {mark.detail["user"] for mark in marks(data, MarkName.CONNECTED)} == {"eye"}
     assert len(marks(data, MarkName.STOPPED)) == 2
     assert not (data / "control.sock").exists()
 
