@@ -133,6 +133,7 @@ async def serve(
                 runs = _runs(intake, roster, pen, redactor, config.limits, seams)
                 reloader = _reloader(config, roster, pen, reread, runs, seams)
                 keeper.inform(runs.observe)
+                intake.start_soon(runs.serve)
                 bulletin = Bulletin(journal, keeper, tally, front.followers.__len__)
                 intake.start_soon(front.serve, Counter(bulletin, roster, reloader, runs))
                 if reloader is not None:

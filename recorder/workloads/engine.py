@@ -102,9 +102,9 @@ class Engine:
         Raises as `Driver.ask`.
         """
         until_s = trio.current_time() + timeout_s
-        while not holds(vm_in(self.witness.object(ref).snapshot)):
+        while not holds(vm_in((seen := self.witness.object(ref)).snapshot)):
             left_s = until_s - trio.current_time()
-            if left_s <= 0:
+            if left_s <= 0 or seen.gone:
                 return False
             with trio.move_on_after(min(left_s, self._ask_s)) as quiet:
                 await self.witness.news(ref)
@@ -141,14 +141,25 @@ class Engine:
         difference = _differs(vm, needs.power_state, call.at)
         if difference is not None:
             return Ended(Outcome.CHANGED, difference)
-        if needs.allowed is None:
-            return None
-        operation = needs.allowed
-        if await self.until(ref, lambda now: operation in now.allowed_operations, call.wait_s):
-            return None
-        difference = _differs(await self.vm_now(ref), needs.power_state, call.at)
+        return None if needs.allowed is None else await self._unallowed(call, needs.allowed)
+
+    async def _unallowed(self, call: Call, operation: str) -> Ended | None:
+        """Wait until XAPI allows an operation; return why it is not called, None if it may be."""
+        power_state, ref = needs_of(call.intent.method).power_state, call.intent.ref
+
+        def is_decided(now: VmRecord) -> bool:
+            is_other = _differs(now, power_state, call.at) is not None
+            return is_other or operation in now.allowed_operations
+
+        is_over = await self.until(ref, is_decided, call.wait_s)
+        vm: VmRecord | None = vm_in(self.witness.object(ref).snapshot)
+        if not is_over or _differs(vm, power_state, call.at) is not None:
+            vm = await self.vm_now(ref)
+        difference = _differs(vm, power_state, call.at)
         if difference is not None:
             return Ended(Outcome.CHANGED, difference)
+        if is_over:
+            return None
         why = f"{operation} was not allowed within {call.wait_s:g} s: is the guest agent running?"
         return Ended(Outcome.FAILURE, why)
 
@@ -180,7 +191,8 @@ class Engine:
         try:
             task = await self.driver.begin(intent.method, intent.ref, *intent.params)
         except XapiFault as fault:
-            return await self._refused(call, Ended(Outcome.FAILURE, error=_shown(fault)))
+            error = tuple(map(self.redactor.text, (fault.code, *fault.params)))
+            return await self._refused(call, Ended(Outcome.FAILURE, error=error))
         except Unanswered as error:
             found = await self._task_of(intent, before)
             if found is None:
@@ -354,7 +366,3 @@ def _differs(vm: VmRecord | None, power_state: str | None, at: str | None) -> st
 
 def _lasted(ended: Ended, began_s: float) -> Ended:
     return replace(ended, duration_s=round(trio.current_time() - began_s, 6))
-
-
-def _shown(fault: XapiFault) -> tuple[str, ...]:
-    return (fault.code, *fault.params)

@@ -76,6 +76,7 @@ class Runs:
         self._pen = pen
         self._ways = ways
         self._busy: dict[str, str] = {}
+        self._is_stopping = False
         self._witnesses: dict[str, Witness] = {}
 
     @property
@@ -87,6 +88,13 @@ class Runs:
         """A group became durable."""
         for witness in self._witnesses.values():
             witness.observe(seqs, drafts)
+
+    async def serve(self) -> None:
+        """Let runs be begun until cancelled; clients are attended to for a little longer."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            self._is_stopping = True
 
     async def begin(self, wanted: Wanted, who: str) -> Told:
         """Plan a run and, unless it is only asked for, begin it. Raises Refused."""
@@ -130,6 +138,9 @@ class Runs:
         except BaseException:
             await driver.aclose()
             raise
+        if self._is_stopping:
+            await driver.aclose()
+            raise Refused(ErrorName.STOPPING, "the recorder is stopping")
         for ref in plan.found:
             witness.follow(ref, records[ref])
         now_ns = self._ways.now_ns()

@@ -19,6 +19,7 @@ from recorder.daemon import Seams, serve
 from recorder.journal.digest_key import NAME
 from recorder.journal.files import Disk
 from recorder.model import Stream
+from recorder.reload import Reread
 from recorder.simulator.activity import stir
 from recorder.simulator.front import Front
 from recorder.simulator.inventory import PoolSpec
@@ -127,6 +128,7 @@ class World:
         *,
         dial: Dial | None = None,
         disk: Disk | None = None,
+        reread: Reread | None = None,
     ) -> AsyncIterator[None]:
         """Run a recorder for the length of the context, and stop it cleanly.
 
@@ -144,7 +146,7 @@ class World:
         config = self.config(stream)
 
         async def run(*, task_status: trio.TaskStatus[None]) -> None:
-            await serve(config, self.data, seams=seams, task_status=task_status)
+            await serve(config, self.data, reread=reread, seams=seams, task_status=task_status)
 
         async with trio.open_nursery() as nursery:
             await nursery.start(run)

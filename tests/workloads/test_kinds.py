@@ -216,7 +216,8 @@ async def test_mistake_of_a_custom_function_ends_its_run_and_not_the_recorder(
             "stray": "is not among the objects of this step",
             "stumble": "KeyError(1)",
         }.items():
-            told = await play.run(script(step("custom", call=CUSTOM + function, **own)))
+            later = step("powercycle", vms={"names": [other]})
+            told = await play.run(script(step("custom", call=CUSTOM + function, **own), later))
             assert (told.over.status, told.over.held, told.ended()) == ("failed", False, [])
             assert error in told.over.error
         told = await play.run(script(step("custom", call=CUSTOM + "give_up", **own)))

@@ -51,7 +51,7 @@ def test_nothing_forbidden_is_ever_chosen(inventory: Inventory, select: Select, 
     assert select.count in (None, len(refs))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(pools(), st.lists(st.sampled_from(KINDS), min_size=1, max_size=4))
 def test_no_plan_has_a_lane_for_what_is_forbidden(
     inventory: Inventory, steps: list[dict[str, object]]

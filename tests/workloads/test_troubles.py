@@ -7,9 +7,11 @@ import pytest
 import trio
 import trio.testing
 
+from recorder.config import Config, Reading
 from recorder.journal.scan import scan
 from recorder.model import Mark, MarkName
 from recorder.simulator.faults import effects
+from tests.daemon.clients import ask, connected, refusal
 from tests.workloads.theatre import Theatre, Told, script, step, theatre
 
 Clock = trio.testing.MockClock
@@ -176,7 +178,9 @@ async def test_recorder_that_stops_interrupts_its_runs_within_the_grace_period(
     assert marks[-1]["status"] == "interrupted"
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 40))]
+)
 async def test_no_claim_is_false_whatever_goes_wrong(
     tmp_path: Path, autojump_clock: Clock, seed: int
 ) -> None:
@@ -204,3 +208,38 @@ async def test_no_claim_is_false_whatever_goes_wrong(
     assert intended == [*range(1, len(intended) + 1)]
     assert sorted(map(int, map(str, ended))) == intended
     assert told.over.status == "completed"
+
+
+async def test_run_that_is_asked_for_while_the_recorder_stops_is_refused(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """It would have no time, and nowhere to be written; the stop is as clean as ever."""
+    async with theatre(tmp_path) as play:
+        play.rules({"match": "host.get_all_records", "effect": "slow", "delay_s": 0.5})
+        async with connected(tmp_path) as client:
+            text = script(step("powercycle"))
+            await client.send({"command": "run", "pool": "lab", "script": text})
+            await trio.sleep(0.2)
+            play.stop()
+            answer = await client.line()
+        assert answer is None or answer["error"], answer
+    bodies = [entry.body for entry in scan(tmp_path / "journal")]
+    names = [body.name for body in bodies if isinstance(body, Mark)]
+    assert MarkName.RUN_STARTED not in names
+    assert names[-1] is MarkName.STOPPED
+
+
+async def test_reload_does_not_end_a_pool_on_which_something_runs(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """The run would go on without being recorded; so the reload is refused, and can be repeated."""
+    gone = Reading(Config(pools=()))
+    async with theatre(tmp_path, reread=lambda: gone) as play:
+        async with play.running(script(step("powercycle"))) as (client, told):
+            refused = await refusal(tmp_path, {"command": "reload"})
+            await rest_of(play, client, told)
+        done = await ask(tmp_path, {"command": "reload"})
+    text = "a workload runs on pool lab, which would end: wait for it, or end it"
+    assert refused == ("run-under-way", [text])
+    assert told.over.held
+    assert "reload" in done

@@ -14,6 +14,7 @@ from recorder.control.running import RunReport, StepLine
 from recorder.journal.files import Disk
 from recorder.journal.scan import scan
 from recorder.model import Mark, MarkName
+from recorder.reload import Reread
 from recorder.simulator.faults.reading import plan_of
 from recorder.simulator.front import Front
 from recorder.simulator.pool import SimulatedPool
@@ -188,7 +189,12 @@ class Theatre:
 
 @asynccontextmanager
 async def theatre(
-    data: Path, *, vms: int = 3, hosts: int = 3, seed: int = 1
+    data: Path,
+    *,
+    vms: int = 3,
+    hosts: int = 3,
+    seed: int = 1,
+    reread: Reread | None = None,
 ) -> AsyncIterator[Theatre]:
     """Record a pool for the length of the context."""
     async with world(seed, data) as stage:
@@ -197,7 +203,7 @@ async def theatre(
         stopped = trio.Event()
 
         async def record(*, task_status: trio.TaskStatus[None]) -> None:
-            async with stage.recording(disk=CarelessDisk()):
+            async with stage.recording(disk=CarelessDisk(), reread=reread):
                 task_status.started()
                 await stopped.wait()
 

@@ -11,8 +11,9 @@
             await work.do(lane.ref, "VM.unpause")
         await work.abreast(life)
 
-`do` is the only way to make a call, so that every one of them is recorded; it refuses VMs that were
-not chosen. The module is imported by the process that drives: the recorder, if one runs.
+`do` is the only way to make a call, so that every one of them is recorded, parameters included:
+give it no secrets. It refuses VMs that were not chosen. The module is imported by the process that
+drives: the recorder, if one runs.
 """
 
 import importlib
