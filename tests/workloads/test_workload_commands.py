@@ -5,6 +5,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from recorder.journal.scan import scan
 from recorder.model import Mark, MarkName
 from tests.cli.programs import (
@@ -18,6 +20,7 @@ from tests.cli.programs import (
     write_config,
     xentrail,
 )
+from tests.cli.questions import Program
 from tests.workloads.theatre import script, step
 
 FAST = ("--hosts", "2", "--vms", "4", "--realtime", "0.05")
@@ -91,43 +94,57 @@ def test_ctrl_c_ends_a_run_in_good_order(tmp_path: Path) -> None:
     assert len(outcomes) == len(marks(tmp_path / "data", MarkName.STEP_INTENDED))
 
 
-def test_what_cannot_be_run_is_one_error_with_what_to_do(tmp_path: Path) -> None:
+@pytest.fixture
+def run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Program:
+    """The command line in this process, on a folder without a recorder."""
+    return Program(tmp_path / "data", capsys, monkeypatch)
+
+
+def test_what_cannot_be_run_is_one_error_with_what_to_do(tmp_path: Path, run: Program) -> None:
     """Mistakes of the script come first; then there has to be a recorder, or a configuration."""
     file = write(tmp_path, "name = 3\nstep = []")
-    data = ("--data", str(tmp_path))
-    wrong = xentrail("workload", "run", file, "--pool", "lab", *data)
-    assert (wrong.returncode, wrong.stdout) == (50, "")
-    assert wrong.stderr.splitlines() == [
+    wrong = run("workload", "run", file, "--pool", "lab")
+    assert (wrong.code, wrong.out) == (50, "")
+    assert wrong.err.splitlines() == [
         f"xentrail: {file}: name: Expected `str`, got `int`",
         f"{file}: unknown key step; did you mean 'steps'?",
         f"{file}: steps: is missing",
     ]
-    missing = xentrail("workload", "run", f"{file}x", "--pool", "lab", *data)
-    assert missing.returncode == 50
-    assert missing.stderr == f"xentrail: {file}x: cannot be read: No such file or directory\n"
+    missing = run("workload", "run", f"{file}x", "--pool", "lab")
+    assert missing.code == 50
+    assert missing.err == f"xentrail: {file}x: cannot be read: No such file or directory\n"
     write(tmp_path, script(step()))
-    nobody = xentrail("workload", "run", file, "--pool", "lab", *data)
-    assert nobody.returncode == 10
-    assert "give --config FILE to record the pool while the workload runs" in nobody.stderr
+    nobody = run("workload", "run", file, "--pool", "lab")
+    assert nobody.code == 10
+    assert "give --config FILE to record the pool while the workload runs" in nobody.err
     config = str(write_config(tmp_path, pool_table("http://127.0.0.1:1")))
-    with Path(config).open("a", encoding="utf-8") as added:
-        added.write("[limits]\nstart_timeout_s = 0.2\n")
-    other = xentrail("workload", "run", file, "--pool", "lob", *data, "--config", config)
-    assert other.returncode == 2
-    assert other.stderr == ("xentrail: no pool is called 'lob' in the configuration; known: lab\n")
-    away = xentrail("workload", "run", file, "--pool", "lab", *data, "--config", config)
+    other = run("workload", "run", file, "--pool", "lob", "--config", config)
+    assert other.code == 2
+    assert other.err == "xentrail: no pool is called 'lob' in the configuration; known: lab\n"
+
+
+def test_pool_that_cannot_be_reached_is_the_error_of_its_workload(tmp_path: Path) -> None:
+    """What ended the recorder is told, not that it is gone."""
+    file = write(tmp_path, script(step()))
+    config = write_config(tmp_path, pool_table("http://127.0.0.1:1"))
+    config.write_text(
+        config.read_text(encoding="utf-8") + "[limits]\nstart_timeout_s = 0.2\n", encoding="utf-8"
+    )
+    away = xentrail("workload", "run", file, "--pool", "lab", "--config", str(config))
     assert away.returncode == 10
-    assert "127.0.0.1:1" in away.stderr.splitlines()[-1]
+    assert away.stderr.splitlines()[-1].startswith("xentrail: cannot reach http://127.0.0.1:1: ")
 
 
-def test_list_tells_scripts_and_mistakes(tmp_path: Path) -> None:
+def test_list_tells_scripts_and_mistakes(tmp_path: Path, run: Program) -> None:
     """One that is wrong does not hide the others."""
     write(tmp_path, script(step("clone"), step("permute")))
     (tmp_path / "wrong.toml").write_text("name = 3", encoding="utf-8")
-    listed = xentrail("workload", "list", str(tmp_path))
-    assert listed.stdout == f"{tmp_path}/script.toml  a test (clone, permute)\n"
-    assert "wrong.toml: name: Expected `str`, got `int`" in listed.stderr
+    listed = run("workload", "list", str(tmp_path))
+    assert listed.out == f"{tmp_path}/script.toml  a test (clone, permute)\n"
+    assert "wrong.toml: name: Expected `str`, got `int`" in listed.err
     empty = tmp_path / "empty"
     empty.mkdir()
-    none = xentrail("workload", "list", str(empty))
-    assert (none.returncode, none.stderr) == (2, f"xentrail: {empty} holds no scripts (*.toml)\n")
+    none = run("workload", "list", str(empty))
+    assert (none.code, none.err) == (2, f"xentrail: {empty} holds no scripts (*.toml)\n")
