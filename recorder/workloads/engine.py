@@ -54,7 +54,7 @@ class Engine:
     """What the calls of one run have in common.
 
     `is_live` tells whether the pool is recorded without a gap just now; `tell` is told of every
-    call as it is made and as it ends, and of the progress of tasks.
+    call as it is made and as it ends, and of the progress of tasks. `tasks` are those under way.
     """
 
     evidence: Evidence
@@ -302,6 +302,7 @@ class Engine:
         with self.patience.scope(extra_s=WRITE_S):
             await self.evidence.ended(call.intent, task, ended)
         self.tell.ended(call.intent, ended)
+        self.tasks.discard(task or "")
         if task is not None and ended.outcome is Outcome.SUCCESS:
             with self.patience.scope():
                 await self._destroy(task)

@@ -19,7 +19,7 @@ from .news import News
 from .patience import WRITE_S
 from .plan import Plan
 from .scripts import OnFailure
-from .verdict import report_on
+from .verdict import Tally, report_on
 from .work import Course, Work
 
 
@@ -88,7 +88,7 @@ class Run:
     async def _restore(self) -> None:
         plan = self.order.plan
         rolls_back = self._course.failed and any(
-            part.step.on_failure is OnFailure.ROLL_BACK and part.index in self._course.ended
+            part.step.on_failure is OnFailure.ROLL_BACK and part.index in self._course.tallies
             for part in plan.parts
         )
         if plan.restore or rolls_back:
@@ -110,13 +110,12 @@ class Run:
 
     def _reports(self) -> list[PartReport]:
         """Report on the parts that were begun, and on what restored the VMs if anything did."""
-        ended, plan = self._course.ended, self.order.plan
-        reports = [report_on(part, ended.get(part.index, [])) for part in plan.parts]
+        tallies, plan = self._course.tallies, self.order.plan
+        reports = [report_on(part, tallies.get(part.index, Tally())) for part in plan.parts]
         back = restoring.part_of(plan)
-        if back.index in ended:
-            reports.append(
-                msgspec.structs.replace(report_on(back, ended[back.index]), title="restore")
-            )
+        if back.index in tallies:
+            report = report_on(back, tallies[back.index])
+            reports.append(msgspec.structs.replace(report, title="restore"))
         return reports
 
 

@@ -1,7 +1,7 @@
 """Whether a run kept what its script expects. Pure."""
 
 from collections import Counter
-from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from ..control.running import PartReport
 from .outcomes import Outcome
@@ -9,18 +9,29 @@ from .plan import Part, title_of
 
 FAILED = frozenset(Outcome) - {Outcome.SUCCESS, Outcome.SKIPPED}
 
-Ends = Sequence[tuple[Outcome, float]]
-"""Outcome and duration in seconds of each call of a part."""
+
+@dataclass(slots=True)
+class Tally:
+    """What came of the calls of a part: how many ended how, and how long the slowest took."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    slowest_s: float = 0.0
+
+    def add(self, outcome: Outcome, duration_s: float = 0.0) -> None:
+        """A call has ended."""
+        self.outcomes[outcome] += 1
+        self.slowest_s = max(self.slowest_s, duration_s)
 
 
-def report_on(part: Part, ends: Ends) -> PartReport:
+def report_on(part: Part, tally: Tally) -> PartReport:
     """Compare what came of a part with what is expected of it."""
-    outcomes = Counter(outcome.value for outcome, _ in ends)
-    failures = sum(outcome in FAILED for outcome, _ in ends)
-    slowest_s = max((seconds for _, seconds in ends), default=0.0)
+    failures = sum(tally.outcomes[outcome] for outcome in FAILED)
+    slowest_s = tally.slowest_s
     expect, broken = part.step.expect, []
     if failures > expect.failures_max:
         broken.append(f"{failures} calls failed, {expect.failures_max} may")
     if expect.seconds_max is not None and slowest_s > expect.seconds_max:
         broken.append(f"a call took {slowest_s:.1f} s, {expect.seconds_max:g} s are the most")
-    return PartReport(title_of(part.step), part.calls, len(ends), dict(outcomes), slowest_s, broken)
+    outcomes = {outcome.value: count for outcome, count in tally.outcomes.items()}
+    made = tally.outcomes.total()
+    return PartReport(title_of(part.step), part.calls, made, outcomes, slowest_s, broken)

@@ -19,6 +19,7 @@ from .methods import PARAMS
 from .outcomes import Ended, Outcome
 from .plan import Lane, Part, Plan, Subject
 from .scripts import OnFailure
+from .verdict import Tally
 
 
 class LaneEnded(Exception):
@@ -35,8 +36,8 @@ class Course:
     failed: bool = False
     names: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Uuid and name of the VMs that the run has made."""
-    ended: dict[int, list[tuple[Outcome, float]]] = field(default_factory=dict)
-    """Outcomes and durations of the calls of each part."""
+    tallies: dict[int, Tally] = field(default_factory=dict)
+    """What came of the calls of each part that was begun."""
 
     def next_number(self) -> int:
         """Return the number of the next call."""
@@ -57,7 +58,7 @@ class Work:
         self._chosen = {lane.ref for lane in part.lanes}
         self._over: set[str] = set()
         self._next_s = 0.0
-        course.ended.setdefault(part.index, [])
+        self._tally = course.tallies.setdefault(part.index, Tally())
 
     async def do(
         self, ref: str, method: str, *params: Param, round_: int = 0, at: str | None = None
@@ -81,7 +82,7 @@ class Work:
     async def skip(self, ref: str, method: str, *params: Param, why: str, round_: int = 0) -> None:
         """Say that a call is not made, and why not."""
         ended = await self._engine.skip(self._intent(ref, method, params, round_), why)
-        self._course.ended[self.part.index].append((ended.outcome, 0.0))
+        self._tally.add(ended.outcome)
 
     async def until_power_state(self, ref: str, power_state: str) -> None:
         """Wait until events say that a VM is in a power state, for `timeouts.wait` at most.
@@ -156,7 +157,7 @@ class Work:
             await self._meet(intent.ref)
         call = Call(intent, timeouts.of(intent.method), timeouts.wait, at)
         ended = await self._engine.carry_out(call)
-        self._course.ended[self.part.index].append((ended.outcome, ended.duration_s))
+        self._tally.add(ended.outcome, ended.duration_s)
         if not ended.has_failed:
             if ended.outcome is Outcome.SKIPPED:
                 raise LaneEnded  # What builds on it cannot be done either.
