@@ -42,6 +42,8 @@ class RunRow(msgspec.Struct, frozen=True):
 class StepRow(msgspec.Struct, frozen=True):
     """A call of a run. `outcome` is None if nobody knows it."""
 
+    pool: str
+    run: str
     step: int
     part: int
     kind: str

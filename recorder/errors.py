@@ -99,6 +99,12 @@ class WorkloadError(XentrailError):
 
     exit_code = 50
 
+    def __init__(self, *texts: str) -> None:
+        """Each of `texts` is a line for people: a script may have many mistakes."""
+        super().__init__(texts[0])
+        self.texts = texts
+        self.choices = texts[1:]
+
 
 class QueryError(XentrailError):
     """A question about the past could not be answered as asked."""

@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from .control.running import PartTitle, Running, RunReport, StepLine
-from .status_view import console, printable
+from .printable import json_shown, shown
+from .status_view import console
 
-__all__ = ["bars", "console", "print_json", "printable", "summary", "verdict"]
+__all__ = ["bars", "console", "print_json", "summary", "verdict"]
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,7 +29,7 @@ class Bars:
     def __init__(self, parts: list[PartTitle], progress: Progress) -> None:
         self._progress = progress
         self._bars: list[TaskID] = [
-            progress.add_task(printable(part.title), total=max(part.calls, 1)) for part in parts
+            progress.add_task(shown(part.title), total=max(part.calls, 1)) for part in parts
         ]
         self._under_way: dict[int, tuple[int, float]] = {}
 
@@ -39,7 +40,7 @@ class Bars:
         if line.state == "ended":
             self._under_way.pop(line.step, None)
             if line.outcome not in GOOD:
-                self._progress.console.print(printable(complaint(line)), soft_wrap=True)
+                self._progress.console.print(shown(complaint(line)), soft_wrap=True)
         else:
             self._under_way[line.step] = line.part, line.progress
         parts_done = sum(done for part, done in self._under_way.values() if part == line.part)
@@ -73,7 +74,7 @@ def summary(report: RunReport) -> "Table":
         good = [part.outcomes.get(name, 0) for name in ("success", "skipped")]
         other = [f"{count} {name}" for name, count in part.outcomes.items() if name not in GOOD]
         table.add_row(
-            printable(part.title),
+            shown(part.title),
             f"{part.made}/{part.planned}" if part.planned else str(part.made),
             *map(str, good),
             ", ".join(other) or "0",
@@ -87,11 +88,9 @@ def verdict(report: RunReport) -> str:
     """Return the last line about a run."""
     held = "all that was expected held" if report.held else "NOT all that was expected held"
     error = f": {report.error}" if report.error else ""
-    return printable(
-        f"run {report.run} {report.status} after {report.duration_s:.1f} s; {held}{error}"
-    )
+    return shown(f"run {report.run} {report.status} after {report.duration_s:.1f} s; {held}{error}")
 
 
 def print_json(report: Running | RunReport) -> None:
     """Print one JSON document."""
-    print(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+    print(json_shown(msgspec.json.format(msgspec.json.encode(report), indent=2).decode()))

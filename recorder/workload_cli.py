@@ -12,13 +12,13 @@ import typer
 
 from .errors import ConfigError, ProtocolError, TransportError, WorkloadError
 from .options import DataOption, ReportFormat, ReportOption, data_folder
+from .printable import shown
 
 if TYPE_CHECKING:
     from .config import Config
     from .control.client import Conversation
     from .control.protocol import Run
     from .control.running import Running, RunReport
-    from .run_view import Bars
     from .workloads.scripts import Script, Select
 
 SCRIPTS = Path("config/workloads")
@@ -82,7 +82,8 @@ def list_scripts(
         try:
             script = script_of(_text_of(file), str(file))
         except WorkloadError as error:
-            typer.echo(f"xentrail: {error}", err=True)
+            for text in error.texts:
+                typer.echo(f"xentrail: {shown(text)}", err=True)
             continue
         kinds = ", ".join(step.kind.value for step in script.steps)
         print(f"{file}  {script.name} ({kinds})")
@@ -179,14 +180,11 @@ def _converse(folder: Path, wanted: "Run", *, as_json: bool) -> "RunReport | Non
     from .control import client
 
     with client.running(folder, wanted) as conversation:
-        running = conversation.running
         if wanted.dry_run:
-            _print_plan(running, as_json=as_json)
+            _print_plan(conversation.running, as_json=as_json)
             return None
-        for line in running.lines:
-            typer.echo(run_view.printable(line), err=True)
-        with _ended_by_signals(conversation), run_view.bars(running.parts) as bars:
-            report = _follow(conversation, bars)
+        with _ended_by_signals(conversation):
+            report = _follow(conversation)
     if as_json:
         run_view.print_json(report)
     else:
@@ -195,13 +193,17 @@ def _converse(folder: Path, wanted: "Run", *, as_json: bool) -> "RunReport | Non
     return report
 
 
-def _follow(conversation: "Conversation", bars: "Bars") -> "RunReport":
+def _follow(conversation: "Conversation") -> "RunReport":
+    from . import run_view
     from .control.running import RunReport
 
-    for line in conversation.lines:
-        if isinstance(line, RunReport):
-            return line
-        bars.take(line)
+    for text in conversation.running.lines:
+        typer.echo(shown(text), err=True)
+    with run_view.bars(conversation.running.parts) as bars:
+        for line in conversation.lines:
+            if isinstance(line, RunReport):
+                return line
+            bars.take(line)
     raise ProtocolError("the recorder did not say how the run ended")
 
 
@@ -236,4 +238,4 @@ def _print_plan(running: "Running", *, as_json: bool) -> None:
         run_view.print_json(running)
         return
     for line in running.lines:
-        print(run_view.printable(line))
+        print(shown(line))

@@ -191,7 +191,9 @@ def _error_of(report: ErrorReport) -> XentrailError:
         error = family(f"{len(report.texts)} mistakes; nothing was changed:")
         error.choices = tuple(report.texts)
         return error
-    text = ("\n" if family is WorkloadError else "; ").join(report.texts)
+    if family is WorkloadError:
+        return WorkloadError(*report.texts)
+    text = "; ".join(report.texts)
     if report.name == ErrorName.CONFIG_REFUSED:
         text = f"{text}; nothing was changed"
     return family(text)

@@ -214,7 +214,7 @@ def _script_in(wanted: Wanted) -> Script:
     try:
         return script_in(wanted.script, wanted.origin)
     except WorkloadError as error:
-        raise Refused(ErrorName.WORKLOAD_REFUSED, *str(error).splitlines()) from error
+        raise Refused(ErrorName.WORKLOAD_REFUSED, *error.texts) from error
 
 
 async def _read(driver: Driver, pool: str) -> tuple[Inventory, dict[str, bytes]]:

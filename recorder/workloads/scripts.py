@@ -165,7 +165,7 @@ def script_in(text: str, origin: str) -> Script:
     if script is not None:
         mistakes += _script_mistakes(script)
     if script is None or mistakes:
-        raise WorkloadError("\n".join(f"{origin}: {mistake}" for mistake in mistakes))
+        raise WorkloadError(*(f"{origin}: {mistake}" for mistake in mistakes))
     return script
 
 

@@ -54,8 +54,8 @@ def test_calls_that_did_not_succeed_are_printed_with_their_reason() -> None:
         line(3, "ended", done=3, outcome="skipped", why="it is there"),
     )
     assert printed.splitlines() == [
-        "web1: VM.start failure: HOST_?[31mOFF x",
-        "a?b: VM.start vanished: the task is gone",
+        r"web1: VM.start failure: HOST_\x1b[31mOFF x",
+        r"a\nb: VM.start vanished: the task is gone",
     ]
 
 

@@ -1,5 +1,6 @@
 """What the history tells of runs: all that the journal holds of them, and nothing else."""
 
+import csv
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -146,6 +147,8 @@ def test_commands_print_runs_and_their_calls(
     assert "vm:web1" in shown.out
     assert "HANDLE_INVALID VM" in shown.out
     assert "NOT all that was expected held" in shown.err
+    rows = csv.DictReader(run("workload", "show", "2026", "--format", "csv").out.splitlines())
+    assert [(one["pool"], one["outcome"]) for one in rows] == [("lab", "failure")]
     assert run("workload", "show", "2027").code == 60
     file = tmp_path / "script.toml"
     file.write_text(script(step("clone"), seed=9, restore=True), encoding="utf-8")

@@ -11,7 +11,7 @@ GOOD = 'name = "one"\n[[steps]]\nkind = "powercycle"\nvms.names = ["web*"]\n'
 def mistakes_of(text: str) -> list[str]:
     with pytest.raises(WorkloadError) as caught:
         script_in(text, "x.toml")
-    lines = str(caught.value).splitlines()
+    lines = caught.value.texts
     assert all(line.startswith("x.toml: ") for line in lines)
     return [line.removeprefix("x.toml: ") for line in lines]
 

@@ -81,6 +81,8 @@ def test_ctrl_c_ends_a_run_in_good_order(tmp_path: Path) -> None:
                 text=True,
             ) as run:
                 wait_for(process, ["run-started"])
+                assert run.stderr is not None
+                assert run.stderr.readline().startswith("a test on pool lab")
                 run.send_signal(signal.SIGINT)
                 out, errors = run.communicate(timeout=WAIT_S_MAX)
             stop(process)
@@ -109,8 +111,8 @@ def test_what_cannot_be_run_is_one_error_with_what_to_do(tmp_path: Path, run: Pr
     assert (wrong.code, wrong.out) == (50, "")
     assert wrong.err.splitlines() == [
         f"xentrail: {file}: name: Expected `str`, got `int`",
-        f"{file}: unknown key step; did you mean 'steps'?",
-        f"{file}: steps: is missing",
+        f"  {file}: unknown key step; did you mean 'steps'?",
+        f"  {file}: steps: is missing",
     ]
     missing = run("workload", "run", f"{file}x", "--pool", "lab")
     assert missing.code == 50
