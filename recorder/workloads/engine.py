@@ -272,11 +272,11 @@ class Engine:
 
     async def _cancelled(self, call: Call, task: str, why: str) -> Ended:
         """Cancel a task and wait for its end, which may be a good one all the same."""
-        try:
-            await self.driver.ask("task.cancel", task, returns=msgspec.Raw)
-        except (TransportError, ProtocolError, XapiFault) as error:
-            logs.warning("task-not-cancelled", task=task, error=self.redactor.text(str(error)))
         with trio.move_on_after(CANCEL_S_MAX):
+            try:
+                await self.driver.ask("task.cancel", task, returns=msgspec.Raw)
+            except (TransportError, ProtocolError, XapiFault) as error:
+                logs.warning("task-not-cancelled", task=task, error=self.redactor.text(str(error)))
             ended = await self._completion(call, task)
             return replace(ended, why=why) if ended.has_failed else ended
         return Ended(Outcome.INTERRUPTED, f"{why}; the task did not end when it was cancelled")

@@ -80,6 +80,13 @@ class Plan(msgspec.Struct, frozen=True):
         """How many calls are planned, without those that restore what was found."""
         return sum(part.calls for part in self.parts)
 
+    @property
+    def methods(self) -> list[str]:
+        """The methods that are called, as far as they are known before, each once."""
+        lanes = (lane for part in self.parts for lane in part.lanes)
+        called = {name for lane in lanes for name in (*lane.opening, *lane.each, *lane.closing)}
+        return sorted(name for name in called if ":" not in name)
+
     def name_of(self, ref: str) -> str:
         """Return the name of a VM or host, or its reference if it was not there at the start."""
         found = self.found.get(ref) or self.hosts.get(ref)

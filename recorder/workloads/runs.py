@@ -118,9 +118,11 @@ class Runs:
         return told
 
     async def _planned(self, wanted: Wanted, script: Script, post: Post) -> Told:
+        await self._until_live(post)
         driver = self._driver(post, PoolRedactor(self._ways.redactor))
         try:
             plan = plan_of(wanted, script, (await _read(driver, wanted.pool))[0])
+            await _check_role(driver, plan, post.pool.driven.user)
         finally:
             await driver.aclose()
         return Told(_running(None, plan))
@@ -135,6 +137,7 @@ class Runs:
         try:
             inventory, records = await _read(driver, pool)
             plan = plan_of(wanted, script, inventory)
+            await _check_role(driver, plan, post.pool.driven.user)
         except BaseException:
             await driver.aclose()
             raise
@@ -227,6 +230,25 @@ async def _read(driver: Driver, pool: str) -> tuple[Inventory, dict[str, bytes]]
     except (TransportError, ProtocolError, XapiFault) as error:
         logs.warning("workload-not-begun", pool=pool, error=str(error))
         raise Refused(ErrorName.WORKLOAD_REFUSED, f"pool {pool}: {error}") from error
+
+
+async def _check_role(driver: Driver, plan: Plan, user: str) -> None:
+    """Refuse a plan with calls that its user may not make. Raises Refused.
+
+    What a custom function calls is not known before.
+    """
+    try:
+        allowed = await (await driver.open()).permissions()
+    except (TransportError, ProtocolError, XapiFault) as error:
+        raise Refused(ErrorName.WORKLOAD_REFUSED, f"pool {plan.pool}: {error}") from error
+    if allowed is None:
+        return
+    closed = [one for one in plan.methods if one.lower() not in allowed]
+    if closed:
+        text = f"user {user!r} may not call {', '.join(closed)} on pool {plan.pool}"
+        raise Refused(
+            ErrorName.WORKLOAD_REFUSED, f"{text}; name one who may in [pools.workload] of the pool"
+        )
 
 
 def _is_live(post: Post) -> bool:

@@ -48,10 +48,19 @@ def test_workload_without_a_recorder_is_recorded_while_it_runs(tmp_path: Path) -
     with simulator(*FAST, *users) as pool:
         table = pool_table(pool.url, extra=f'user = "eye"\n{login}\n')
         config = str(write_config(tmp_path, table))
+        (tmp_path / "eye").mkdir()
+        table = pool_table(pool.url, extra='user = "eye"\n')
+        reads = str(write_config(tmp_path / "eye", table))
+        not_allowed = xentrail("workload", "run", file, "--pool", "lab", "--config", reads)
         dry = xentrail("workload", "run", file, "--pool", "lab", "--config", config, "--dry-run")
         done = xentrail(
             *("workload", "run", file, "--pool", "lab", "--config", config, "--format", "json")
         )
+    assert not_allowed.returncode == 50
+    assert not_allowed.stderr.splitlines()[-1] == (
+        "xentrail: user 'eye' may not call VM.clean_shutdown, VM.resume, VM.start, VM.suspend on"
+        " pool lab; name one who may in [pools.workload] of the pool"
+    )
     assert (dry.returncode, done.returncode) == (0, 0), dry.stderr + done.stderr
     assert dry.stdout.startswith("a test on pool lab, seed 1: 2 VMs, ")
     report = json.loads(done.stdout)
