@@ -98,6 +98,7 @@ class Runs:
 
     async def begin(self, wanted: Wanted, who: str) -> Told:
         """Plan a run and, unless it is only asked for, begin it. Raises Refused."""
+        self._check_goes_on()
         script = _script_in(wanted)
         post = self._roster.post(wanted.pool)
         assert post is not None  # The names of pools were checked.
@@ -138,12 +139,10 @@ class Runs:
             inventory, records = await _read(driver, pool)
             plan = plan_of(wanted, script, inventory)
             await _check_role(driver, plan, post.pool.driven.user)
+            self._check_goes_on()
         except BaseException:
             await driver.aclose()
             raise
-        if self._is_stopping:
-            await driver.aclose()
-            raise Refused(ErrorName.STOPPING, "the recorder is stopping")
         for ref in plan.found:
             witness.follow(ref, records[ref])
         now_ns = self._ways.now_ns()
@@ -176,6 +175,11 @@ class Runs:
             engine.evidence.close()
             self._forget(run.order.plan.pool)
             await engine.driver.aclose()
+
+    def _check_goes_on(self) -> None:
+        """Refuse what would be begun in a nursery that is closing. Raises Refused."""
+        if self._is_stopping:
+            raise Refused(ErrorName.STOPPING, "the recorder is stopping")
 
     def _forget(self, pool: str) -> None:
         del self._busy[pool]

@@ -214,19 +214,49 @@ async def test_run_that_is_asked_for_while_the_recorder_stops_is_refused(
     tmp_path: Path, autojump_clock: Clock
 ) -> None:
     """It would have no time, and nowhere to be written; the stop is as clean as ever."""
-    async with theatre(tmp_path) as play:
-        play.rules({"match": "host.get_all_records", "effect": "slow", "delay_s": 0.5})
-        async with connected(tmp_path) as client:
-            text = script(step("powercycle"))
-            await client.send({"command": "run", "pool": "lab", "script": text})
-            await trio.sleep(0.2)
+    async with theatre(tmp_path, vms=4) as play, connected(tmp_path) as late:
+        play.rules({"match": "Async.VM.start", "effect": "task_hang"})
+        text = script(step("start_async", vms=ONE))
+        async with play.running(text) as (client, told):
+            await trio.sleep(5)
             play.stop()
-            answer = await client.line()
-        assert answer is None or answer["error"], answer
+            await trio.sleep(0.1)
+            await late.send({"command": "run", "pool": "lab", "script": text})
+            answer = await late.line()
+            await rest_of(play, client, told)
+    assert answer is not None
+    assert answer["error"] == {"name": "stopping", "texts": ["the recorder is stopping"]}
+    assert told.over.status == "interrupted"
     bodies = [entry.body for entry in scan(tmp_path / "journal")]
     names = [body.name for body in bodies if isinstance(body, Mark)]
-    assert MarkName.RUN_STARTED not in names
     assert names[-1] is MarkName.STOPPED
+
+
+async def test_pool_that_is_not_the_recorded_one_is_not_touched(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """An address may lead to another pool by now: who drives looks before the first call."""
+    async with theatre(tmp_path) as play:
+        await trio.sleep(5)
+        (pool,) = play.pool.database.refs("pool")
+        changes = play.changes()
+        play.pool.database.write("pool", pool, "uuid", "another")
+        name, texts = await play.refusal(script(step("powercycle")))
+        assert (play.marks(), play.changes()) == ([], changes)
+    assert name == "workload-refused"
+    assert texts[0].endswith("is pool another, which is not recorded")
+
+
+async def test_task_that_cannot_be_destroyed_holds_nobody_up(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """The server destroys it after an hour by itself; the next call is made within seconds."""
+    async with theatre(tmp_path, vms=8) as play:
+        play.rules({"match": "task.destroy", "effect": "stall", "lasts_s": 1000, "count": 1})
+        told = await play.run(script(step("start_async", concurrency=1)))
+    assert told.over.held
+    assert told.over.parts[0].made > 1
+    assert told.over.duration_s < 60
 
 
 async def test_reload_does_not_end_a_pool_on_which_something_runs(
