@@ -49,6 +49,11 @@ class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     workload: Login | None = None
 
     @property
+    def recorded(self) -> "Pool":
+        """The same pool, as far as it matters to its recording: without the login of workloads."""
+        return msgspec.structs.replace(self, workload=None)
+
+    @property
     def driven(self) -> "Pool":
         """The same pool, as workloads log in to it: with their own user, if they have one."""
         login = self.workload

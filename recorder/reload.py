@@ -137,9 +137,9 @@ class Reloader:
 
     async def _carry_out(self, found: Found, actions: Mapping[str, Action]) -> None:
         """End what has to end, at the same time, and then begin what has to begin."""
-        for name, action in actions.items():
-            if action is Action.KEPT:
-                self._roster.open_by(name, found.openers[name])
+        for pool in found.config.pools:
+            if actions[pool.name] is Action.KEPT:
+                self._roster.open_by(pool, found.openers[pool.name])
         await self._roster.end([name for name, action in actions.items() if action in ENDING])
         if set(actions.values()) <= {Action.KEPT}:
             return
@@ -168,7 +168,7 @@ def plan(
     for pool in wanted:
         if pool.name not in before:
             actions[pool.name] = Action.ADDED
-        elif pool != before.pop(pool.name):
+        elif pool.recorded != before.pop(pool.name).recorded:
             actions[pool.name] = Action.CHANGED
         else:
             actions[pool.name] = Action.RETRIED if pool.name in refused else Action.KEPT

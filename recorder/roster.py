@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import trio
 
@@ -70,9 +70,14 @@ class Roster:
         self._posts[pool.name] = post
         self._nursery.start_soon(self._run, post)
 
-    def open_by(self, name: str, opener: OpenSession) -> None:
-        """Let the next session of a pool be opened by `opener`; the one under way goes on."""
-        self._posts[name].way_in.opener = opener
+    def open_by(self, pool: Pool, opener: OpenSession) -> None:
+        """Let the next session of a pool be opened by `opener`; the one under way goes on.
+
+        `pool` is the pool as it is configured now, which makes no difference to its watch.
+        """
+        post = self._posts[pool.name]
+        post.way_in.opener = opener
+        self._posts[pool.name] = replace(post, pool=pool)
 
     async def end(self, names: Sequence[str]) -> None:
         """End watches side by side; return when their last words are handed over, or given up."""

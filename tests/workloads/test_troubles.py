@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 import trio
 import trio.testing
 
-from recorder.config import Config, Reading
+from recorder.config import Config, Login, Reading
 from recorder.journal.scan import scan
 from recorder.model import Mark, MarkName
 from recorder.simulator.faults import effects
@@ -273,3 +274,20 @@ async def test_reload_does_not_end_a_pool_on_which_something_runs(
     assert refused == ("run-under-way", [text])
     assert told.over.held
     assert "reload" in done
+
+
+async def test_reload_gives_workloads_another_login_and_the_recording_does_not_notice(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """The next run logs in with it; no gap comes of it."""
+    configs: list[Config] = []
+    async with theatre(tmp_path, reread=lambda: Reading(configs[0])) as play:
+        (pool,) = play.stage.config().pools
+        other = msgspec.structs.replace(pool, workload=Login("nobody", password_env="X"))
+        configs.append(Config(pools=(other,)))
+        await trio.sleep(5)
+        done = await ask(tmp_path, {"command": "reload"})
+        name, texts = await play.refusal(script(step("powercycle")))
+    assert done["reload"] == {"pools": [{"pool": "lab", "action": "kept"}], "needs_restart": []}
+    assert name == "workload-refused"
+    assert "refuses user 'nobody'" in texts[0]
