@@ -4,6 +4,7 @@ Options are checked here, before anything is served: no file is found missing ha
 """
 
 import json
+import math
 from dataclasses import asdict, replace
 from enum import StrEnum
 from functools import partial
@@ -39,6 +40,13 @@ def _count(help_: str, low: int, high: int) -> typer.models.OptionInfo:
         min=low, max=high, help=help_, rich_help_panel=_POOL
     )
     return info
+
+
+def _number(value: float) -> float:
+    """Refuse what is neither above nor below anything, which a range of typer may let pass."""
+    if math.isnan(value):
+        raise typer.BadParameter("nan is no number")
+    return value
 
 
 def simulate(
@@ -114,6 +122,7 @@ def simulate(
             min=0,
             max=10**6,
             metavar="FACTOR",
+            callback=_number,
             help="How long operations take: 1 as in life, 0 no time at all.",
             rich_help_panel=_LIFE,
         ),

@@ -68,7 +68,9 @@ def obey(fronts: Mapping[str, Front], command: object) -> Answer:
     """Do one command and return its answer: `ok`, and what was asked for or `error`."""
     try:
         return {"ok": True} | _do(fronts, command)
-    except (_Refused, ConfigError, Misfire) as error:
+    except ConfigError as error:
+        return {"ok": False, "error": "\n".join([str(error), *error.choices])}
+    except (_Refused, Misfire) as error:
         return {"ok": False, "error": str(error)}
 
 
@@ -94,7 +96,10 @@ async def ask(path: Path, command: Mapping[str, object]) -> Answer:
         ) from error
     answer = cast("Answer", json.loads(reply)) if reply else {"ok": False, "error": "no answer"}
     if not answer["ok"]:
-        raise ConfigError(str(answer["error"]))
+        first, *others = str(answer["error"]).split("\n")
+        refusal = ConfigError(first)
+        refusal.choices = tuple(others)
+        raise refusal
     return answer
 
 

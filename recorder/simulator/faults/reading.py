@@ -3,7 +3,7 @@
 import difflib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import cast, get_args
 
@@ -25,6 +25,14 @@ class _Mistakes(Exception):
     def __init__(self, *lines: str) -> None:
         super().__init__("\n".join(lines))
         self.lines = lines
+
+
+def _refusal(origin: str, lines: Sequence[str]) -> ConfigError:
+    """Return the error that tells all mistakes, a line each."""
+    first, *others = (f"{origin}: {line}" for line in lines)
+    error = ConfigError(first)
+    error.choices = tuple(others)
+    return error
 
 
 def load(file: Path) -> Plan:
@@ -58,7 +66,7 @@ def plan_of(table: Mapping[str, object], origin: str) -> Plan:
     if len(items) > RULES_MAX:
         lines.append(f"fault: {len(items)} rules are more than {RULES_MAX}")
     if lines:
-        raise ConfigError("\n".join(f"{origin}: {line}" for line in lines))
+        raise _refusal(origin, lines)
     assert isinstance(seed, int)
     return Plan(tuple(rules), seed)
 
@@ -68,7 +76,7 @@ def rule_of(table: object, origin: str) -> Rule:
     try:
         return _rule(table)
     except _Mistakes as mistakes:
-        raise ConfigError("\n".join(f"{origin}: {line}" for line in mistakes.lines)) from mistakes
+        raise _refusal(origin, mistakes.lines) from mistakes
 
 
 def rule_in(text: str, origin: str) -> Rule:

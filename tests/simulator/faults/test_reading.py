@@ -17,7 +17,7 @@ def _mistakes(*rules: object, **top: object) -> list[str]:
     with pytest.raises(ConfigError) as error:
         plan_of({"fault": [*rules], **top}, "f.toml")
     assert error.value.exit_code == 2
-    return str(error.value).splitlines()
+    return [str(error.value), *error.value.choices]
 
 
 @pytest.mark.parametrize(
