@@ -77,6 +77,7 @@ def test_history_tells_the_life_of_an_object(run: Program) -> None:
         "2023-11-14T22:13:29Z        @9  allowed_operations: +pause +reboot -start\n"
         "                                power_state: Halted → Running\n"
         "                                resident_on: (missing) → host1\n"
+        "2023-11-14T22:13:30Z       @10  task VM.start: failure after 3 s: VM_BAD_POWER_STATE\n"
         "-- gap @11 opened: connection-lost, the cable was pulled;"
         " blind from 2023-11-14T22:13:30Z --\n"
         "2023-11-14T22:13:35Z       @15  [inferred across gap @11] memory: 1 → 2\n"
