@@ -60,11 +60,12 @@ def export(
     if spreadsheet_safe and form is not ExportFormat.CSV:
         raise typer.BadParameter("--spreadsheet-safe is for CSV: add --format csv")
     with ask.history() as opened, _counting() as count:
+        begin, end = ask.range(opened, since, until, pool=pool)
         wanted = exports.Wanted(
             table=table,
             sql=sql,
-            since=ask.instant(opened, since, pool=pool),
-            until=ask.instant(opened, until, pool=pool),
+            since=begin,
+            until=end,
             pool=pool,
         )
         done = exports.export(

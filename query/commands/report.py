@@ -53,8 +53,7 @@ def report(
     if ask.form is Format.CSV:
         raise typer.BadParameter("a report is a page, or with --format json its data")
     with ask.history() as opened:
-        begin = ask.instant(opened, since, pool=pool)
-        end = ask.instant(opened, until, pool=pool)
+        begin, end = ask.range(opened, since, until, pool=pool)
         told = gather(opened, since=begin, until=end, pool=pool, vms_max=vms)
         lacking = lacks.lacks_between(opened, begin, end, pool=pool)
     # Afterwards: a recorder may be writing, and what the report stands on is to be checked.

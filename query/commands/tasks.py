@@ -51,8 +51,7 @@ def tasks(
     with ask.history() as opened:
         found = None if object_ is None else objects.find(opened, object_, pool=pool)
         pool = pool if found is None else found.pool
-        begin = ask.instant(opened, since, pool=pool)
-        end = ask.instant(opened, until, pool=pool)
+        begin, end = ask.range(opened, since, until, pool=pool)
         wanted = tasks_listed.Wanted(
             pool=pool,
             failed=failed,

@@ -187,10 +187,16 @@ def test_history_merges_devices_and_keeps_the_newest(run: Program) -> None:
     assert "gap @16 of pool lab" in blind.err
 
 
-@pytest.mark.parametrize("command", ["events", "power", "moves", "top", "gaps"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("events", "history web1", "power", "moves", "top", "gaps", "tasks"),
+        *("report -o never.html", "export events -o never.csv"),
+    ],
+)
 def test_range_that_is_the_wrong_way_round_is_refused(run: Program, command: str) -> None:
     """An empty answer would say that nothing happened."""
-    ran = run(command, "--since", "@20", "--until", "@10")
+    ran = run(*command.split(), "--since", "@20", "--until", "@10")
     assert (ran.code, ran.out) == (60, "")
     assert ran.err == "xentrail: the range begins at @20, after its end at @10: swap the two\n"
 
