@@ -32,27 +32,9 @@ class PoolRow(msgspec.Struct, frozen=True):
     objects: int
     hosts: int
     vms: int
-    gaps: int
-    open_gap: int | None
-    seen_share: float | None
-
-
-class _Row(msgspec.Struct):
-    pool: str
-    pool_uuid: str | None
-    master: str | None
-    brand: str | None
-    version: str | None
-    stream: str | None
-    recorded_since: datetime | None
-    last_at: datetime
-    first_seq: int
-    last_seq: int
-    epochs: int
-    events: int
-    objects: int
-    hosts: int
-    vms: int
+    gaps: int = 0
+    open_gap: int | None = None
+    seen_share: float | None = None
 
 
 _ROWS = """
@@ -92,15 +74,12 @@ def recorded(history: History, *, pool: str | None = None) -> list[PoolRow]:
     ledger = gaps(history, pool=pool)
     blind = {one.pool: one for one in blindness(history, ledger, pool=pool)}
     open_gaps = {row.pool: row.seq for row in reversed(ledger) if row.is_blind and row.open}
-    rows = []
-    for row in history.all(_Row, _ROWS, {"pool": pool}):
-        own = blind.get(row.pool)
-        rows.append(
-            PoolRow(
-                **msgspec.structs.asdict(row),
-                gaps=own.gaps if own else 0,
-                open_gap=open_gaps.get(row.pool),
-                seen_share=None if own is None else 1 - own.share,
-            )
+    return [
+        msgspec.structs.replace(
+            row,
+            gaps=blind[row.pool].gaps if row.pool in blind else 0,
+            open_gap=open_gaps.get(row.pool),
+            seen_share=1 - blind[row.pool].share if row.pool in blind else None,
         )
-    return rows
+        for row in history.all(PoolRow, _ROWS, {"pool": pool})
+    ]

@@ -2,6 +2,7 @@
 
 import io
 import os
+from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -35,13 +36,13 @@ class Sink(AbstractContextManager["Sink"]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @abstractmethod
     def write(self, piece: pa.Table) -> None:
         """Add the rows of a piece."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Bring everything to the disk."""
-        raise NotImplementedError
 
 
 def sink_for(

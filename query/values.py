@@ -1,5 +1,7 @@
 """Values as short text for people: names in place of references, differences of lists, times."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from .records import FieldChange, Json
@@ -45,6 +47,14 @@ def change_text(
 def field_text(cls: str, field: str, value: Json, names: dict[str, str]) -> str:
     """Return the value of a field on one line, with its unit if it has one."""
     return with_unit(cls, field, value) or value_text(value, names)
+
+
+def changed_values(changes: Iterable[FieldChange]) -> list[dict[str, Json]]:
+    """Return changed fields with their values; null where a field was or is not there."""
+    return [
+        {"field": change.field, "old": decoded(change.old), "new": decoded(change.new)}
+        for change in changes
+    ]
 
 
 def decoded(text: str | None) -> Json:

@@ -8,7 +8,7 @@ from ..known import Origin
 from ..lacks import Lacks
 from ..records import FieldChange, Json
 from ..timeline import Life, Step, Undertaking
-from ..values import change_text, decoded, duration_text, short_ref
+from ..values import change_text, changed_values, duration_text, short_ref
 from .output import Text, console, plain_of, write_csv, write_json
 from .words import Names, at_text, origin_text
 
@@ -22,7 +22,7 @@ def show(told: Life, form: Format, names: Names, lacks: Lacks, *, everything: bo
     On the screen changes of PERMISSIONS are left out unless `everything` is wanted.
     """
     if form is Format.JSON:
-        steps = [{**plain_of(step), "changes": _changes(step)} for step in told.steps]
+        steps = [{**plain_of(step), "changes": changed_values(step.changes)} for step in told.steps]
         document = {"object": told.object, "steps": steps, "tasks": told.tasks}
         write_json({**document, "omitted": told.omitted, **plain_of(lacks)})
     elif form is Format.CSV:
@@ -45,17 +45,9 @@ def hidden(told: Life) -> int:
     return sum(change.field in PERMISSIONS for step in told.steps for change in step.changes)
 
 
-def _changes(step: Step) -> list[dict[str, Json]]:
-    """Return the changed fields with their values; null where a field was or is not there."""
-    return [
-        {"field": change.field, "old": decoded(change.old), "new": decoded(change.new)}
-        for change in step.changes
-    ]
-
-
 def _step_rows(step: Step) -> Iterable[dict[str, Json]]:
     row = plain_of(step)
-    for change in _changes(step) or [{}]:
+    for change in changed_values(step.changes) or [{}]:
         yield row | change
 
 

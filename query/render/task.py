@@ -8,7 +8,7 @@ from ..records import Json
 from ..tasks_errors import in_words
 from ..tasks_listed import Target, TaskRow
 from ..tasks_told import Span, TaskChange, TaskStory
-from ..values import change_text, decoded, short_ref, value_text
+from ..values import change_text, changed_values, short_ref, value_text
 from .life import PERMISSIONS
 from .output import Text, console, plain_of, write_csv, write_json
 from .tasks import curve_text, has_steps, outcome_text, status_text
@@ -27,7 +27,9 @@ def show(
     A table leaves out changes of allowed and current operations, unless `everything` is asked for.
     """
     if form is Format.JSON:
-        changes = [{**plain_of(one), "changes": _fields(one)} for one in told.changes]
+        changes = [
+            {**plain_of(one), "changes": changed_values(one.changes)} for one in told.changes
+        ]
         words = _error_words(told.task, names)
         story = {**plain_of(told), "changes": changes, "error_in_words": words}
         write_json({**story, "names": names, **plain_of(lacks)})
@@ -46,17 +48,9 @@ def hidden(told: TaskStory) -> int:
     return sum(field.field in PERMISSIONS for one in told.changes for field in one.changes)
 
 
-def _fields(one: TaskChange) -> list[dict[str, Json]]:
-    """Return the changed fields with their values; null where a field was or is not there."""
-    return [
-        {"field": change.field, "old": decoded(change.old), "new": decoded(change.new)}
-        for change in one.changes
-    ]
-
-
 def _rows(one: TaskChange) -> Iterable[dict[str, Json]]:
     row = {name: value for name, value in plain_of(one).items() if name != "changes"}
-    for change in _fields(one) or [{}]:
+    for change in changed_values(one.changes) or [{}]:
         yield row | change
 
 

@@ -55,10 +55,6 @@ class Inventory:
     vms: Mapping[str, VmRecord] = field(default_factory=dict)
     hosts: Mapping[str, HostRecord] = field(default_factory=dict)
 
-    def host_name(self, ref: str) -> str:
-        """Return the name of a host, or its reference if it is unknown."""
-        return self.hosts[ref].name_label if ref in self.hosts else ref
-
 
 _VM = msgspec.json.Decoder(VmRecord)
 _HOST = msgspec.json.Decoder(HostRecord)
