@@ -38,6 +38,12 @@ class History:
         """Let go of the file."""
         self.connection.close()
 
+    @contextmanager
+    def one_answer(self) -> Iterator[None]:
+        """Ask several questions inside; what it costs to heed Ctrl-C, 0.4 ms, is paid once."""
+        with _mapped(self.connection):
+            yield
+
     def table(self, sql: str, params: Params | None = None) -> "pa.Table":
         """Return the answer to a question as an Arrow table. Raises BadSql."""
         with _mapped(self.connection):

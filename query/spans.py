@@ -7,13 +7,13 @@ the same before and after a gap is presumed in it, any other is unknown until it
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from itertools import accumulate, groupby, pairwise
 
 import msgspec
 
-from recorder.instant import Instant, us_of
+from recorder.instant import Instant, time_of, us_of
 
 from .database import History
 from .gaps import gap_spans
@@ -305,8 +305,8 @@ class _Life:
             name=step.name,
             value=step.value if told else None,
             exists=sureness is Sureness.UNKNOWN or bool(exists),
-            since=_time(since_us),
-            until=_time(until_us),
+            since=time_of(since_us),
+            until=time_of(until_us),
             duration_s=(until_us - since_us) / 1e6,
             sureness=sureness,
             seq=step.seq if told else None,
@@ -357,7 +357,3 @@ def _joined(pieces: Iterable[Span]) -> list[Span]:
 
 def _same(span: Span) -> tuple[object, ...]:
     return span.value, span.exists, span.sureness, span.seq, span.gap
-
-
-def _time(at_us: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)

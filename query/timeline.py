@@ -1,18 +1,19 @@
 """The life of one object: what changed, by which task, and where nobody was looking."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
-from recorder.instant import Instant
+from recorder.instant import Instant, time_of
 
 from .database import History
-from .gaps import GapRow, gap_spans, gaps
+from .gaps import GapRow, gaps
 from .known import Origin
 from .objects import Found
 from .questions import bound
 from .records import FieldChange
+from .undertakings import Undertaking, undertakings_of
 
 DEVICES = {
     "vm": ("vbd", "vif", "vgpu", "vusb", "vtpm", "console", "vm_metrics", "vm_guest_metrics"),
@@ -45,27 +46,6 @@ class Step(msgspec.Struct, frozen=True, rename={"cls": "class"}):
     changes: list[FieldChange]
 
 
-class Undertaking(msgspec.Struct, frozen=True):
-    """A task that worked on the object: when it was first seen, when it was seen to be over.
-
-    `seen_begin` is false if it was under way, or over, when it was first seen. `ended_*` are None
-    while it is not over; of a task that vanished they are where it was seen to be gone.
-    `duration_s` is by the server's clock. `status` is as in the table `tasks`.
-    """
-
-    ref: str
-    name: str | None
-    operation: str | None
-    status: str
-    error_code: str | None
-    duration_s: float | None
-    seen_begin: bool
-    began_seq: int
-    began_at: datetime
-    ended_seq: int | None
-    ended_at: datetime | None
-
-
 class Life(msgspec.Struct, frozen=True):
     """An object, its steps, the tasks that worked on it and the gaps of its pool, by `seq`.
 
@@ -93,22 +73,25 @@ def life_of(
 
     `field`, in any case, leaves only the changes of one field, `limit` the newest steps.
     """
-    members = [found, *(_devices(history, found) if with_devices else ())]
-    steps = sorted(
-        (step for one in members for step in _steps(history, one, since, until)),
-        key=lambda step: (step.seq, step.cls, step.ref),
-    )
-    if field is not None:
-        steps = _of_field(steps, field.lower())
-    omitted = 0 if limit is None else max(len(steps) - limit, 0)
-    steps = steps[omitted:]
-    return Life(
-        found,
-        steps,
-        _undertakings(history, found, since, until, steps if omitted else None),
-        _gaps_beside(history, found, since, until, steps if omitted else None),
-        omitted,
-    )
+    with history.one_answer():
+        members = [found, *(_devices(history, found) if with_devices else ())]
+        steps = sorted(
+            (step for one in members for step in _steps(history, one, since, until)),
+            key=lambda step: (step.seq, step.cls, step.ref),
+        )
+        if field is not None:
+            steps = _of_field(steps, field.lower())
+        omitted = 0 if limit is None else max(len(steps) - limit, 0)
+        steps = steps[omitted:]
+        return Life(
+            found,
+            steps,
+            undertakings_of(
+                history, found, Instant(seq=steps[0].seq) if omitted and steps else since, until
+            ),
+            _gaps_beside(history, found, since, until, steps if omitted else None),
+            omitted,
+        )
 
 
 def _of_field(steps: Sequence[Step], field: str) -> list[Step]:
@@ -131,7 +114,7 @@ class _Told(msgspec.Struct, array_like=True):
     origin: Origin
     gap: int | None
     name: str | None
-    stream: str | None
+    epoch: int | None
     told: bool
 
 
@@ -165,16 +148,16 @@ def _steps(
     # Plain rows: Arrow would take longer to become Python's than DuckDB takes to find them.
     told = history.plain(
         f"""
-        SELECT seq, epoch_us(received_at), operation, origin, gap, name, stream,
+        SELECT seq, epoch_us(received_at), operation, origin, gap, name, epoch,
             operation <> 'mod' OR changed_fields IS NOT NULL
-        FROM events LEFT JOIN (SELECT pool, epoch, stream FROM epochs) USING (pool, epoch)
+        FROM events
         WHERE {where}
             AND (changed_fields IS NULL OR len(changed_fields) > 0 OR operation <> 'mod')
         ORDER BY seq
         """,  # noqa: S608  # every value is a parameter
         params,
     )
-    redacted = _redacted(history, found.pool)
+    redacted, streams = _redacted(history, found.pool), _streams(history, found.pool)
     changed: dict[int, list[FieldChange]] = {}
     sql = f"SELECT seq, field, old, new FROM changes WHERE {where} ORDER BY seq, field"  # noqa: S608  # every value is a parameter
     for row in msgspec.convert(history.plain(sql, params), list[_Changed]):
@@ -182,23 +165,19 @@ def _steps(
     return [
         Step(
             seq=event.seq,
-            received_at=_at(event.at_us),
+            received_at=time_of(event.at_us),
             cls=found.cls,
             ref=found.ref,
             operation=event.operation,
             origin=event.origin,
             gap=event.gap,
             name=event.name,
-            stream=event.stream,
+            stream=streams.get(event.epoch),
             told=event.told and event.seq not in redacted,
             changes=changed.get(event.seq, []),
         )
         for event in msgspec.convert(told, list[_Told])
     ]
-
-
-class _Seq(msgspec.Struct):
-    seq: int
 
 
 def _redacted(history: History, pool: str) -> set[int]:
@@ -207,7 +186,16 @@ def _redacted(history: History, pool: str) -> set[int]:
         SELECT CAST(detail ->> '$.seq' AS BIGINT) AS seq FROM marks
         WHERE name = 'redacted' AND detail ->> '$.pool' = $pool
     """
-    return {row.seq for row in history.all(_Seq, sql, {"pool": pool})}
+    return {seq for (seq,) in history.plain(sql, {"pool": pool}) if isinstance(seq, int)}
+
+
+def _streams(history: History, pool: str) -> dict[object, str | None]:
+    """Return how a pool was followed, by the epoch. A join with as few rows takes longer."""
+    sql = "SELECT epoch, stream FROM epochs WHERE pool = $pool"
+    return {
+        epoch: None if stream is None else str(stream)
+        for epoch, stream in history.plain(sql, {"pool": pool})
+    }
 
 
 def _devices(history: History, found: Found) -> list[Found]:
@@ -235,86 +223,7 @@ def _devices(history: History, found: Found) -> list[Found]:
     return history.all(Found, sql, params)
 
 
-# -- tasks and gaps ----------------------------------------------------------------------------
-
-
-# The tasks are those that the view task_targets names by `carried` or `error`; asked for it, DuckDB
-# would work out those of every object first.
-_TASKS = """
-SELECT task, any_value(operation) FROM (
-    SELECT task, operation FROM carried
-    WHERE pool = $pool AND class = $class AND ref = $ref AND part = 'begins'
-    UNION ALL
-    SELECT ref, NULL FROM tasks WHERE pool = $pool AND list_contains(error_params, $ref)
-) GROUP BY task
-"""
-_UNDERTAKINGS = """
-WITH ends AS (
-    SELECT ref, min(seq) FILTER (over) AS seq, min(received_at) FILTER (over) AS at FROM (
-        SELECT ref, seq, received_at, new NOT IN ('"pending"', '"cancelling"') AS over FROM changes
-        WHERE pool = $pool AND class = 'task' AND field = 'status' AND list_contains($refs, ref)
-    ) GROUP BY ref
-)
-SELECT t.ref, t.name_label AS name, NULL AS operation, t.status, t.error_code, t.duration_s,
-    o.first_origin = 'live' AND o.first_operation = 'add' AS seen_begin,
-    o.first_seq AS began_seq, o.first_at AS began_at,
-    CASE WHEN t.status = 'vanished' THEN o.last_seq
-         WHEN t.status IN ('pending', 'cancelling') THEN NULL
-         WHEN e.ref IS NULL THEN o.first_seq
-         ELSE e.seq END AS ended_seq,
-    CASE WHEN t.status = 'vanished' THEN o.last_at
-         WHEN t.status IN ('pending', 'cancelling') THEN NULL
-         WHEN e.ref IS NULL THEN o.first_at
-         ELSE e.at END AS ended_at
-FROM tasks t JOIN objects o ON o.pool = t.pool AND o.class = 'task' AND o.ref = t.ref
-    LEFT JOIN ends e ON e.ref = t.ref
-WHERE t.pool = $pool AND list_contains($refs, t.ref)
-ORDER BY t.first_seq, t.ref
-"""
-
-
-def _undertakings(
-    history: History,
-    found: Found,
-    since: Instant | None,
-    until: Instant | None,
-    shown: Sequence[Step] | None,
-) -> list[Undertaking]:
-    """Return the tasks of an object that were under way in the range, or since the first shown."""
-    who = {"pool": found.pool, "class": found.cls, "ref": found.ref}
-    operations = {
-        str(task): None if operation is None else str(operation)
-        for task, operation in history.plain(_TASKS, who)
-    }
-    if not operations:
-        return []
-    if shown:
-        since = Instant(seq=shown[0].seq)
-    tasks = history.all(Undertaking, _UNDERTAKINGS, {"pool": found.pool, "refs": list(operations)})
-    return [
-        msgspec.structs.replace(one, operation=operations[one.ref])
-        for one in tasks
-        if not (since is not None and _is_before(one.ended_at, one.ended_seq, since))
-        and not (until is not None and _is_after(one.began_at, one.began_seq, until))
-    ]
-
-
-def _is_before(at: datetime | None, seq: int | None, instant: Instant) -> bool:
-    if at is None or seq is None:
-        return False
-    return seq < instant.seq if instant.seq is not None else at < _time_of(instant)
-
-
-def _is_after(at: datetime, seq: int, instant: Instant) -> bool:
-    return seq > instant.seq if instant.seq is not None else at > _time_of(instant)
-
-
-def _time_of(instant: Instant) -> datetime:
-    return _at(instant.at_us or 0)
-
-
-def _at(at_us: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)
+# -- gaps --------------------------------------------------------------------------------------
 
 
 class _Lifetime(msgspec.Struct):
@@ -335,7 +244,9 @@ def _gaps_beside(
     A gap counts also where no step is near it: that none is, is what the gap makes uncertain. After
     the end of an object nobody need look.
     """
-    if not gap_spans(history, found.pool):
+    if not history.plain(
+        "SELECT 1 FROM gap_spans WHERE pool = $pool LIMIT 1", {"pool": found.pool}
+    ):
         return []
     sql = f"SELECT first_seq, last_seq, gone FROM objects WHERE {_OF_OBJECT}"  # noqa: S608  # a constant
     params = {"pool": found.pool, "class": found.cls, "ref": found.ref}

@@ -121,6 +121,11 @@ def us_of(at: datetime) -> int:
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
+def time_of(at_us: int) -> datetime:
+    """Return the time that whole microseconds since 1970 UTC are, exactly."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)
+
+
 @contextmanager
 def shown_in(zone: tzinfo) -> Iterator[None]:
     """Let `time_text` write the times of a zone, in place of UTC."""

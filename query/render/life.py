@@ -7,7 +7,8 @@ from ..choices import Format
 from ..known import Origin
 from ..lacks import Lacks
 from ..records import FieldChange, Json
-from ..timeline import Life, Step, Undertaking
+from ..timeline import Life, Step
+from ..undertakings import Undertaking
 from ..values import change_text, changed_values, duration_text, short_ref
 from .output import Text, console, plain_of, write_csv, write_json
 from .words import Names, at_text, origin_text

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
-from recorder.instant import us_of
+from recorder.instant import time_of, us_of
 
 DASH = "\N{EN DASH}"
 """What stands where there is nothing to tell."""
 _S = 1_000_000
 _DAY_S = 86_400
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STEPS_S = (
     *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200),
     *(day * _DAY_S for day in (1, 2, 4, 7, 14, 28, 56, 91, 182, 365, 730, 1825, 3650, 36_500)),
@@ -104,4 +103,4 @@ def _round_times(zone: tzinfo, begin_us: int, end_us: int, step_s: int) -> Itera
 
 
 def _local(at_us: int, zone: tzinfo) -> datetime:
-    return (_EPOCH + timedelta(microseconds=at_us)).astimezone(zone)
+    return time_of(at_us).astimezone(zone)
