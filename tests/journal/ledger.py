@@ -1,7 +1,8 @@
 """What a journal owes to those who wrote to it, kept apart from the journal."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from recorder.model import RECORDER, Draft, Entry, Event, Mark, MarkName, Redacted
 

@@ -1,11 +1,11 @@
 """Taking one body out of a sealed segment: recorded, and nothing else is any different for it."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import msgpack
 import pytest
+from msgspec.structs import replace
 
 from recorder.journal.chain import leaf_hash
 from recorder.journal.files import Disk

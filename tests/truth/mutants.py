@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+import msgspec
 import pytest
 import trio
 
@@ -203,7 +204,8 @@ def _begins_gaps_too_late(patch: pytest.MonkeyPatch) -> None:
     def late(self: Subscription, cause: object, detail: str, until_ns: int, at_ns: int) -> object:
         (draft,) = open_gap(self, cause, detail, until_ns, at_ns)  # type: ignore[arg-type]  # as is
         assert isinstance(draft.body, GapOpened)
-        return [replace(draft, body=replace(draft.body, complete_until_ns=at_ns))]
+        late_body = replace(draft.body, complete_until_ns=at_ns)
+        return [msgspec.structs.replace(draft, body=late_body)]
 
     patch.setattr(Subscription, "_open_gap", late)
 
