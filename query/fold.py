@@ -17,6 +17,7 @@ from recorder.model import (
     BaselineRecord,
     Entry,
     Event,
+    GapCause,
     GapClosed,
     GapOpened,
     Mark,
@@ -70,6 +71,8 @@ class Fold:
                 self._baselines.begin(pool, stamp, body)
             case BaselineRecord():
                 self._baselines.add(pool, stamp, body)
+            case GapOpened(cause=GapCause.AUDIT_TRAIL):
+                self._lines_missing(pool, stamp, body)
             case GapOpened():
                 self._ledger.opened(pool, stamp, body)
             case GapClosed():
@@ -77,7 +80,7 @@ class Fold:
             case Mark():
                 self._mark(pool, stamp, body)
             case _:
-                pass  # a heartbeat says only that nothing happened
+                pass  # audit lines tell no state, a heartbeat says only that nothing happened
 
     def _pool(self, name: str, stamp: Stamp) -> PoolState:
         pool = self.memory.pools.get(name)
@@ -140,6 +143,13 @@ class Fold:
                 self._ledger.entries_missing(pool, first_seq, after)
                 pool.anchor_seq = first_seq
                 pool.readings = {}
+
+    def _lines_missing(self, pool: PoolState, stamp: Stamp, gap: GapOpened) -> None:
+        """Lines of the audit trail are not there: a row of the ledger that no state depends on."""
+        since_us = None if gap.complete_until_ns is None else gap.complete_until_ns // 1000
+        detail = msgspec.json.encode({"text": gap.detail, "since_us": since_us}).decode()
+        cause = gap.cause.value
+        self.rows.marks.append((stamp.seq, pool.pool, stamp.at_us, cause, pool.epoch, detail))
 
     def _mark(self, pool: PoolState, stamp: Stamp, mark: Mark) -> None:
         match mark.name:

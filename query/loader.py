@@ -18,6 +18,7 @@ from recorder.clock import WallClock, wall_ns
 from recorder.errors import JournalDamaged
 from recorder.journal.scan import head, journal_id
 from recorder.model import (
+    AuditLine,
     BaselineChunk,
     BaselineRecord,
     Body,
@@ -264,6 +265,8 @@ def _size_of(entry: Entry) -> int:
             return len(snapshot)
         case BaselineRecord(snapshot=snapshot):
             return len(snapshot)
+        case AuditLine(line=line):
+            return len(line)
         case _:
             return 0
 

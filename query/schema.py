@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 _TIME = pa.timestamp("us", tz="UTC")
 

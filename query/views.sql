@@ -214,7 +214,8 @@ FROM marks WHERE name = 'registered';
 -- known no more, with the cause `redacted` (one entry, taken out by hand), `dropped` (entries that
 -- the rules of retention deleted from the journal; what was loaded before is still in the history)
 -- or `damaged` (from the entry after since_seq on the journal cannot be read; what was read again
--- behind it shows in a gap of each pool with the cause `entries-missing`).
+-- behind it shows in a gap of each pool with the cause `entries-missing`). With `audit-trail` no event
+-- was missed, but lines that say who did what.
 -- gap_spans.*
 -- open: true while nobody knows how it ends
 -- duration_s: from since to blind_until, in seconds; null while the gap is open
@@ -255,6 +256,12 @@ SELECT seq, pool, 'dropped' AS cause, 'dropped' AS told_cause,
     'not in the history: ' || (detail ->> '$.text') AS detail, received_at AS opened_at,
     false AS open
 FROM marks WHERE name = 'entries-dropped'
+UNION ALL BY NAME
+SELECT seq, pool, name AS cause, name AS told_cause, detail ->> '$.text' AS detail, false AS open,
+    make_timestamptz(CAST(detail ->> '$.since_us' AS BIGINT)) AS since, received_at AS opened_at,
+    received_at AS blind_until, received_at AS closed_at, seq AS closed_seq,
+    (epoch_us(received_at) - CAST(detail ->> '$.since_us' AS BIGINT)) / 1e6 AS duration_s
+FROM marks WHERE name = 'audit-trail'
 UNION ALL BY NAME
 SELECT seq, pool, name AS cause, name AS told_cause, detail ->> '$.text' AS detail,
     received_at AS since, seq AS since_seq, received_at AS opened_at, false AS open

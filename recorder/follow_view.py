@@ -38,6 +38,8 @@ class Line(msgspec.Struct):
     first_seq: int = 0
     last_seq: int = 0
     reason: str = ""
+    host: str = ""
+    line: str = ""
 
 
 _DECODER = msgspec.json.Decoder(Line)
@@ -83,7 +85,7 @@ class _Columns:
         sys.stdout.flush()
 
 
-STYLES = {"event": "", "baseline": "dim", "mark": "cyan", "missed": "bold yellow"}
+STYLES = {"event": "", "baseline": "dim", "mark": "cyan", "audit": "dim", "missed": "bold yellow"}
 GAP_STYLES = {"opened": "bold red", "closed": "green"}
 
 
@@ -104,12 +106,13 @@ def _told(one: Line) -> tuple[str, str, str]:
             return one.cls, one.operation, _object(one)
         case "baseline":
             return one.cls, "baseline", _object(one) if one.ref else f"{one.count} objects"
-        case "gap" if one.what == "opened":
-            return "gap", "opened", f"{one.cause}: {one.detail}"
         case "gap":
-            return "gap", "closed", f"that of @{one.opened_seq}"
+            closed = f"that of @{one.opened_seq}"
+            return "gap", one.what, f"{one.cause}: {one.detail}" if one.cause else closed
         case "mark":
             return one.name or "", "mark", _words(one.detail)
+        case "audit":
+            return "audit line", "", f"{one.host}: {one.line}"
         case _:
             return one.kind, "", "of a newer version: --format json shows it"
 

@@ -45,6 +45,7 @@ class GapCause(StrEnum):
     DISK_FULL = "disk-full"
     RECORDER_DIED = "recorder-died"
     RECORDER_STOPPED = "recorder-stopped"
+    AUDIT_TRAIL = "audit-trail"  # of lines of the audit trail, not of events: see AuditLine
 
 
 class MarkName(StrEnum):
@@ -159,18 +160,43 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditLine:
+    """One line of the audit trail: who called what, as xapi wrote it into a file of its host.
+
+    `host` is the address of the host that was asked, or the name that an imported file was given.
+    `line` is the whole line as it came, without its line feed, but for references of sessions and
+    other secrets (see trail/clean.py). It comes later than the events that it explains, and may
+    be no line of xapi at all. `imported`: it was read from a copy of the file.
+    """
+
+    host: str
+    line: bytes
+    imported: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Redacted:
     """An entry whose snapshot was taken out; a REDACTED mark says why.
 
     `leaf` is the leaf hash (32 bytes) of the entry as it was, `body` is what is left of it: an
-    event without a snapshot, or a baseline record with an empty one.
+    event without a snapshot, a baseline record with an empty one, or an empty audit line.
     """
 
     leaf: bytes
-    body: Event | BaselineRecord
+    body: Event | BaselineRecord | AuditLine
 
 
-Body = Event | BaselineChunk | BaselineRecord | GapOpened | GapClosed | Mark | Heartbeat | Redacted
+Body = (
+    Event
+    | BaselineChunk
+    | BaselineRecord
+    | AuditLine
+    | GapOpened
+    | GapClosed
+    | Mark
+    | Heartbeat
+    | Redacted
+)
 
 
 def rest_of(body: Body) -> Body:

@@ -10,6 +10,7 @@ class Kind(StrEnum):
     GAP = "gap"
     MARK = "mark"
     BASELINE = "baseline"
+    AUDIT = "audit"
 
 
 FOLLOWED = (Kind.EVENT, Kind.GAP, Kind.MARK)

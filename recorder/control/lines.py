@@ -7,6 +7,7 @@
     gap       what: opened (cause, detail, last_event_id, complete_until), closed (opened_seq,
               blind_until)
     mark      name, detail
+    audit     host, imported, line (text; bytes that are no UTF-8 as \\xNN)
 
 `snapshot` is the record as the server sent it, but for secrets; null where there is none. The pool
 of the recorder's own marks is "". Names of events are those that `xentrail events` uses.
@@ -18,6 +19,7 @@ import msgspec
 
 from ..instant import time_text
 from ..model import (
+    AuditLine,
     BaselineChunk,
     BaselineRecord,
     Body,
@@ -35,6 +37,7 @@ KIND_OF: dict[type[Body], Kind | None] = {
     Event: Kind.EVENT,
     BaselineChunk: Kind.BASELINE,
     BaselineRecord: Kind.BASELINE,
+    AuditLine: Kind.AUDIT,
     GapOpened: Kind.GAP,
     GapClosed: Kind.GAP,
     Mark: Kind.MARK,
@@ -113,10 +116,19 @@ def _fields(body: Body, title: Title) -> dict[str, object]:
             return what | when | _record(body.snapshot, title)
         case BaselineRecord():
             return {"class": body.cls, "ref": body.ref} | _record(body.snapshot, title)
-        case BaselineChunk():
-            return {"class": body.cls, "count": body.count}
         case GapOpened() | GapClosed():
             return _gap(body)
+        case _:
+            return _plain(body)
+
+
+def _plain(body: BaselineChunk | AuditLine | Mark | Heartbeat | Redacted) -> dict[str, object]:
+    match body:
+        case BaselineChunk():
+            return {"class": body.cls, "count": body.count}
+        case AuditLine():
+            line = body.line.decode(errors="backslashreplace")
+            return {"host": body.host, "imported": body.imported, "line": line}
         case Mark():
             return {"name": body.name, "detail": dict(body.detail)}
         case Heartbeat() | Redacted():

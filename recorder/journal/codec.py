@@ -12,6 +12,7 @@ import msgpack
 
 from ..errors import JournalError
 from ..model import (
+    AuditLine,
     BaselineChunk,
     BaselineRecord,
     Body,
@@ -32,6 +33,7 @@ from .frame import ITEM_BYTES_MAX, REDACTED_CODE, redacted_leaf
 EVENT = "event"
 CHUNK = "chunk"
 RECORD = "record"
+AUDIT_LINE = "audit-line"
 GAP_OPENED = "gap-opened"
 GAP_CLOSED = "gap-closed"
 MARK = "mark"
@@ -41,6 +43,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     EVENT: ("id", "server_at_s", "class", "operation", "ref", "snapshot"),
     CHUNK: ("class", "low", "high", "count"),
     RECORD: ("class", "ref", "snapshot"),
+    AUDIT_LINE: ("host", "imported", "line"),
     GAP_OPENED: ("cause", "detail", "last_event_id", "complete_until_ns"),
     GAP_CLOSED: ("opened_seq", "blind_until_ns"),
     MARK: ("name", "detail"),
@@ -94,7 +97,7 @@ def _fresh_pack() -> Callable[[object], bytes]:
 
 
 def redacted_item(item: object, leaf: bytes) -> bytes:
-    """Return the bytes of an unpacked event or baseline record without its snapshot."""
+    """Return the bytes of an unpacked event, record or audit line without its last field."""
     assert isinstance(item, list)
     return _fresh_pack()([*item[:-1], msgpack.ExtType(REDACTED_CODE, leaf)])
 
@@ -109,6 +112,8 @@ def _fields(pool: str, body: Body) -> tuple[object, ...]:
     match body:
         case BaselineRecord(cls, ref, snapshot):
             fields = (RECORD, pool, cls, ref, snapshot)
+        case AuditLine(host, line, imported):
+            fields = (AUDIT_LINE, pool, host, imported, line)
         case BaselineChunk(cls, low, high, count):
             fields = (CHUNK, pool, cls, low, high, count)
         case GapOpened(cause, detail, last_event_id, complete_until_ns):
@@ -130,9 +135,9 @@ def decode(item: object) -> Entry:
     if leaf is None:
         return _decode(item)
     assert isinstance(item, list)
-    nothing = b"" if len(item) > 2 and item[2] == RECORD else None
+    nothing = b"" if len(item) > 2 and item[2] in {RECORD, AUDIT_LINE} else None
     entry = _decode([*item[:-1], nothing])
-    if not isinstance(entry.body, Event | BaselineRecord):
+    if not isinstance(entry.body, Event | BaselineRecord | AuditLine):
         raise BadEntry("something was taken out of an entry that holds no record")
     return Entry(entry.seq, entry.received_at_ns, entry.pool, Redacted(leaf, entry.body))
 
@@ -205,6 +210,13 @@ def _record(fields: list[object]) -> Body | None:
     return None
 
 
+def _audit_line(fields: list[object]) -> Body | None:
+    match fields:
+        case [str(host), bool(imported), bytes(line)]:
+            return AuditLine(host, line, imported)
+    return None
+
+
 def _chunk(fields: list[object]) -> Body | None:
     match fields:
         case [str(cls), int(low), int(high), int(count)]:
@@ -244,6 +256,7 @@ _OPERATIONS = {operation.value: operation for operation in Operation}
 _DECODERS: dict[str, Callable[[list[object]], Body | None]] = {
     EVENT: _no_event,
     RECORD: _record,
+    AUDIT_LINE: _audit_line,
     CHUNK: _chunk,
     GAP_OPENED: _gap_opened,
     GAP_CLOSED: _gap_closed,

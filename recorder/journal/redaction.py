@@ -10,8 +10,19 @@ from hashlib import sha256
 from pathlib import Path
 
 from ..errors import JournalError
-from ..model import RECORDER, BaselineRecord, Detail, Draft, Entry, Event, Mark, MarkName, Redacted
-from .codec import BadEntry, decode, redacted_item
+from ..model import (
+    RECORDER,
+    AuditLine,
+    BaselineRecord,
+    Detail,
+    Draft,
+    Entry,
+    Event,
+    Mark,
+    MarkName,
+    Redacted,
+)
+from .codec import AUDIT_LINE, BadEntry, decode, redacted_item
 from .files import Disk
 from .frame import Flag, FrameDamaged, rebuilt
 from .header import HeaderDamaged
@@ -48,9 +59,10 @@ def redact(journal: Journal, seq: int, reason: str, *, by: str) -> Detail:
     body = place.entry.body
     if isinstance(body, Redacted):
         raise CannotRedact(f"entry {seq} has been redacted already")
-    if not isinstance(body, Event | BaselineRecord):
+    if not isinstance(body, Event | BaselineRecord | AuditLine):
         raise CannotRedact(
-            f"entry {seq} holds no record of a pool: only events and baseline records are redacted"
+            f"entry {seq} holds no record of a pool: only events, baseline records and audit lines"
+            " are redacted"
         )
     if place.number == segment_numbers(journal.disk.names(journal.folder))[-1]:
         journal.begin_segment()  # nothing is changed in a segment that is being written
@@ -61,13 +73,18 @@ def redact(journal: Journal, seq: int, reason: str, *, by: str) -> Detail:
         "reason": reason,
         "by": by,
         "pool": place.entry.pool,
-        "class": body.cls,
-        "ref": body.ref,
+        **_whose(body),
         "received_at_ns": place.entry.received_at_ns,
     }
     journal.append([Draft(journal.now_ns, RECORDER, Mark(MarkName.REDACTED, detail))])
     _rewrite(journal.folder, place, journal.disk)
     return detail
+
+
+def _whose(body: Event | BaselineRecord | AuditLine) -> Detail:
+    if isinstance(body, AuditLine):
+        return {"class": AUDIT_LINE, "ref": body.host}
+    return {"class": body.cls, "ref": body.ref}
 
 
 def _find(folder: Path, seq: int, disk: Disk, *, next_seq: int) -> Place:

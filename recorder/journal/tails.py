@@ -8,6 +8,7 @@ from types import MappingProxyType
 from ..model import (
     Body,
     Event,
+    GapCause,
     GapClosed,
     GapOpened,
     Mark,
@@ -59,6 +60,8 @@ class _Tail:
             case Event():
                 self.last_event_id = body.id
                 self.last_event_at_ns = received_at_ns
+            case GapOpened(cause=GapCause.AUDIT_TRAIL):
+                pass  # of lines, not of events: the state of the pool is as well known as before
             case GapOpened():
                 # Blind since the first gap that nothing closed, whatever came on top of it.
                 self.open_gap = seq if self.open_gap is None else self.open_gap
@@ -67,7 +70,7 @@ class _Tail:
             case Mark():
                 self._take_mark(seq, body)
             case _:
-                pass  # baseline entries and heartbeats move only the last seq and its time
+                pass  # the other entries move only the last seq and its time
 
     def _take_mark(self, seq: int, mark: Mark) -> None:
         match mark.name:

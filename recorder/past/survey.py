@@ -64,6 +64,8 @@ class _Facts:
         """Take the next entry of this pool."""
         self.last_seq, self.last_at_ns = entry.seq, entry.received_at_ns
         match rest_of(entry.body):
+            case GapOpened(cause=GapCause.AUDIT_TRAIL):
+                pass  # who did it is not asked for here
             case GapOpened() as opened:
                 self._open_gap(entry, opened)
             case GapClosed():

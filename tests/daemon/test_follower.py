@@ -11,6 +11,7 @@ from recorder.control import following, lines
 from recorder.control.kinds import Kind
 from recorder.control.protocol import Follow
 from recorder.model import (
+    AuditLine,
     BaselineChunk,
     BaselineRecord,
     Body,
@@ -79,6 +80,7 @@ ENTRIES = (
     Draft(0, "", Mark(MarkName.STARTED)),  # 8
     Draft(0, "", Heartbeat()),  # 9
     event(ref="OpaqueRef:3", snapshot=b'{"uuid":"6e1f0000-","name":"VM_STARTED"}'),  # 10
+    Draft(0, "lab", AuditLine("10.0.0.1", b"a line, \xff", False)),  # 11
 )
 
 
@@ -86,7 +88,8 @@ ENTRIES = (
     ("wanted", "seqs"),
     [
         (Follow(), [1, 2, 3, 6, 7, 8, 10]),
-        (Follow(kinds=tuple(Kind)), [1, 2, 3, 4, 5, 6, 7, 8, 10]),
+        (Follow(kinds=tuple(Kind)), [1, 2, 3, 4, 5, 6, 7, 8, 10, 11]),
+        (Follow(kinds=(Kind.AUDIT,)), [11]),
         (Follow(kinds=(Kind.GAP,)), [6, 7]),
         (Follow(kinds=(Kind.BASELINE,)), [4, 5]),
         (Follow(pools=("lab",)), [1, 3, 6, 10]),

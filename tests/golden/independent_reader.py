@@ -62,7 +62,10 @@ def leaf_of(raw: bytes, item: Any) -> bytes:
     """Hash an item, or take the hash that a redacted one carries."""
     if not isinstance(item, list) or not isinstance(item[-1], msgpack.ExtType):
         return digest(b"\x00", raw)
-    need(item[2] in {"event", "record"} and item[-1].code == 1, "an extension out of place")
+    need(
+        item[2] in {"event", "record", "audit-line"} and item[-1].code == 1,
+        "an extension out of place",
+    )
     return bytes(item[-1].data)
 
 

@@ -7,9 +7,21 @@ from pathlib import Path
 from recorder.journal.redaction import redact
 from recorder.journal.scan import scan
 from recorder.journal.store import Journal
-from recorder.model import Entry, Event, GapCause, Heartbeat, Mark, MarkName, Stream
+from recorder.model import (
+    AuditLine,
+    Entry,
+    Event,
+    GapCause,
+    GapOpened,
+    Heartbeat,
+    Mark,
+    MarkName,
+    Stream,
+)
 from tests.history.journals import START_NS, Pool, Told, record, write_journal
 
+AUDIT_LINE = AuditLine("10.0.0.1", b"who did what", False)
+NO_LINES = GapOpened(GapCause.AUDIT_TRAIL, "lines are missing", None, START_NS)
 STATUSES = ("pending", "success", "failure", "cancelled")
 
 
@@ -34,6 +46,8 @@ class RandomPool:
             (3, self.lose),
             (2, self.skip),
             (2, lambda: self.pool.told.write(self.pool.name, Heartbeat())),
+            (2, lambda: self.pool.told.write(self.pool.name, AUDIT_LINE)),
+            (1, lambda: self.pool.told.write(self.pool.name, NO_LINES)),
         ]
         weights, what = zip(*deeds, strict=True)
         self.rng.choices(what, weights)[0]()

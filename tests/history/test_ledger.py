@@ -66,7 +66,7 @@ def a_record(lab: Pool) -> None:
     lab.event("mod", "vm", "web1", record("web1", memory=1))
 
 
-@pytest.mark.parametrize("cause", [cause for cause in GapCause if "census" not in cause])
+@pytest.mark.parametrize("cause", [one for one in GapCause if one[:5] not in ("censu", "audit")])
 def test_gap_of_every_cause_has_what_was_before_and_after(
     told: Told, lab: Pool, ask: Asked, cause: GapCause
 ) -> None:

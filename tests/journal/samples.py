@@ -9,6 +9,7 @@ from recorder.journal.scan import scan
 from recorder.journal.store import Journal
 from recorder.model import (
     RECORDER,
+    AuditLine,
     BaselineChunk,
     BaselineRecord,
     Body,
@@ -39,6 +40,9 @@ BODIES: tuple[Body, ...] = (
     GapClosed(8, EPOCH_NS + 5),
     Heartbeat(),
 )
+"""Those that the frozen journals of this version began with."""
+
+AUDIT_LINE = AuditLine("10.0.0.1", b"Nov 23 17:13:34 xapi: [20261123T17:13:34.250Z|audit||8", False)
 
 
 def clock(step_ns: int = SECOND_NS) -> Callable[[], int]:

@@ -12,6 +12,7 @@ from recorder.journal.codec import BadEntry, Packer, decode, telling
 from recorder.journal.frame import ITEM_BYTES_MAX
 from recorder.journal.tails import Tails
 from recorder.model import (
+    AuditLine,
     BaselineChunk,
     BaselineRecord,
     Body,
@@ -27,7 +28,7 @@ from recorder.model import (
     Operation,
     PoolTail,
 )
-from tests.journal.samples import BODIES, EPOCH_NS
+from tests.journal.samples import AUDIT_LINE, BODIES, EPOCH_NS
 
 INTS = st.integers(-(2**63), 2**64 - 1)
 TEXT = st.text(st.characters(exclude_categories=()))  # half surrogate pairs too
@@ -44,6 +45,7 @@ BODY: st.SearchStrategy[Body] = st.one_of(
     ),
     st.builds(BaselineChunk, TEXT, INTS, INTS, INTS),
     st.builds(BaselineRecord, TEXT, TEXT, st.binary()),
+    st.builds(AuditLine, TEXT, st.binary(), st.booleans()),
     st.builds(GapOpened, st.sampled_from(GapCause), TEXT, st.none() | INTS, st.none() | INTS),
     st.builds(GapClosed, INTS, INTS),
     st.builds(Mark, st.sampled_from(MarkName), st.dictionaries(TEXT, PLAIN)),
@@ -70,7 +72,7 @@ def test_codec_takes_a_server_time_in_whole_seconds() -> None:
     assert decode(unpack(Packer().entry(1, Draft(0, "lab", body)))).body == body
 
 
-@pytest.mark.parametrize("body", BODIES, ids=lambda body: type(body).__name__)
+@pytest.mark.parametrize("body", [*BODIES, AUDIT_LINE], ids=lambda body: type(body).__name__)
 def test_codec_refuses_an_entry_with_a_field_changed_in_type_dropped_or_added(body: Body) -> None:
     """The decoder is strict: no entry of a wrong shape passes as one."""
     item = unpack(Packer().entry(1, Draft(EPOCH_NS, "lab", body)))
@@ -125,7 +127,11 @@ def test_telling_entries_leave_the_tails_where_all_entries_do() -> None:
     rng = random.Random(5)
     for _ in range(300):
         drafts = [
-            Draft(rng.randrange(100), rng.choice(["lab", "other", ""]), rng.choice(BODIES))
+            Draft(
+                rng.randrange(100),
+                rng.choice(["lab", "other", ""]),
+                rng.choice([*BODIES, AUDIT_LINE]),
+            )
             for _ in range(rng.randrange(1, 30))
         ]
         items = [unpack(Packer().entry(seq, draft)) for seq, draft in enumerate(drafts, 7)]

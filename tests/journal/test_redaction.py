@@ -13,13 +13,16 @@ from recorder.journal.frame import rebuilt, redacted_leaf
 from recorder.journal.names import find_segment, is_packed, segment_path
 from recorder.journal.packed import open_segment
 from recorder.journal.packing import pack_segment, to_pack
+from recorder.journal.proof import check
+from recorder.journal.prove import prove
 from recorder.journal.redaction import CannotRedact, redact
 from recorder.journal.scan import scan
 from recorder.journal.segment import Cursor
 from recorder.journal.verify import FindingKind, verify
-from recorder.model import Entry, Event, Mark, MarkName, Redacted
+from recorder.model import Draft, Entry, Event, Mark, MarkName, Redacted
+from tests.golden.independent_reader import Journal as IndependentJournal
 from tests.journal.powercut import PowerCut, PowerCutDisk
-from tests.journal.samples import abandon, event, open_journal, write
+from tests.journal.samples import AUDIT_LINE, EPOCH_NS, abandon, event, files, open_journal, write
 
 SECRET = b"the secret that has to go"
 
@@ -106,6 +109,22 @@ def test_entry_of_the_segment_that_is_written_is_redacted_too(tmp_path: Path) ->
     kinds = [type(entry.body) for entry in scan(tmp_path)]
     assert kinds == [Event, Redacted, Mark, Event]
     assert verify(tmp_path).findings == ()
+
+
+def test_line_of_the_audit_trail_is_redacted_and_its_place_proven(tmp_path: Path) -> None:
+    """A name or a text that somebody called with may be a secret; that there was a line stays."""
+    with open_journal(tmp_path) as journal:
+        journal.append([Draft(EPOCH_NS, "lab", AUDIT_LINE), event(1)])
+    assert check(prove(tmp_path, 1, Disk())).shown["line"] == AUDIT_LINE.line.decode()
+    with open_journal(tmp_path) as journal:
+        detail = redact(journal, 1, "r", by="b")
+    assert (detail["class"], detail["ref"]) == ("audit-line", AUDIT_LINE.host)
+    left = Redacted(bytes.fromhex(str(detail["leaf"])), replace(AUDIT_LINE, line=b""))
+    assert next(scan(tmp_path)).body == left
+    assert AUDIT_LINE.line not in b"".join(path.read_bytes() for path in files(tmp_path))
+    assert verify(tmp_path).findings == ()
+    assert next(item[2] for item in IndependentJournal(tmp_path).entries()) == "audit-line"
+    assert check(prove(tmp_path, 1, Disk())).redacted
 
 
 def test_what_holds_no_record_is_not_redacted(tmp_path: Path) -> None:
