@@ -1,23 +1,20 @@
-"""The audit trail: one line a call, in the form of xapi, kept in memory as the files of each host.
+"""The audit trail: one line a call, in the form of xapi, kept as the files of each host.
 
-Which calls get a line is decided in `guard`, what it tells of arguments in `auditargs`.
+Which calls get a line is decided in `guard`, what it tells of arguments in `auditargs`; `syslog`
+is on the way to the files.
 """
 
 import itertools
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import md5
 
+from .auditfiles import AuditFiles
 from .dump_values import quoted
+from .syslog import Syslog
 
-FILE_BYTES_MAX = 1_000_000
-"""A file this long becomes `audit.log.1`, and those before it move up."""
-FILES_MAX = 10
-"""The oldest file goes when there is one more: together at most 10 MB a host."""
-_INSTANT_CHARS = 21
-"""How much of the time in a line `since` is compared with: up to the tenth of a second, as text."""
 _SILENT = frozenset(
     {
         "session.logout",
@@ -28,6 +25,24 @@ _SILENT = frozenset(
     }
 )
 _PAGE = "http/"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditHabits:
+    """In what the trails of versions of xapi differ; as it stands, it is 25.32.
+
+    `escapes_double_quotes`: " in names is written as \\". `refuses_late`: the line of a refusal is
+    written once it is known which roles may do it, not before. `page_line_last`: that of who reads
+    the trail is written behind what he reads, not before.
+    """
+
+    escapes_double_quotes: bool = False
+    refuses_late: bool = False
+    page_line_last: bool = False
+
+
+XAPI_25_32 = AuditHabits()
+XAPI_24_11 = AuditHabits(escapes_double_quotes=True, refuses_late=True, page_line_last=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,38 +83,20 @@ def is_audited(call: str) -> bool:
     return ".get" not in call and call not in _SILENT
 
 
-class AuditFiles:
-    """`audit.log` of one host and those it grew out of."""
-
-    def __init__(self) -> None:
-        self._files: deque[list[str]] = deque([[]], maxlen=FILES_MAX)
-        self._bytes = 0
-
-    def append(self, line: str) -> None:
-        """Add a line, without its end."""
-        if self._bytes >= FILE_BYTES_MAX:
-            self._files.append([])
-            self._bytes = 0
-        self._files[-1].append(line)
-        self._bytes += len(line) + 1
-
-    def since(self, instant: str) -> list[str]:
-        """Return the lines from an instant on, given as clients may: dashes and Z are ignored.
-
-        It is compared as text, so that a prefix will do and nonsense is not an error.
-        """
-        wanted = instant.replace("-", "").replace("Z", "")
-        return [line for line in self._lines() if _is_wanted(line, wanted)]
-
-    def _lines(self) -> Iterator[str]:
-        return itertools.chain.from_iterable(self._files)
-
-
 class AuditTrail:
-    """The audit trail of a pool: each host has its own files."""
+    """The audit trail of a pool: each host has its own files, which outlive its xapi."""
 
-    def __init__(self, *, now_s: Callable[[], float], hostname: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        *,
+        now_s: Callable[[], float],
+        hostname: Callable[[str], str],
+        habits: AuditHabits = XAPI_25_32,
+        seed: int = 1,
+    ) -> None:
         """`now_s` is the server's clock; `hostname` names the host at an address."""
+        self.habits = habits
+        self.syslog = Syslog(seed)
         self._now_s = now_s
         self._hostname = hostname
         self._hosts: defaultdict[str, AuditFiles] = defaultdict(AuditFiles)
@@ -110,21 +107,30 @@ class AuditTrail:
         return next(self._threads)
 
     def files(self, address: str) -> AuditFiles:
-        """Return the files of the host at an address."""
+        """Return the files of the host at an address, with all that is written by now."""
+        for host, line in self.syslog.written(now_s=self._now_s()):
+            self._hosts[host].append(line)
         return self._hosts[address]
+
+    def all_files(self) -> list[AuditFiles]:
+        """Return the files of every host that has any."""
+        return [self.files(address) for address in list(self._hosts)]
 
     def write(self, stamp: Stamp, caller: Caller, finding: Finding) -> None:
         """Write a line into the file of the host at the stamp's address."""
-        now = datetime.fromtimestamp(self._now_s(), UTC)
+        now_s = self._now_s()
+        now = datetime.fromtimestamp(now_s, UTC)
         kind = "HTTP" if finding.call.startswith(_PAGE) else "API"
         who = (f"trackid={caller.trackid}", caller.sid, caller.user)
         what = (finding.verdict, finding.result, kind, finding.call)
         said = f"({' '.join(map(quoted, (*who, *what)))} {finding.arguments})"
         said = said.replace("\n", " ").replace("\r", " ")
+        if self.habits.escapes_double_quotes:
+            said = said.replace('"', '\\"')
         at = f"{now:%Y%m%dT%H:%M:%S}.{now.microsecond // 1000:03}Z"
         line = printable(f"[{at}|audit||{stamp.thread}|{stamp.task}|audit] {said}")
         prefix = f"{now:%b} {now.day:2} {now:%H:%M:%S} {self._hostname(stamp.address)}"
-        self._hosts[stamp.address].append(f"{prefix} xapi: {line}")
+        self.syslog.take(stamp.address, f"{prefix} xapi: {line}", now_s=now_s)
 
 
 def printable(line: str) -> str:
@@ -138,10 +144,3 @@ def _printable(byte: int) -> str:
     if byte == 0x5C:
         return "\\\\"
     return chr(byte) if 0x20 <= byte < 0x7F else f"\\x{byte:02X}"
-
-
-def _is_wanted(line: str, wanted: str) -> bool:
-    start = line.find("[") + 1
-    if len(line) + 1 <= start + _INSTANT_CHARS:
-        return False
-    return line[start : start + _INSTANT_CHARS] >= wanted

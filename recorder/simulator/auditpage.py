@@ -64,14 +64,17 @@ class AuditPage:
         """
         await trio.lowlevel.checkpoint()
         if door.local:
-            return self._reply(door, head, None)
+            return self._reply(door, head, None, [])
         access = self._access(door, head)
         try:
-            self._admit(access.session, door, master, head)
+            granted = self._admit(access.session, door, master, head)
         except HttpError:
             self._leave(access)
             raise
-        return self._reply(door, head, access)
+        if self._trail.habits.page_line_last:
+            return self._reply(door, head, access, granted)
+        self._write(granted, "ALLOWED", "OK")
+        return self._reply(door, head, access, [])
 
     def _access(self, door: Door, head: Head) -> _Access:
         session = _param(head, "session_id")
@@ -87,8 +90,11 @@ class AuditPage:
             raise _unauthorised() from refused
         return _Access(ref, passing=True)
 
-    def _admit(self, session: str, door: Door, master: str, head: Head) -> None:
-        """Check the permission. A line says how that went, on a member also in the master's."""
+    def _admit(self, session: str, door: Door, master: str, head: Head) -> list[Errand]:
+        """Check the permission, and return what is to be written once it is granted.
+
+        A refusal is written here. On a member a line is also in the master's trail.
+        """
         errand = self._errands.nameless(session, _ACTION, f"handler:{_ACTION}", door)
         errand = replace(errand, given={**head.cookies, **head.query})
         both = [errand]
@@ -99,13 +105,15 @@ class AuditPage:
             if task := _param(head, "task_id"):
                 self._tasks.fail(task, fault)
             raise _forbidden()
-        self._write(both, "ALLOWED", "OK")
+        return both
 
     def _write(self, errands: list[Errand], verdict: str, result: str) -> None:
         for errand in errands:
             self._guard.write(errand, verdict, result)
 
-    def _reply(self, door: Door, head: Head, access: _Access | None) -> PageReply:
+    def _reply(
+        self, door: Door, head: Head, access: _Access | None, after: list[Errand]
+    ) -> PageReply:
         task = _param(head, "task_id") or self._begin_task(head, access)
 
         def done() -> None:
@@ -114,13 +122,16 @@ class AuditPage:
             if access is not None:
                 self._leave(access)
 
-        return PageReply("200 OK", _HEADERS, self._body(door, head, task), done=done)
+        return PageReply("200 OK", _HEADERS, self._body(door, head, task, after), done=done)
 
-    async def _body(self, door: Door, head: Head, task: str) -> AsyncGenerator[bytes, None]:
+    async def _body(
+        self, door: Door, head: Head, task: str, after: list[Errand]
+    ) -> AsyncGenerator[bytes, None]:
         lines = iter(self._trail.files(door.address).since(_param(head, "since") or ""))
         while piece := list(islice(lines, _LINES_AT_ONCE)):
             yield "".join(f"{line}\n" for line in piece).encode("ascii", "replace")
         await trio.lowlevel.checkpoint()
+        self._write(after, "ALLOWED", "OK")
         self._tasks.write(task, "finished", self._errands.now())
         self._tasks.write(task, "progress", 1.0)
         self._tasks.write(task, "status", "success")

@@ -5,7 +5,7 @@ An answer that names the first error only is what clients see, so the order is p
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -16,9 +16,10 @@ from .auditpage import AuditPage
 from .calls import Call, Result, Sent
 from .catalogue import Param, signatures
 from .coerce import coerce, coerce_all
-from .door import Door
+from .door import PROXIED, Door
 from .errand import Errand, is_real, stamped
 from .errands import Errands, Mode
+from .forwarding import host_after, host_before
 from .guard import Guard
 from .http import Head
 from .methods import Method, method_table
@@ -26,6 +27,7 @@ from .pages import PageReply, Pages
 from .pool import SimulatedPool
 from .sessionmethods import LOGINS
 from .sessions import Session, Sessions
+from .toolstack import Told
 from .values import Fault, Value, text_of
 
 __all__ = ["Dispatcher", "Door"]
@@ -56,8 +58,10 @@ class Dispatcher:
         self._pool = pool
         self._sessions = sessions
         self._addresses = {host.ref: host.address for host in pool.hosts}
-        self.trail = AuditTrail(now_s=now_s, hostname=self._hostname)
-        self._guard = Guard(pool.database, sessions, self.trail)
+        self.trail = AuditTrail(
+            now_s=now_s, hostname=self._hostname, habits=pool.spec.audit, seed=pool.spec.seed
+        )
+        self._guard = Guard(pool.database, sessions, self.trail, speed=pool.spec.speed)
         self._errands = Errands(pool, sessions, self.trail)
         self._audit_page = AuditPage(
             sessions=sessions,
@@ -150,13 +154,23 @@ class Dispatcher:
 
     async def _attend(self, errand: Errand, method: Method, args: list[Value]) -> Result:
         try:
-            result = await self._guard.attend(errand, partial(method.body, errand, args))
+            carry_out = partial(self._carry_out, errand, method, args)
+            result = await self._guard.attend(errand, carry_out)
         except Fault:
             raise
         except Exception as error:
             raise self._pool.bugs.note(error, method.name) from error
         if method.name == "task.create":
             self._sessions.own(str(result), errand.session)
+        return result
+
+    async def _carry_out(self, errand: Errand, method: Method, args: list[Value]) -> Result:
+        """Do it; the host that the master passes it on to writes of it first."""
+        database = self._pool.database
+        host = host_before(database, errand.call, errand.given)
+        result = await method.body(errand, args)
+        host = host or host_after(database, errand.call, errand.given)
+        self._write_where_it_was_done(errand, host)
         return result
 
     def _end_task(self, task: str, outcome: _Outcome, *, keeps: bool) -> None:
@@ -221,14 +235,44 @@ class Dispatcher:
             given: dict[str, Sent] = {"originator": session.originator}
             self._write_session("session.destroy", session, given, stamp)
 
-    def _write_inner(
-        self, task: str, name: str, given: Mapping[str, str], fault: Fault | None
-    ) -> None:
-        """Write the line of a call that a host makes of itself while it does another one."""
-        address = self.master_address()
-        thread = Door(address, local=True, thread=self.trail.thread()).thread_name
-        stamp = Stamp(address, thread, stamped(name, task))
-        self._guard.write_inner(Errand("", name, given, task, stamp), self._pool.master, fault)
+    def _write_inner(self, task: str, name: str, given: Told, fault: Fault | None) -> None:
+        """Write the line of a call that a host makes by itself while it does another one.
+
+        The master calls itself by its unix socket, the others call the master.
+        """
+        host, address = self._pool.toolstack.maker_of(name, given), self.master_address()
+        away = self._addresses.get(host, address)
+        if away == address:
+            host = self._pool.master
+        door = self._between(away, address)
+        stamp = Stamp(address, door.thread_name, stamped(name, task))
+        errand = Errand("", name, given, task, stamp)
+        if fault is None:
+            self._write_where_it_was_done(errand, host_after(self._pool.database, name, given))
+        self._guard.write_inner(errand, host, fault)
+
+    def _write_where_it_was_done(self, errand: Errand, host: str) -> None:
+        """Write the line of the host to which the master has passed a call on, in its own trail.
+
+        It has the task of the call, under its true name, and a session of its own. Nothing is
+        written for what the master has done itself (it, or "", is the host), or without a task.
+        """
+        address = self._addresses.get(host, "")
+        if not address or host == self._pool.master or not is_real(errand.task):
+            return
+        label = ""
+        if self._pool.tasks.exists(errand.task):
+            label = text_of(self._pool.database.row("task", errand.task).record, "name_label")
+        door = self._between(self.master_address(), address)
+        stamp = Stamp(address, door.thread_name, stamped(label, errand.task))
+        self._guard.write_inner(replace(errand, stamp=stamp), host, None)
+
+    def _between(self, origin: str, address: str) -> Door:
+        """Return the door by which a host calls another one, or itself."""
+        thread = self.trail.thread()
+        if origin == address:
+            return Door(address, local=True, thread=thread)
+        return Door(address, peer=f"HTTPS {origin}", listener=PROXIED, thread=thread)
 
     def _hostname(self, address: str) -> str:
         """Return the name of the host at an address, as its own syslog has it."""

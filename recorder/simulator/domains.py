@@ -141,6 +141,7 @@ def forget_host(call: Call, vm: str, power_state: str) -> None:
     if power_state == "Halted":
         _detach_silently(call, vm)
         call.set("VM", vm, "requires_reboot", False)
+    call.toolstack.machines.left_by[vm] = text_of(call.vm(vm), "resident_on")
     call.set("VM", vm, "resident_on", NULL_REF)
     call.set("VM", vm, "scheduled_to_be_resident_on", NULL_REF)
     call.set("VM", vm, "domid", -1)

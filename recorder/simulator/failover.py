@@ -118,17 +118,24 @@ async def _restart(toolstack: Toolstack, protected: list[str]) -> None:
 async def _start(toolstack: Toolstack, vm: str, host: str | None) -> bool:
     """Start a VM as HA does, with a task of its own; returns whether it runs now."""
     tasks = toolstack.tasks
-    task = tasks.begin("VM.start" if host is None else "VM.start_on")
+    name = "VM.start" if host is None else "VM.start_on"
+    task = tasks.begin(name)
     call = Call(toolstack, NULL_REF, task)
+    given: dict[str, str | bool] = {"vm": vm}
+    if host is not None:
+        given["host"] = host
+    given |= {"start_paused": False, "force": True}
     try:
         if host is None:
             await lifecycle.start(call, vm, False, True)
         else:
             await lifecycle.start_on(call, vm, host, False, True)
     except Fault as fault:
+        toolstack.tell(task, name, given, fault)
         tasks.fail(task, fault)
         return False
     else:
+        toolstack.tell(task, name, given, None)
         tasks.succeed(task, "")
         return True
     finally:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import trio
 
 from . import connection, sessions
+from .audit import AuditTrail
 from .calls import Call, Result
 from .dispatch import Dispatcher, Door
 from .faults.injector import Injector
@@ -86,7 +87,7 @@ class Front:
         and password will do.
         """
         address = self.pool.hosts[0].address if address is None else address
-        door = Door.of(stream, address, local=local, thread=self._dispatcher.trail.thread())
+        door = Door.of(stream, address, local=local, thread=self.trail.thread())
         with trio.CancelScope() as scope:
             self._connections[scope] = door.address
             try:
@@ -130,6 +131,11 @@ class Front:
     def speak(self) -> None:
         """Send the replies that were held back, and all further ones."""
         self._speaking.set()
+
+    @property
+    def trail(self) -> AuditTrail:
+        """The audit trail of the pool."""
+        return self._dispatcher.trail
 
     @property
     def connections(self) -> int:

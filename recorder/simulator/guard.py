@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
+import trio
+
 from .audit import AuditTrail, Caller, Finding, is_audited, trackid
 from .auditargs import arguments
 from .calls import Result, Sent
@@ -12,6 +14,8 @@ from .roles import guarded_keys, roles_with
 from .sessions import Sessions
 from .values import Fault
 
+LOOK_UP_S = 0.37
+"""How long xapi looks for the roles that may do what it has refused: it lists them."""
 ANY_TASK = "task.destroy/any"
 """The permission to end tasks that somebody else has made."""
 _ON_OWN_TASKS = frozenset(
@@ -29,21 +33,25 @@ _ON_OWN_TASKS = frozenset(
 class Guard:
     """Attends the calls of one pool: refuses those that their session may not make."""
 
-    def __init__(self, database: Database, sessions: Sessions, trail: AuditTrail) -> None:
+    def __init__(
+        self, database: Database, sessions: Sessions, trail: AuditTrail, *, speed: float
+    ) -> None:
+        """`speed` scales how long a refusal takes."""
         self._database = database
         self._sessions = sessions
         self._trail = trail
+        self._look_up_s = LOOK_UP_S * speed
 
     async def attend(self, errand: Errand, do: Callable[[], Awaitable[Result]]) -> Result:
         """Let a call be done if its session may make it, and write down how it went.
 
         Raises Fault RBAC_PERMISSION_DENIED [permission, roles that have it], or what `do` raises.
         """
-        self._admit(errand)
+        await self._admit(errand)
         before = self._told(errand) if ".destroy" in errand.call else None
         try:
             if errand.call in _ON_OWN_TASKS:
-                self._admit_to_task(errand)
+                await self._admit_to_task(errand)
             result = await do()
         except Fault as fault:
             self.write(errand, "ALLOWED", error_text(fault), before)
@@ -56,11 +64,18 @@ class Guard:
         permission = permission_of(errand.call, errand.given)
         return None if self._sessions.may(errand.session, permission) else denied(permission)
 
-    def _admit(self, errand: Errand) -> None:
+    async def _admit(self, errand: Errand) -> None:
         """Write a line and raise Fault RBAC_PERMISSION_DENIED if the session may not do this."""
-        if fault := self.refusal(errand):
+        fault = self.refusal(errand)
+        if fault is None:
+            return
+        late = self._trail.habits.refuses_late
+        if not late:
             self.write(errand, "DENIED", "")
-            raise fault
+        await trio.sleep(self._look_up_s)
+        if late:
+            self.write(errand, "DENIED", "")
+        raise fault
 
     def write(self, errand: Errand, verdict: str, result: str, told: str | None = None) -> None:
         """Write the line of a call if it is one that gets a line."""
@@ -72,7 +87,8 @@ class Guard:
     def write_inner(self, errand: Errand, host: str, fault: Fault | None) -> None:
         """Write the line of a call that a host (a reference) makes with a session of its own."""
         result = error_text(fault) if fault else "OK"
-        caller = Caller(trackid(errand.task), "LOCAL_SUPERUSER", host)
+        seed = f"{errand.task} at {errand.stamp.address}"
+        caller = Caller(trackid(seed), "LOCAL_SUPERUSER", host)
         finding = Finding(errand.call, "ALLOWED", result, self._told(errand))
         self._trail.write(errand.stamp, caller, finding)
 
@@ -83,13 +99,13 @@ class Guard:
         )
         self.write(errand, "ALLOWED", "OK", f"({told})")
 
-    def _admit_to_task(self, errand: Errand) -> None:
+    async def _admit_to_task(self, errand: Errand) -> None:
         """Let a session meddle with a task of its own user, with others' only by permission."""
         task = errand.given.get("self", errand.given.get("task"))
         if isinstance(task, str) and self._sessions.owns(errand.session, task):
             return
         meddling = Errand(errand.session, ANY_TASK, {}, errand.task, errand.stamp)
-        self._admit(meddling)
+        await self._admit(meddling)
         self.write(meddling, "ALLOWED", "OK")
 
     def _told(self, errand: Errand) -> str:

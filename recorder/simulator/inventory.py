@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .audit import XAPI_25_32, AuditHabits
 from .database import Database
 from .image import PoolImage, readdress, restore
 from .inventory_hosts import Hardware, add_host, add_network, add_vlans
@@ -35,7 +36,7 @@ class PoolSpec:
     `keeps_truth` keeps every change in memory; a pool that is to run for weeks does without.
     `image` is a pool to serve as it is: then `hosts` and `vms` do not count, and the addresses are
     only where the hosts answer, unless `rewrites_addresses` puts them into its records.
-    `users` may log in besides `user`, who may do anything.
+    `users` may log in besides `user`, who may do anything. `audit` is the way of the audit trail.
     """
 
     name: str = "pool-1"
@@ -56,6 +57,7 @@ class PoolSpec:
     image: PoolImage | None = None
     rewrites_addresses: bool = False
     users: Sequence[UserSpec] = ()
+    audit: AuditHabits = XAPI_25_32
 
     @property
     def counts(self) -> Counts:

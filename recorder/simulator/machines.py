@@ -11,7 +11,8 @@ class Machines:
     """The machines of a pool, by the references of their hosts.
 
     `down` do not answer. `leaving` were told to shut down or reboot, and stay disabled until they
-    have. `kept_disabled` are not enabled by a start of their own. `no_restarts_until_s` is a time
+    have. `kept_disabled` are not enabled by a start of their own. `left_by` has the host on which a
+    VM was until it was halted or suspended. `no_restarts_until_s` is a time
     in seconds since 1970: until then, HA starts no VM. `host_of_session` tells to which host a
     session belongs that is good for one host only ("" for others); the network side knows.
     """
@@ -20,6 +21,7 @@ class Machines:
     leaving: set[str] = field(default_factory=set)
     kept_disabled: set[str] = field(default_factory=set)
     fenced: set[str] = field(default_factory=set)
+    left_by: dict[str, str] = field(default_factory=dict)
     no_restarts_until_s: float = 0.0
     host_of_session: Callable[[str], str] = lambda _session: ""
     failing_over: trio.Lock = field(default_factory=trio.Lock)

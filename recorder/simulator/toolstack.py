@@ -26,13 +26,21 @@ _PAUSE_S_MIN = 0.01
 """Even a pool that takes no time looks at most 100 times a second."""
 _ANSWER_S_MIN = 0.1
 """A reply is on its way by then, on loopback and even if many are written at the moment."""
+_TOLD_BY_HOSTS = frozenset(
+    {
+        "VM.atomic_set_resident_on",
+        "VM.pool_migrate_complete",
+        "VM.update_allowed_operations",
+    }
+)
+"""What xapi on a host calls on the master to say how its VMs are."""
 
-
-Tell = Callable[[str, str, Mapping[str, str], Fault | None], None]
+Told = Mapping[str, str | bool]
+Tell = Callable[[str, str, Told, Fault | None], None]
 """Takes the task of an inner call, its name and arguments, and the Fault it ended with."""
 
 
-def _untold(_task: str, _name: str, _given: Mapping[str, str], _fault: Fault | None) -> None:
+def _untold(_task: str, _name: str, _given: Told, _fault: Fault | None) -> None:
     pass
 
 
@@ -116,6 +124,19 @@ class Toolstack:
         """Return a host as messages name it."""
         record = self.database.record("host", host)
         return f"{text_of(record, 'name_label')} (uuid: {text_of(record, 'uuid')})"
+
+    def maker_of(self, name: str, given: Told) -> str:
+        """Return the host that makes an inner call, "" if it is the master or nothing tells.
+
+        What a host tells the master of a VM comes from the one that has it, or has just had it.
+        """
+        vm = str(given.get("vm", given.get("self", "")))
+        if name not in _TOLD_BY_HOSTS or not self.database.exists("VM", vm):
+            return ""
+        if "host" in given:
+            return str(given["host"])
+        host = text_of(self.database.row("VM", vm).record, "resident_on")
+        return self.machines.left_by.get(vm, "") if host == NULL_REF else host
 
     def retry_s(self) -> float:
         """Return how long the next pause of a waiting operation is; the seed decides."""

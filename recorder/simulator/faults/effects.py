@@ -282,6 +282,34 @@ class DropConnections(_PoolEffect, frozen=True):
     """Every open connection is cut without a reply."""
 
 
+class Syslog(_PoolEffect, frozen=True):
+    """The syslog of the hosts fails audit lines: for ever or for `lasts_s`.
+
+    Lines longer than `bytes` are cut there, each comes up to `late_s` late, so that some overtake
+    others; while it is `deaf`, none is kept.
+    """
+
+    bytes: Bytes | None = None
+    late_s: Seconds = 0.0
+    deaf: bool = False
+    lasts_s: Seconds | None = None
+
+
+class AuditRotation(_PoolEffect, frozen=True):
+    """Every host begins a new audit log and keeps `kept` old ones."""
+
+    kept: Annotated[int, msgspec.Meta(ge=0, le=100)] = 9
+
+
+class HalfLine(_PoolEffect, frozen=True):
+    """Of the last line in each audit log only the first half is there; after `lasts_s` the rest.
+
+    Without `lasts_s` the rest never comes, and the next line is written right behind the half.
+    """
+
+    lasts_s: Seconds | None = None
+
+
 # To events, matched by class or `CLASS.add`, `CLASS.mod`, `CLASS.del`.
 
 
@@ -325,6 +353,9 @@ PoolEffect: TypeAlias = (
     | ClockJump
     | Silence
     | DropConnections
+    | Syslog
+    | AuditRotation
+    | HalfLine
 )
 Effect: TypeAlias = CallEffect | ReplyEffect | PoolEffect | Swallow
 

@@ -6,6 +6,7 @@ from typing import Protocol, assert_never
 
 from .. import failover, hostlife
 from ..agenda import Agenda
+from ..audit import AuditTrail
 from ..inventory import PoolSpec, SimulatedHost
 from ..pool import SimulatedPool
 from ..sessions import Sessions
@@ -26,6 +27,8 @@ class Grip(Protocol):
     emergency: dict[str, Fault]
     named_master: dict[str, str]
 
+    @property
+    def trail(self) -> AuditTrail: ...
     def drop_connections(self, address: str | None = None) -> None: ...
     def restart(self) -> None: ...
     def move_master(self, host: str) -> None: ...
@@ -82,6 +85,13 @@ class PoolFaults:
                 self._later(effect.lasts_s, grip.speak)
             case effects.DropConnections():
                 grip.drop_connections()
+            case effects.Syslog():
+                self._fail_syslog(effect)
+            case effects.AuditRotation():
+                for files in grip.trail.all_files():
+                    files.rotate(files_max=effect.kept + 1)
+            case effects.HalfLine():
+                self._tear(effect)
             case _:
                 assert_never(effect)
 
@@ -97,6 +107,21 @@ class PoolFaults:
         if down_s is not None:
             self._grip.kill(address, answers=how == "refuse")
             self._later(down_s, partial(self._grip.revive, address))
+
+    def _fail_syslog(self, effect: effects.Syslog) -> None:
+        syslog = self._grip.trail.syslog
+        syslog.line_bytes_max, syslog.late_s_max = effect.bytes, effect.late_s
+        syslog.deaf = effect.deaf
+
+        def recover() -> None:
+            syslog.line_bytes_max, syslog.late_s_max, syslog.deaf = None, 0.0, False
+
+        self._later(effect.lasts_s, recover)
+
+    def _tear(self, effect: effects.HalfLine) -> None:
+        for files in self._grip.trail.all_files():
+            files.tear(lost=effect.lasts_s is None)
+            self._later(effect.lasts_s, files.mend)
 
     def _crash(self, effect: effects.Crash) -> None:
         if self.flushed is None:

@@ -26,7 +26,7 @@ async def served(nursery: trio.Nursery) -> Served:
     return pool
 
 
-async def _get(
+async def fetch(
     served: Served, request: str, *headers: str, version: str = "1.1", url: str | None = None
 ) -> bytes:
     """Send a request and return everything until the end of the connection."""
@@ -47,7 +47,7 @@ def _login(served: Served, user: str = "root") -> str:
 
 async def test_the_trail_ends_with_the_line_of_its_own_reading(served: Served) -> None:
     """The headers are those of xapi, in their order; the end of the text is the connection's."""
-    reply = await _get(served, f"/audit_log?session_id={_login(served)}")
+    reply = await fetch(served, f"/audit_log?session_id={_login(served)}")
     assert reply.startswith(OK)
     (line,) = reply.removeprefix(OK).decode().splitlines()
     assert "|handler:http/get_audit_log D:" in line
@@ -73,7 +73,7 @@ async def test_the_trail_ends_with_the_line_of_its_own_reading(served: Served) -
 )
 async def test_since_is_compared_as_text(served: Served, since: str, lines: int) -> None:
     """A prefix of an instant will do, a space is less than T, nonsense is no error."""
-    reply = await _get(served, f"/audit_log?session_id={_login(served)}&since={since}")
+    reply = await fetch(served, f"/audit_log?session_id={_login(served)}&since={since}")
     assert reply.startswith(OK)
     assert reply.removeprefix(OK).count(b"\n") == lines
 
@@ -87,27 +87,27 @@ async def test_replies_are_those_of_xapi(served: Served, name: str) -> None:
         assert opened is not None
         opened.permissions = frozenset()
     query = "OpaqueRef:gone" if name == "401" else session
-    reply = await _get(served, f"/audit_log?session_id={query}&since=2099")
+    reply = await fetch(served, f"/audit_log?session_id={query}&since=2099")
     assert reply == (GOLDEN / f"{name}.resp").read_bytes()
 
 
 async def test_http_1_0_is_answered_in_1_1(served: Served) -> None:
     """As xapi does, whatever the client asked for."""
-    reply = await _get(served, f"/audit_log?session_id={_login(served)}", version="1.0")
+    reply = await fetch(served, f"/audit_log?session_id={_login(served)}", version="1.0")
     assert reply.startswith(OK)
 
 
 async def test_the_session_may_be_a_cookie_or_a_password(served: Served) -> None:
     """A cookie comes before the query; with Basic a session is opened and ended again."""
-    reply = await _get(served, "/audit_log", f"Cookie: session_id={_login(served, READER)}")
+    reply = await fetch(served, "/audit_log", f"Cookie: session_id={_login(served, READER)}")
     assert reply.startswith(OK)
     open_before = served.sessions.refs()
     for credentials, status in ((f"root:{PASSWORD}", b"200 OK"), ("root:no", b"401 Unauthorised")):
         encoded = base64.b64encode(credentials.encode()).decode()
-        reply = await _get(served, "/audit_log", f"Authorization: Basic {encoded}")
+        reply = await fetch(served, "/audit_log", f"Authorization: Basic {encoded}")
         assert reply.startswith(b"HTTP/1.1 " + status)
     assert served.sessions.refs() == open_before
-    assert (await _get(served, "/audit_log")).startswith(b"HTTP/1.1 401 Unauthorised")
+    assert (await fetch(served, "/audit_log")).startswith(b"HTTP/1.1 401 Unauthorised")
 
 
 async def test_a_refusal_is_a_line_and_the_end_of_a_task(served: Served) -> None:
@@ -117,11 +117,11 @@ async def test_a_refusal_is_a_line_and_the_end_of_a_task(served: Served) -> None
     assert opened is not None
     opened.permissions = frozenset()
     task = served.pool.tasks.begin("mine")
-    await _get(served, f"/audit_log?session_id={reader}&task_id={task}")
+    await fetch(served, f"/audit_log?session_id={reader}&task_id={task}")
     record = served.pool.database.record("task", task)
     assert record["status"] == "failure"
     assert record["error_info"][:2] == ["RBAC_PERMISSION_DENIED", "http/get_audit_log"]  # type: ignore[index]
-    reply = await _get(served, f"/audit_log?session_id={_login(served)}")
+    reply = await fetch(served, f"/audit_log?session_id={_login(served)}")
     assert b"'DENIED' '' 'HTTP' 'http/get_audit_log' (('task_id' 'mine' '" in reply
 
 
@@ -129,12 +129,12 @@ async def test_reading_is_a_task(served: Served) -> None:
     """Of its own, five events long; or the one that is given, which succeeds and stays."""
     session = _login(served)
     served.pool.hub.register(session, ["task"])
-    await _get(served, f"/audit_log?session_id={session}")
+    await fetch(served, f"/audit_log?session_id={session}")
     events = await served.pool.hub.next(session)
     assert [event.operation for event in events] == ["add", "mod", "mod", "mod", "del"]
     assert b'"name_label":"audit_log_get request"' in events[0].json
     task = served.pool.tasks.begin("my audit fetch")
-    reply = await _get(served, f"/audit_log?session_id={session}&task_id={task}")
+    reply = await fetch(served, f"/audit_log?session_id={session}&task_id={task}")
     record = served.pool.database.record("task", task)
     assert (record["status"], record["progress"], record["result"]) == ("success", 1.0, "")
     assert f"(('task_id' 'my audit fetch' '{record['uuid']}' '{task}'))".encode() in reply
@@ -152,7 +152,7 @@ async def test_a_call_over_a_socket_is_seen_with_its_port(served: Served) -> Non
     async with await dial(served.url) as stream:
         await stream.send_all(f"{head}\r\n\r\n{text}".encode())
         await stream.receive_some()
-    reply = (await _get(served, f"/audit_log?session_id={session}")).decode()
+    reply = (await fetch(served, f"/audit_log?session_id={session}")).decode()
     port = served.url.rpartition(":")[2].strip("/")
     assert f" HTTP 127.0.0.1->127.0.0.1:{port}|mine|audit] (" in reply
 
@@ -164,7 +164,7 @@ async def test_a_member_serves_its_own_file_and_tells_the_master(nursery: trio.N
     assert isinstance(pool, Served)
     session = _login(pool)
     query = f"/audit_log?session_id={session}"
-    own = await _get(pool, query, url=pool.members[0])
+    own = await fetch(pool, query, url=pool.members[0])
     mark = "|handler:http/get_audit_log D:"
     assert own.removeprefix(OK).decode().count(mark) == 1
-    assert (await _get(pool, query)).removeprefix(OK).decode().count(mark) == 2
+    assert (await fetch(pool, query)).removeprefix(OK).decode().count(mark) == 2
