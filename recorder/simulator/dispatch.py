@@ -11,11 +11,12 @@ from typing import TypeVar
 
 import trio
 
-from .audit import AuditTrail, Stamp
+from .audit import AuditTrail, Stamp, is_audited
 from .auditpage import AuditPage
 from .calls import Call, Result, Sent
 from .catalogue import Param, signatures
 from .coerce import coerce, coerce_all
+from .doings import Doing, on_behalf_of, under_way
 from .door import PROXIED, Door
 from .errand import Errand, is_real, stamped
 from .errands import Errands, Mode
@@ -121,8 +122,25 @@ class Dispatcher:
             return await instead()
         if mode is not Mode.SYNC and not method.signature.has_async:
             raise _no_async(method.name)
-        errand = self._errands.make(session, method.signature, call, mode, door)
-        return await self._do(errand, method, args, mode)
+        doing = self._witness(session, method, call, door)
+        with on_behalf_of(doing):
+            errand = self._errands.make(session, method.signature, call, mode, door)
+            if doing is not None:
+                doing.given, doing.task, doing.lent = errand.given, errand.task, errand.forwarded
+            return await self._do(errand, method, args, mode)
+
+    def _witness(self, ref: str, method: Method, call: Call, door: Door) -> Doing | None:
+        """Note a call in the truth, if there is one and the call does more than read."""
+        truth, known = self._pool.truth, method.signature
+        if not truth.kept or not (is_audited(known.name) or known.has_async):
+            return None
+        session = self._sessions.get(ref)
+        user, sid = ("", "") if session is None else (session.user, session.sid)
+        now_s, client = self._pool.database.now_s(), door.peer
+        headers = call.headers
+        doing = Doing(now_s, ref, user, sid, client, door.address, call.method, known.name, headers)
+        truth.doings.append(doing)
+        return doing
 
     async def _do(self, errand: Errand, method: Method, args: list[Value], mode: Mode) -> Result:
         """Do what was asked for, in its task if it has one; a call with `Async.` gives the task."""
@@ -156,13 +174,21 @@ class Dispatcher:
         try:
             carry_out = partial(self._carry_out, errand, method, args)
             result = await self._guard.attend(errand, carry_out)
-        except Fault:
+        except Fault as fault:
+            self._note_end(fault)
             raise
         except Exception as error:
             raise self._pool.bugs.note(error, method.name) from error
+        self._note_end(None)
         if method.name == "task.create":
             self._sessions.own(str(result), errand.session)
         return result
+
+    def _note_end(self, fault: Fault | None) -> None:
+        """Note in the truth what became of the call under way."""
+        if (doing := under_way()) is not None:
+            doing.ended_s = self._pool.database.now_s()
+            doing.error = () if fault is None else (fault.code, *fault.params)
 
     async def _carry_out(self, errand: Errand, method: Method, args: list[Value]) -> Result:
         """Do it; the host that the master passes it on to writes of it first."""

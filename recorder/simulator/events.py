@@ -16,6 +16,7 @@ import trio
 
 from .comparison import Token, compare, parse_token
 from .datamodel import SILENT
+from .doings import under_way
 from .eventrows import EventRow, FromReply, event_row
 from .rows import MESSAGE, Row, Rows
 from .subscriptions import Interest, interest_in
@@ -181,7 +182,7 @@ class EventHub:
                 event_row(self._next_id, timestamp, name, operation, ref, row.record, row.json)
             )
         if self.truth.kept:
-            self.truth.append(Change(now_s, event_id, name, operation, ref, row.json))
+            self.truth.append(Change(now_s, event_id, name, operation, ref, row.json, under_way()))
         self._waiting.unpark_all()
 
     def _enqueue(self, event: EventRow) -> None:

@@ -1,7 +1,10 @@
-"""What really happened in a pool: every change, whether or not anybody heard of it."""
+"""What really happened in a pool: every change, whether or not anybody heard of it, and by whom."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+
+from .doings import Doing
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,7 +12,8 @@ class Change:
     """One change. `event_id` is None if no registered session was interested.
 
     `cls` is lower case; `snapshot` is the JSON text of the record after the change (for `del`:
-    before it). A `mod` may repeat the state before it: heartbeats and `event.inject` do.
+    before it). A `mod` may repeat the state before it: heartbeats and `event.inject` do. `by`
+    is the call that it is due to, None for what the pool does by itself.
     """
 
     at_s: float
@@ -18,6 +22,15 @@ class Change:
     operation: str
     ref: str
     snapshot: bytes
+    by: Doing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One change with the fields that differ by it: all of them where the object came or went."""
+
+    change: Change
+    fields: frozenset[str]
 
 
 State = Mapping[tuple[str, str], bytes]
@@ -25,17 +38,30 @@ State = Mapping[tuple[str, str], bytes]
 
 
 class Truth:
-    """All changes of one pool, oldest first; `changes` only ever grows."""
+    """All changes of one pool and all calls, oldest first; both lists only ever grow."""
 
     def __init__(self, *, kept: bool = True) -> None:
         """Keep the changes, or none at all if `kept` is false (for pools that run for weeks)."""
         self.changes: list[Change] = []
+        self.doings: list[Doing] = []
         self.kept = kept
 
     def append(self, change: Change) -> None:
         """Write one change down."""
         if self.kept:
             self.changes.append(change)
+
+    def writes(self) -> Iterator[Write]:
+        """Yield all changes with their fields, but for those that change nothing."""
+        known: dict[tuple[str, str], dict[str, object]] = {}
+        for change in self.changes:
+            after = json.loads(change.snapshot)
+            before = {} if change.operation == "add" else known.get((change.cls, change.ref), {})
+            known[change.cls, change.ref] = {} if change.operation == "del" else after
+            if change.operation == "del":
+                yield Write(change, frozenset(after))
+            elif fields := {name for name, value in after.items() if before.get(name) != value}:
+                yield Write(change, frozenset(fields))
 
     def state_at(self, index: int) -> State:
         """Return the state of the pool after the first `index` changes."""
