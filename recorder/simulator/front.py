@@ -35,6 +35,7 @@ class Front:
     `sessions` may be expired at any time. `emergency` maps the address of a host to the fault
     that it gives to every call (such as HOST_STILL_BOOTING), `named_master` to the address of the
     master that it names in HOST_IS_SLAVE, true or not. `faults` are the rules in force.
+    `dispatcher` answers calls without a connection, and without faults.
     """
 
     def __init__(self, pool: SimulatedPool, *, now_s: Callable[[], float]) -> None:
@@ -52,7 +53,7 @@ class Front:
             directory=Directory(pool.spec.users),
         )
         self.faults = Injector(self)
-        self._dispatcher = Dispatcher(pool, self.sessions, now_s=clock)
+        self.dispatcher = Dispatcher(pool, self.sessions, now_s=clock)
         self._connections: dict[trio.CancelScope, str] = {}
         self._outages: dict[str, _Outage] = {}
         self._strangers: dict[str, Front] = {}
@@ -103,7 +104,7 @@ class Front:
 
     def insider(self) -> Insider:
         """Return a client that needs no connection."""
-        return Insider(self.pool, self._dispatcher)
+        return Insider(self.pool, self.dispatcher)
 
     def drop_connections(self, address: str | None = None) -> None:
         """Cut open connections, of all hosts or one, without a reply to calls that are under way.
@@ -135,7 +136,7 @@ class Front:
     @property
     def trail(self) -> AuditTrail:
         """The audit trail of the pool."""
-        return self._dispatcher.trail
+        return self.dispatcher.trail
 
     @property
     def connections(self) -> int:
@@ -224,7 +225,7 @@ class Front:
             await self._survive(line, door)
 
             def proceed(instead: Callable[[], Awaitable[Result]] | None) -> Awaitable[Result]:
-                return self._dispatcher.answer(call, door, instead=instead)
+                return self.dispatcher.answer(call, door, instead=instead)
 
             return await self.faults.answer(call, door.address, line, proceed)
 
@@ -237,5 +238,5 @@ class Front:
             emergency=lambda: self.emergency.get(door.address),
             may_reply=may_reply,
             first_head_s_max=math.inf if door.local else connection.FIRST_HEAD_S_MAX,
-            pages=self._dispatcher.pages(door),
+            pages=self.dispatcher.pages(door),
         )

@@ -1,0 +1,192 @@
+"""A day in a pool: people work in it at the same time, guests and hosts act by themselves.
+
+It needs no network: calls are made at the dispatcher, each by the door of a client of its own.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import trio
+import trio.testing
+
+from recorder.simulator import guestpower
+from recorder.simulator.audit import XAPI_24_11, XAPI_25_32
+from recorder.simulator.calls import Call, Sent
+from recorder.simulator.deeds import running_guest
+from recorder.simulator.door import Door
+from recorder.simulator.front import Front
+from recorder.simulator.inventory import PoolSpec
+from recorder.simulator.pool import SimulatedPool
+from recorder.simulator.truth import Truth
+from recorder.simulator.values import Fault
+from tests.attribution.people import PEOPLE, USERS, Act, Ideas
+from tests.truth.world import deterministic_scheduling, now_s
+
+PASSWORD = "key of root"
+UNDER_WAY_MAX = 8
+"""Calls at a time: so few that most of them need not wait for each other."""
+GUESTS_EVERY = 25
+"""After so many calls, on average, a guest shuts down, reboots or crashes by itself."""
+REST_S = 400.0
+"""So long after the last call nothing is under way any more, and what HA does is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How long a day is, and of what kind. All else comes from the seed."""
+
+    seed: int
+    calls: int = 200
+    hosts: int = 2
+    vms: int = 5
+    speed: float = 0.3
+    has_ha: bool = False
+
+    @classmethod
+    def of(cls, seed: int, calls: int = 200) -> "Plan":
+        """Return the plan of a seed: one in three pools has HA and loses a host."""
+        return cls(seed, calls, has_ha=seed % 3 == 0, hosts=3 if seed % 3 == 0 else 1 + seed % 2)
+
+    @property
+    def spec(self) -> PoolSpec:
+        """The pool that it is about."""
+        return PoolSpec(
+            hosts=self.hosts,
+            vms=self.vms,
+            seed=self.seed,
+            speed=self.speed,
+            password=PASSWORD,
+            users=USERS,
+            audit=XAPI_24_11 if self.seed % 4 == 1 else XAPI_25_32,
+        )
+
+
+@dataclass(slots=True)
+class Day:
+    """What a day left behind: the truth, and the lines of each host by its address."""
+
+    plan: Plan
+    truth: Truth
+    lines: Mapping[str, Sequence[str]]
+    master: str
+    bugs: Sequence[Exception]
+
+
+@dataclass(slots=True)
+class Pool:
+    """A pool that runs, with everybody logged in."""
+
+    plan: Plan
+    simulated: SimulatedPool
+    front: Front
+    rng: random.Random
+    hands: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(UNDER_WAY_MAX))
+    sessions: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, plan: Plan) -> "Pool":
+        """Return the pool of a plan, which does not run yet."""
+        simulated = SimulatedPool.build(plan.spec, now_s=now_s)
+        if plan.has_ha:
+            _protect(simulated)
+        front = Front(simulated, now_s=now_s)
+        return cls(plan, simulated, front, random.Random(f"people of {plan.seed}"))
+
+    async def log_in(self) -> None:
+        """Open a session for everybody."""
+        for person in PEOPLE:
+            password = f"key of {person.user}"
+            params: list[Sent] = [person.user, password, "1.0", f"client of {person.user}"]
+            call = Call("session.login_with_password", params)
+            self.sessions.append(
+                str(await self.front.dispatcher.answer(call, self.door(person.address)))
+            )
+
+    def door(self, client: str) -> Door:
+        """Return the way in of a client, by a connection of its own."""
+        address = self.simulated.hosts[0].address
+        peer, thread = f"HTTPS {client}", self.front.trail.thread()
+        return Door(address, peer=peer, listener=":::80", thread=thread)
+
+    async def act(self, act: Act) -> None:
+        """Make a call; that it fails is as good as that it succeeds."""
+        call = Call(act.method, [self.sessions[act.who], *act.args], act.headers)
+        try:
+            await self.front.dispatcher.answer(call, self.door(PEOPLE[act.who].address))
+        except Fault:
+            return
+
+
+async def work(pool: Pool) -> None:
+    """Let people make all the calls of the plan, and the rest happen in between.
+
+    The nursery holds the calls under way, at most UNDER_WAY_MAX, and guests that act.
+    """
+    ideas = Ideas(pool.simulated, pool.rng)
+    made, falls_at = 0, pool.plan.calls // 2 if pool.plan.has_ha else -1
+    async with trio.open_nursery() as nursery:
+        while made < pool.plan.calls:
+            await trio.sleep(ideas.pause_s())
+            for act in ideas.next():
+                await trio.sleep(act.wait_s)
+                await pool.hands.acquire_on_behalf_of(mark := object())
+                nursery.start_soon(_with_a_hand, pool, mark, act)
+                made += 1
+                if made == falls_at:
+                    nursery.start_soon(_lose_a_host, pool)
+            if pool.rng.random() < 1 / GUESTS_EVERY:
+                nursery.start_soon(_stir_a_guest, pool, pool.rng.random())
+
+
+async def _with_a_hand(pool: Pool, mark: object, act: Act) -> None:
+    try:
+        await pool.act(act)
+    finally:
+        pool.hands.release_on_behalf_of(mark)
+
+
+async def _stir_a_guest(pool: Pool, die: float) -> None:
+    vm = running_guest(pool.simulated, pool.rng)
+    acts = (guestpower.crash, guestpower.reboot, guestpower.shutdown)
+    try:
+        if vm is not None:
+            await acts[int(die * len(acts))](pool.simulated.toolstack, vm)
+    except Fault:
+        return  # Somebody else was faster.
+
+
+async def _lose_a_host(pool: Pool) -> None:
+    """Let the last host fall, and come back when HA has started its VMs elsewhere."""
+    host = pool.simulated.hosts[-1].ref
+    pool.simulated.kill_host(host)
+    await trio.sleep(120)
+    pool.simulated.revive_host(host)
+
+
+def _protect(simulated: SimulatedPool) -> None:
+    database = simulated.database
+    database.write("pool", simulated.pool_ref, "ha_enabled", True)
+    for vm in database.refs("VM"):
+        if database.field("VM", vm, "is_a_template") is not True:
+            database.write("VM", vm, "ha_restart_priority", "best-effort")
+
+
+def spend(plan: Plan) -> Day:
+    """Let a day pass in virtual time; the same plan gives the same day."""
+    with deterministic_scheduling(plan.seed):
+        return trio.run(partial(_spend, plan), clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+async def _spend(plan: Plan) -> Day:
+    pool = Pool.of(plan)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(pool.front.run)
+        await pool.log_in()
+        await work(pool)
+        await trio.sleep(REST_S)
+        nursery.cancel_scope.cancel()
+    addresses = [host.address for host in pool.simulated.hosts]
+    lines = {address: pool.front.trail.files(address).since("") for address in addresses}
+    return Day(plan, pool.simulated.truth, lines, addresses[0], pool.simulated.bugs.seen)
