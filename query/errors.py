@@ -49,6 +49,10 @@ class NoSuchRun(QueryError):
     """No run of a workload of this name was ever recorded."""
 
 
+class UnknownStart(QueryError):
+    """Nobody knows what a pool was like when a run began."""
+
+
 class AmbiguousObject(QueryError):
     """Several recorded objects answer to this name; `choices` says which."""
 

@@ -37,6 +37,7 @@ class RunRow(msgspec.Struct, frozen=True):
     error: str | None
     first_seq: int
     last_seq: int | None
+    replay_of: str | None = None
 
 
 class StepRow(msgspec.Struct, frozen=True):
@@ -62,6 +63,7 @@ class StepRow(msgspec.Struct, frozen=True):
     ended: datetime | None
     intended_seq: int
     event_seq: int | None
+    called_seq: int | None = None
 
 
 _RUNS = """

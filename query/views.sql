@@ -510,6 +510,7 @@ GROUP BY pool, class, ref ORDER BY changes DESC;
 -- who: the user and process that asked for it.
 -- login: the user that was logged in for it.
 -- error: why it failed, if it did.
+-- replay_of: the run that it repeats, if it does.
 -- text: the script as it was written.
 -- plan: what was planned, and what was found at the start, as JSON.
 -- parts: the reports on its steps, as JSON.
@@ -521,7 +522,8 @@ SELECT s.pool, s.detail ->> '$.run' AS run, s.detail ->> '$.script' AS script,
     epoch_us(e.received_at - s.received_at) / 1e6 AS duration_s, e.detail ->> '$.status' AS status,
     CAST(e.detail ->> '$.held' AS BOOLEAN) AS held, CAST(s.detail ->> '$.seed' AS BIGINT) AS seed,
     CAST(s.detail ->> '$.calls' AS BIGINT) AS calls, s.detail ->> '$.who' AS who,
-    s.detail ->> '$.user' AS login, e.detail ->> '$.error' AS error, s.detail ->> '$.text' AS text,
+    s.detail ->> '$.user' AS login, e.detail ->> '$.error' AS error,
+    s.detail ->> '$.replay_of' AS replay_of, s.detail ->> '$.text' AS text,
     s.detail ->> '$.plan' AS plan, e.detail ->> '$.parts' AS parts, s.seq AS first_seq,
     e.seq AS last_seq
 FROM marks s LEFT JOIN marks e
@@ -553,6 +555,7 @@ WHERE s.name = 'run-started';
 -- source: what told the end of the task, events or record (it was asked for).
 -- event_seq: the event that told the end of the task.
 -- intended_seq: the entry that tells of the intent.
+-- called_seq: the entry that tells its task.
 -- ended_seq: the entry that tells the outcome.
 CREATE VIEW steps AS
 SELECT i.pool, i.detail ->> '$.run' AS run, CAST(i.detail ->> '$.step' AS BIGINT) AS step,
@@ -563,7 +566,8 @@ SELECT i.pool, i.detail ->> '$.run' AS run, CAST(i.detail ->> '$.step' AS BIGINT
     e.detail ->> '$.outcome' AS outcome, e.detail ->> '$.why' AS why, e.detail ->> '$.error' AS error,
     CAST(e.detail ->> '$.duration_s' AS DOUBLE) AS duration_s, i.received_at AS intended,
     c.received_at AS called, e.received_at AS ended, e.detail ->> '$.source' AS source,
-    CAST(e.detail ->> '$.entry' AS BIGINT) AS event_seq, i.seq AS intended_seq, e.seq AS ended_seq
+    CAST(e.detail ->> '$.entry' AS BIGINT) AS event_seq, i.seq AS intended_seq,
+    c.seq AS called_seq, e.seq AS ended_seq
 FROM marks i
     LEFT JOIN marks c ON c.name = 'step-called' AND c.pool = i.pool
         AND c.detail ->> '$.run' = i.detail ->> '$.run'

@@ -9,6 +9,7 @@ import typer
 from . import check_cli, control_cli, journal_cli
 from .errors import ConfigError
 from .options import DEFAULT_DATA, DEMO_MARKER, ConfigOption, DataOption, data_folder
+from .replay_cli import replay_on_pool, replay_simulated
 from .simulate_cli import fault, simulate
 from .workload_cli import app as workload
 from .workload_cli import show_script
@@ -26,6 +27,8 @@ __all__ = [
     "data_folder",
     "play_demo",
     "register",
+    "replay_on_pool",
+    "replay_simulated",
     "show_script",
     "workload",
 ]

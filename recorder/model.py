@@ -159,8 +159,7 @@ class Heartbeat:
     """Nothing happened: makes the entries before it provably durable."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditLine:
+class AuditLine(msgspec.Struct, frozen=True, gc=False):
     """One line of the audit trail: who called what, as xapi wrote it into a file of its host.
 
     `host` is the address of the host that was asked, or the name that an imported file was given.

@@ -89,6 +89,23 @@ def list_scripts(
         print(f"{file}  {script.name} ({kinds})")
 
 
+def carry_out(wanted: "Run", folder: Path, config: Path | None) -> "RunReport":
+    """Have a run carried out, by the recorder of `folder` or with a configuration by this command.
+
+    Raises WorkloadError if it is refused, TransportError if there is nobody to ask.
+    """
+    from .config import load
+    from .control import client
+
+    loaded = None if config is None else load(config)
+    with (
+        _recorder(loaded, folder, wanted.pool),
+        client.running(folder, wanted) as conversation,
+        _ended_by_signals(conversation),
+    ):
+        return _follow(conversation)
+
+
 def show_script(file: Path) -> None:
     """Print what a script says, defaults included. Raises WorkloadError."""
     from .workloads.plan import title_of

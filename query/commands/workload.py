@@ -1,11 +1,13 @@
-"""`xentrail workload runs` and `show`: what was run, and what came of every call."""
+"""`xentrail workload runs`, `show` and `replay`: what was run, what came of it, and would again."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from recorder.cli import show_script, workload
+from recorder.cli import replay_on_pool, replay_simulated, show_script, workload
+from recorder.errors import ConfigError
 from recorder.instant import Instant
 
 from .asking import Asking, asking, say, watching
@@ -56,7 +58,76 @@ def show(
     ask.finish(lacking)
 
 
+@asking
+def replay(
+    ask: Asking,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="The run, or the beginning of it.")],
+    pool: Annotated[
+        str | None, typer.Option("--pool", metavar="NAME", help="Repeat it on this pool.")
+    ] = None,
+    simulate: Annotated[
+        bool,
+        typer.Option(
+            "--simulate", help="Repeat it on a simulated pool, as the real one was at its start."
+        ),
+    ] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            "--keep", metavar="DIR", help="With --simulate: keep its journal in this new folder."
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="With --pool, if no recorder runs: record the pool meanwhile by this file.",
+        ),
+    ] = None,
+) -> None:
+    """Repeat a run, call by call as it was planned, and compare; exit 1 unless it goes the same."""
+    from .. import replay as answers
+    from .. import runs as questions
+    from ..render import replay as screen
+
+    _check_options(pool, keep, config, simulate=simulate)
+    with ask.history() as history:
+        before = answers.recorded_run(history, questions.run_called(history, run))
+        past = answers.pool_at_start(history, before) if simulate else None
+    if past is not None:
+        tried = replay_simulated(before, past, keep)
+        told = answers.compared(before, tried.run, injected=tried.injected, doubts=past.caveats)
+    else:
+        name = replay_on_pool(before, pool or "", ask.data, config)
+        with ask.history() as history:
+            after = answers.recorded_run(history, questions.run_called(history, name))
+        told = answers.compared(before, after)
+    screen.compared(told, ask.form)
+    for doubt in told.doubts:
+        say(f"note: {doubt}")
+    say(screen.verdict(told))
+    sys.stdout.flush()
+    if not told.same:
+        raise typer.Exit(1)
+    if told.doubts:
+        ask.fail_if_strict()
+
+
+def _check_options(
+    pool: str | None, keep: Path | None, config: Path | None, *, simulate: bool
+) -> None:
+    """Raise ConfigError for options that do not go together."""
+    if (pool is None) is not simulate:
+        raise ConfigError("give --pool NAME to repeat it on a pool, or --simulate; one of them")
+    if keep is not None and not simulate:
+        raise ConfigError("--keep is for --simulate: a pool is recorded where it always is")
+    if config is not None and simulate:
+        raise ConfigError("--config is for --pool: with --simulate no pool is recorded")
+
+
 def register() -> None:
     """Add the commands to those of the service about workloads."""
     workload.command("runs")(runs)
     workload.command("show")(show)
+    workload.command("replay")(replay)

@@ -12,8 +12,9 @@ from .kinds import FOLLOWED, Kind
 from .running import Running
 
 PROTOCOL = 1
-REQUEST_BYTES_MAX = 64 * 1024
-"""A request is a few names. Whoever sends more of a line is not one of ours."""
+REQUEST_BYTES_MAX = 8 * 1024 * 1024
+"""A run that is repeated comes with its plan: some 500 bytes a VM, and 10,000 VMs are a lot. Who
+sends more of a line is not one of ours."""
 
 
 class ErrorName(StrEnum):
@@ -66,11 +67,18 @@ class Follow(msgspec.Struct, frozen=True, tag_field="command", tag="follow", kw_
     objects: tuple[str, ...] = ()
 
 
+class Replay(msgspec.Struct, frozen=True):
+    """The run that is to be repeated, and its plan (JSON) as its run-started mark has it."""
+
+    run: str
+    plan: str
+
+
 class Run(msgspec.Struct, frozen=True, tag_field="command", tag="run", kw_only=True):
     """Run a workload on a pool, and tell how it goes; or, with `dry_run`, only what would be done.
 
     `script` is the text of a script, `origin` where it comes from, for messages. `seed` replaces
-    that of the script.
+    that of the script. With `replay` nothing is planned: the plan of another run is carried out.
     """
 
     pool: str
@@ -78,6 +86,7 @@ class Run(msgspec.Struct, frozen=True, tag_field="command", tag="run", kw_only=T
     origin: str = "script"
     seed: int | None = None
     dry_run: bool = False
+    replay: Replay | None = None
 
 
 Request = Status | Reload | Follow | Run

@@ -1,6 +1,6 @@
 """Reads the state of a pool at an instant out of a journal, and says what it is worth."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +53,27 @@ def read_past(folder: Path, instant: Instant, *, pool: str | None = None) -> Pas
     return Past(image, survey.position, (*survey.caveats(name, instant), *_caveats(story)))
 
 
+def image_of(
+    objects: Iterable[tuple[str, str, Mapping[str, Json]]], *, source: str, seq: int
+) -> Past:
+    """Return a pool that somebody else has read out of the journal, as of its entry `seq`.
+
+    `objects` are class (lower case), reference and record of each; `source` names where they are
+    from, for errors. The caveats say what of them is left out. Raises ConfigError if they are no
+    pool.
+    """
+    tables: dict[str, dict[str, Record]] = {}
+    unknown = set[str]()
+    for wire_name, ref, given in objects:
+        cls = class_named(wire_name)
+        if cls is None:
+            unknown.add(wire_name)
+        elif cls not in UNSERVED:
+            tables.setdefault(cls, {})[ref] = _record(cls, given)
+    image = PoolImage.of(tables, source=source, generation=seq)
+    return Past(image, seq, tuple(_left_out(unknown)))
+
+
 def _entries(journal: Path) -> Iterator[Entry]:
     """Yield the entries that there are: what was dropped from the beginning is no damage."""
     try:
@@ -75,7 +96,11 @@ def _caveats(story: Story) -> Iterator[str]:
     """Say what of the pool is not there, or not up to date."""
     if story.skipped:
         yield f"could not be read since the last gap: {', '.join(story.skipped)}"
-    if unknown := {cls for cls, _, _ in story.snapshots() if class_named(cls) is None}:
+    yield from _left_out({cls for cls, _, _ in story.snapshots() if class_named(cls) is None})
+
+
+def _left_out(unknown: Set[str]) -> Iterator[str]:
+    if unknown:
         yield f"left out, for the simulator has no such class: {', '.join(sorted(unknown))}"
 
 
@@ -87,6 +112,10 @@ def record_of(cls: str, snapshot: bytes) -> Record:
         raise JournalError(f"the journal holds a {cls} that cannot be read: {error}") from error
     if not isinstance(given, dict):
         raise JournalError(f"the journal holds a {cls} that is no record")
+    return _record(cls, given)
+
+
+def _record(cls: str, given: Mapping[str, Json]) -> Record:
     known = fields(cls)
     return {
         name: _value(known[name].type if name in known else "", value)

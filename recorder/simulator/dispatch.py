@@ -28,7 +28,7 @@ from .pages import PageReply, Pages
 from .pool import SimulatedPool
 from .sessionmethods import LOGINS
 from .sessions import Session, Sessions
-from .toolstack import Told
+from .toolstack import Told, until_due
 from .values import Fault, Value, text_of
 
 __all__ = ["Dispatcher", "Door"]
@@ -151,6 +151,7 @@ class Dispatcher:
         async def work() -> None:
             try:
                 outcome.result = await self._attend(errand, method, args)
+                await until_due()
                 outcome.fault = None
             except Fault as fault:
                 outcome.fault = fault

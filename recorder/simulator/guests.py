@@ -1,6 +1,6 @@
 """Guest agents: what a guest tells of itself some seconds after its domain has started."""
 
-from .toolstack import Toolstack
+from .toolstack import Toolstack, manner_now
 from .values import Value, datetime_of, int_of, text_of, texts_of
 from .vmstate import announces
 
@@ -12,6 +12,8 @@ _FEATURES = ("feature-suspend", "feature-poweroff", "feature-reboot", "feature-v
 
 def schedule_agent(toolstack: Toolstack, vm: str, domid: int) -> None:
     """Let the agent of this domain report after a while, if the domain is still there then."""
+    if not manner_now().agent:
+        return
 
     def report_if_alive() -> None:
         if toolstack.database.exists("VM", vm):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import trio
@@ -22,6 +23,8 @@ RETRY_S = (1.0, 20.0)
 """Between two looks at whether the other one is done: anything in between. Nobody wakes it up."""
 WAITING_MAX = 101
 """Operations that may wait at a time; the next one is refused with TOO_MANY_PENDING_TASKS."""
+_PUNCTUAL_PAUSE_S = 0.25
+"""The same of an operation that has to end on time: it makes up for it by working less."""
 _PAUSE_S_MIN = 0.01
 """Even a pool that takes no time looks at most 100 times a second."""
 _ANSWER_S_MIN = 0.1
@@ -34,6 +37,51 @@ _TOLD_BY_HOSTS = frozenset(
     }
 )
 """What xapi on a host calls on the master to say how its VMs are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How an operation goes: `factor` times as long as usual, or until a time on trio's clock.
+
+    In the latter case calls inside of it take no time: they must not keep others waiting for what
+    is not theirs. `agent` says whether the agent of a guest that it starts will report.
+    """
+
+    factor: float = 1.0
+    agent: bool = True
+    until_s: float | None = None
+
+    @property
+    def inside(self) -> Manner:
+        """How the calls go that the operation makes."""
+        return self if self.until_s is None else Manner(0.0, self.agent)
+
+
+_manner: ContextVar[Manner] = ContextVar("manner", default=Manner())  # noqa: B039 - it is frozen
+"""That of the operation under way: what an operation begins goes in its manner, too."""
+
+
+@contextmanager
+def operations_in(manner: Manner) -> Iterator[None]:
+    """Let what is begun in the context go in a manner of its own."""
+    token = _manner.set(manner)
+    try:
+        yield
+    finally:
+        _manner.reset(token)
+
+
+async def until_due() -> None:
+    """Wait for the time at which the operation under way is to end, if it has one."""
+    until_s = manner_now().until_s
+    if until_s is not None and until_s > trio.current_time():
+        await trio.sleep_until(until_s)
+
+
+def manner_now() -> Manner:
+    """Return how the operation under way goes."""
+    return _manner.get()
+
 
 Told = Mapping[str, str | bool]
 Tell = Callable[[str, str, Told, Fault | None], None]
@@ -140,6 +188,9 @@ class Toolstack:
 
     def retry_s(self) -> float:
         """Return how long the next pause of a waiting operation is; the seed decides."""
+        manner = manner_now()
+        if manner.until_s is not None or not manner.factor:
+            return _PUNCTUAL_PAUSE_S
         least_s, most_s = RETRY_S
         share = int(self.database.new_uuid()[:8], 16) / 2**32
         return (least_s + (most_s - least_s) * share) * self.speed
@@ -160,7 +211,10 @@ class Call:
 
     async def work(self, duration_s: float, *, cancellable: bool = True) -> None:
         """Let time pass. Fault TASK_CANCELLED [task] if it is asked to stop meanwhile."""
-        scaled_s = duration_s * self.toolstack.speed
+        manner = manner_now()
+        scaled_s = duration_s * self.toolstack.speed * manner.factor
+        if manner.until_s is not None:
+            scaled_s = max(0.0, manner.until_s - trio.current_time())
         if not cancellable:
             await trio.sleep(scaled_s)
             return
@@ -263,7 +317,8 @@ class Call:
         tasks = self.toolstack.tasks
         task = tasks.begin(name, parent=self.task)
         try:
-            result = await act(Call(self.toolstack, self.session, task))
+            with operations_in(manner_now().inside):
+                result = await act(Call(self.toolstack, self.session, task))
         except Fault as fault:
             tasks.fail(task, fault)
             raise

@@ -44,8 +44,13 @@ class Evidence:
         self._run = run
         self._now_ns = now_ns
 
-    async def run_started(self, plan: Plan, *, script: str, who: str, user: str) -> None:
-        """A run begins: `script` is its text, `who` asked for it, `user` is logged in for it."""
+    async def run_started(
+        self, plan: Plan, *, script: str, who: str, user: str, replay_of: str | None = None
+    ) -> None:
+        """A run begins: `script` is its text, `who` asked for it, `user` is logged in for it.
+
+        `replay_of` is the run that it repeats.
+        """
         detail: Detail = {
             "script": plan.script,
             "text": script,
@@ -54,6 +59,7 @@ class Evidence:
             "user": user,
             "calls": plan.calls,
             "plan": plan.json(),
+            "replay_of": replay_of,
         }
         await self._write(MarkName.RUN_STARTED, detail)
 

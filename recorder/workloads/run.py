@@ -35,13 +35,17 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a run was asked to do, and by whom: `script` is its text, `user` is logged in for it."""
+    """What a run was asked to do, and by whom: `script` is its text, `user` is logged in for it.
+
+    `replay_of` is the run that it repeats.
+    """
 
     run: str
     plan: Plan
     script: str
     who: str
     user: str
+    replay_of: str | None = None
 
 
 class Run:
@@ -66,7 +70,11 @@ class Run:
         status, error = Status.INTERRUPTED, ""
         try:
             await self._evidence.run_started(
-                order.plan, script=order.script, who=order.who, user=order.user
+                order.plan,
+                script=order.script,
+                who=order.who,
+                user=order.user,
+                replay_of=order.replay_of,
             )
             with self._scope:
                 await self._do_parts()

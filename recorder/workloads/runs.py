@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import msgspec
 import trio
 
 from .. import logs
@@ -26,6 +27,7 @@ from .inventory import Inventory, inventory_in
 from .news import News
 from .plan import Plan, title_of
 from .planner import plan_for
+from .recorded import plan_in
 from .run import Order, Run
 from .scripts import Script, script_in
 from .witness import Witness
@@ -144,9 +146,16 @@ class Runs:
             await driver.aclose()
             raise
         for ref in plan.found:
-            witness.follow(ref, records[ref])
+            witness.follow(ref, records.get(ref, b"{}"))  # A VM of a replay may be gone.
         now_ns = self._ways.now_ns()
-        order = Order(_run_id(pool, now_ns), plan, wanted.script, who, post.pool.driven.user)
+        order = Order(
+            _run_id(pool, now_ns),
+            plan,
+            wanted.script,
+            who,
+            post.pool.driven.user,
+            replay_of=None if wanted.replay is None else wanted.replay.run,
+        )
         news = News()
         evidence = Evidence(self._pen.clone(), pool, order.run, self._ways.now_ns)
         engine = Engine(
@@ -210,8 +219,10 @@ class Runs:
 
 
 def plan_of(wanted: Wanted, script: Script, inventory: Inventory) -> Plan:
-    """Plan a run. Raises Refused."""
+    """Plan a run, or take over the plan of the one that is repeated. Raises Refused."""
     try:
+        if wanted.replay is not None:
+            return msgspec.structs.replace(plan_in(wanted.replay.plan), pool=wanted.pool)
         return plan_for(script, inventory, seed=wanted.seed)
     except WorkloadError as error:
         raise Refused(ErrorName.WORKLOAD_REFUSED, f"{wanted.origin}: {error}") from error

@@ -96,17 +96,22 @@ class Work:
     async def abreast(self, life: Callable[[Lane], Awaitable[None]]) -> None:
         """Live the lanes side by side, `concurrency` at a time, but for those that are over.
 
+        They are begun in their order, so that a run that is repeated begins them in the same one.
         In the nursery: a task a lane; it ends with the last of them.
         """
-        limit = trio.CapacityLimiter(self.part.step.concurrency)
+        limit = trio.Semaphore(self.part.step.concurrency)
 
         async def live(lane: Lane) -> None:
-            async with limit, self.lane(lane):
-                await life(lane)
+            try:
+                async with self.lane(lane):
+                    await life(lane)
+            finally:
+                limit.release()
 
         async with trio.open_nursery() as nursery:
             for lane in self.part.lanes:
                 if lane.ref not in self._over:
+                    await limit.acquire()
                     nursery.start_soon(live, lane)
 
     @asynccontextmanager

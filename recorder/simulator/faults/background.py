@@ -37,6 +37,8 @@ async def fail(pool: SimulatedPool, agenda: Agenda, method: str, effect: TaskFai
     def end() -> None:
         nonlocal fault
         pool.tasks.write(task, "progress", effect.progress)
+        if effect.code == "TASK_CANCELLED":
+            pool.tasks.cancelled(task).set()
         if pool.tasks.cancelled(task).is_set():
             fault = Fault("TASK_CANCELLED", task)
         pool.tasks.fail(task, fault)

@@ -48,7 +48,8 @@ class ExpireSession(_Effect, frozen=True):
 class TaskFailure(_Effect, frozen=True):
     """The operation gets a task that fails at this progress; nothing else is done.
 
-    A call that waits for its operation gets the fault, a call in the background the task.
+    A call that waits for its operation gets the fault, a call in the background the task. With the
+    code TASK_CANCELLED somebody else has cancelled it.
     """
 
     code: Code = "INTERNAL_ERROR"
@@ -67,6 +68,18 @@ class TaskVanish(_Effect, frozen=True):
     """The operation is done, but its task disappears this long after the call (Async only)."""
 
     lasts_s: Seconds = 0.0
+
+
+class Pace(_Effect, frozen=True):
+    """The operation is done, but takes `factor` times as long; or `lasts_s`, from the call on.
+
+    One that has to wait for others for longer takes longer. Without `agent` the guest that it
+    starts runs, and its agent never reports.
+    """
+
+    factor: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 1.0
+    agent: bool = True
+    lasts_s: Seconds | None = None
 
 
 # With the reply: the call is carried out unless `done` is false.
@@ -323,7 +336,9 @@ class Swallow(_Effect, frozen=True):
     leaves_gap: bool = False
 
 
-CallEffect: TypeAlias = Fault | LoginRefused | ExpireSession | TaskFailure | TaskHang | TaskVanish
+CallEffect: TypeAlias = (
+    Fault | LoginRefused | ExpireSession | TaskFailure | TaskHang | TaskVanish | Pace
+)
 ReplyEffect: TypeAlias = (
     Slow
     | Stall

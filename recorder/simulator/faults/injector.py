@@ -11,6 +11,7 @@ from ...errors import ConfigError
 from .. import http
 from ..agenda import Agenda
 from ..calls import Call, Result
+from ..toolstack import Manner, operations_in
 from ..values import Fault
 from . import background, effects
 from .censor import Censor
@@ -25,6 +26,9 @@ _LOG = logging.getLogger(__name__)
 _LOGIN = "session.login_with_password"
 _POOL_EFFECTS = get_args(effects.PoolEffect)
 _NOTHING = frozenset[str]()
+
+Cues = Callable[[str, str], Strike | None]
+"""Takes a method and the object of a call, and tells what befalls it before any rule is asked."""
 
 Proceed = Callable[[Callable[[], Awaitable[Result]] | None], Awaitable[Result]]
 """Carries a call out, or something else instead of what its method does."""
@@ -41,6 +45,7 @@ class Injector:
         self._begun_s: float | None = None
         self._flush_due_s: float | None = None
         self.ledger = Ledger(grip.pool.name)
+        self.cues: Cues | None = None
         self.censor = Censor(grip.pool.hub.rows, self._decide_event)
 
     async def run(self) -> None:
@@ -89,15 +94,18 @@ class Injector:
         """
         if to := self._grip.named_master.get(address):
             raise Fault("HOST_IS_SLAVE", to)
-        strike = self._decide_call(call, address) if self.ledger else None
+        strike = self._cue(call)
+        if strike is None and self.ledger:
+            strike = self._decide_call(call, address)
         if strike is None:
             return await self._honest(proceed)
         if strike.on_pool is not None:
             return await self._around(strike, strike.on_pool, proceed)
         if strike.on_reply is not None:
             return await self._before_reply(strike, line, proceed)
+        came_s = trio.current_time()
         await trio.sleep(strike.delay_s)
-        return await self._instead(strike, call, proceed)
+        return await self._instead(strike, call, proceed, came_s)
 
     def now_s(self) -> float:
         """Return the seconds since the pool began to run."""
@@ -136,7 +144,7 @@ class Injector:
         line.strike = strike
         return await self._honest(proceed)
 
-    async def _instead(self, strike: Strike, call: Call, proceed: Proceed) -> Result:
+    async def _instead(self, strike: Strike, call: Call, proceed: Proceed, came_s: float) -> Result:
         pool, agenda, method = self._pool, self._agenda, _dotted(call.method)
 
         async def refuse(fault: Fault) -> Result:
@@ -159,12 +167,19 @@ class Injector:
                 return await proceed(lambda: background.fail(pool, agenda, method, failure))
             case effects.TaskHang() as hanging:
                 return await proceed(lambda: background.hang(pool, method, hanging))
+            case effects.Pace(factor, agent, lasts_s):
+                until_s = None if lasts_s is None else came_s + lasts_s
+                with operations_in(Manner(factor, agent, until_s)):
+                    return await proceed(None)
             case effects.TaskVanish(lasts_s):
                 task = await proceed(None)
                 assert isinstance(task, str), "a call in the background answers with its task"
                 agenda.add(lasts_s, lambda: pool.tasks.remove(task))
                 return task
         raise AssertionError(f"{strike.effect} is none of calls")
+
+    def _cue(self, call: Call) -> Strike | None:
+        return self.cues and self.cues(_dotted(call.method), _text(call.params[1:2]))
 
     def _decide_call(self, call: Call, address: str) -> Strike | None:
         name = _dotted(call.method)
@@ -189,7 +204,7 @@ class Injector:
                 return method != _LOGIN
             case effects.TaskVanish():
                 return background.is_async(method) and background.is_operation(self._pool, method)
-            case effects.TaskFailure() | effects.TaskHang():
+            case effects.TaskFailure() | effects.TaskHang() | effects.Pace():
                 return background.is_operation(self._pool, method)
         return True
 
