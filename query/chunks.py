@@ -148,7 +148,7 @@ def learn(known: Known, told: Told) -> None:
     if told.snapshot is None:
         return
     known.snapshot = told.snapshot
-    if told.changes is None or any(change.field in _TITLES for change in told.changes):
+    if told.changes is None or not _TITLES.isdisjoint([one.field for one in told.changes]):
         known.uuid, known.name = title_of(fields_of(told.snapshot))
 
 

@@ -232,10 +232,10 @@ def _opening(path: Path) -> Iterator[None]:
         ) from error
 
 
-def insert(history: History, name: str, pieces: "pa.RecordBatchReader") -> None:
+def insert(history: History, name: str, rows: "pa.Table") -> None:
     """Add rows to a table of the history, in the order in which they come."""
     connection = history.connection
-    connection.register("arriving", pieces)
+    connection.register("arriving", rows)
     connection.execute(f"INSERT INTO {name} SELECT * FROM arriving")  # noqa: S608  # names are ours
     connection.unregister("arriving")
 

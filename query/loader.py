@@ -1,13 +1,6 @@
-"""Bringing the history up to date with the journal: exactly once, one batch a transaction.
+"""Bringing the history up to date with the journal, and saying where it stands."""
 
-Between two batches the file is free, so that readers get their turn while a long load runs.
-"""
-
-import gc
-import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,34 +10,17 @@ import msgspec
 from recorder.clock import WallClock, wall_ns
 from recorder.errors import JournalDamaged
 from recorder.journal.scan import head, journal_id
-from recorder.model import (
-    AuditLine,
-    BaselineChunk,
-    BaselineRecord,
-    Body,
-    Entry,
-    Event,
-    Mark,
-    MarkName,
-    rest_of,
-)
 
-from .compare import Comparison
-from .database import History, history_file, transaction
+from .database import History, history_file
 from .errors import HistoryBusy, HistoryOfAnother, HistoryUnreadable
-from .fold import Fold, keys_of, pools_baselined
 from .known import Memory
+from .loading import load
 from .reading import Reader, mark_damages
 from .schema import SCHEMA_VERSION
 from .standing import Standing, standing_of
-from .store import Load, Position, position, recall, recall_pools, write
-from .turns import RETRY_S, lock, to_load, to_read
+from .store import Position, position, recall_pools
+from .turns import lock, to_load, to_read
 
-BATCH_ENTRIES_MAX = 40_000
-BATCH_BYTES_MAX = 64 * 1024 * 1024
-"""Two batches are in memory at a time: one is written while the next one is read."""
-TURN_S = 2 * RETRY_S
-"""Between two batches: whoever waits to read, and looks every RETRY_S, finds the file free."""
 Progress = Callable[[int, int], None]
 """Told how many entries are loaded, and how many there are."""
 
@@ -179,98 +155,6 @@ def _entries_in(folder: Path) -> int:
         return 0  # Loading meets the same damage, and says so.
 
 
-def load(
-    path: Path,
-    entries: Iterable[Entry],
-    memory: Memory,
-    *,
-    loaded_at_us: int,
-    journal: str | None = None,
-    progress: Callable[[int], None] = lambda _: None,
-    beside: Callable[[History], None] = lambda _: None,
-) -> int:
-    """Add entries, in order and none twice, to the history at `path`; return how many.
-
-    `memory` holds the pools that the history knows, and is kept up to date. `journal` is the id of
-    the one that the entries are from; `beside` writes what belongs into the same transactions. An
-    incomplete chunk at the end is left for the next load.
-    """
-    done, comparison, load_of = 0, Comparison(), Load(loaded_at_us, journal)
-    coming = batches(entries)
-    with _without_gc(), ThreadPoolExecutor(1) as ahead:
-        batch = next(coming, None)
-        while batch is not None:
-            with to_load(path) as history:
-                recall(history, memory, keys_of(batch), sorted(pools_baselined(batch)))
-                fold = Fold(memory, comparison)
-                for entry in batch:
-                    fold.take(entry)
-                last, count = batch[-1], len(batch)
-                del batch  # What is needed of it is in the rows: room for the next one.
-                # DuckDB needs no interpreter while it compresses. Before that, a thread that reads
-                # would only take turns with this one.
-                following = ahead.submit(next, coming, None)
-                with transaction(history):
-                    write(history, fold, load_of, last, entries=count)
-                    beside(history)
-            done += count
-            progress(done)
-            batch = following.result()
-            if batch is not None:
-                time.sleep(TURN_S)
-    return done
-
-
-def batches(
-    entries: Iterable[Entry],
-    *,
-    entries_max: int = BATCH_ENTRIES_MAX,
-    bytes_max: int = BATCH_BYTES_MAX,
-) -> Iterator[list[Entry]]:
-    """Cut entries into batches that never end inside a chunk.
-
-    A chunk that is still being written when the entries end is in no batch. The mark of a redaction
-    ends its batch: what was loaded before is changed then, and what comes next is compared with it.
-    """
-    batch: list[Entry] = []
-    size = 0
-    rows_to_come, chunk_at = 0, 0
-    for entry in entries:
-        match rest_of(entry.body):
-            case BaselineChunk(count=count):
-                rows_to_come, chunk_at = count, len(batch)
-            case BaselineRecord():
-                rows_to_come = max(rows_to_come - 1, 0)
-            case _:
-                rows_to_come = 0
-        batch.append(entry)
-        size += _size_of(entry)
-        full = len(batch) >= entries_max or size >= bytes_max
-        if rows_to_come == 0 and (full or _is_redaction(entry.body)):
-            yield batch
-            batch, size = [], 0
-    if rows_to_come:
-        batch = batch[:chunk_at]
-    if batch:
-        yield batch
-
-
-def _is_redaction(body: Body) -> bool:
-    return isinstance(body, Mark) and body.name is MarkName.REDACTED
-
-
-def _size_of(entry: Entry) -> int:
-    match entry.body:
-        case Event(snapshot=snapshot) if snapshot is not None:
-            return len(snapshot)
-        case BaselineRecord(snapshot=snapshot):
-            return len(snapshot)
-        case AuditLine(line=line):
-            return len(line)
-        case _:
-            return 0
-
-
 def _cut_off(folder: Path, path: Path, where: Position) -> Loaded:
     warning = (
         f"THE END OF THE JOURNAL WAS CUT OFF: it ends at @{head(folder).last_seq}, but its entries"
@@ -354,15 +238,3 @@ def _loaded(path: Path, where: Position | None, entries: int, warnings: tuple[st
 
 def _time_of(where: Position) -> datetime:
     return datetime.fromtimestamp(where.last_received_ns // 1000 / 1e6, UTC)
-
-
-@contextmanager
-def _without_gc() -> Iterator[None]:
-    """Measured: a batch makes hundreds of thousands of objects and no cycles; 25 % faster."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()

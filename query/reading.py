@@ -11,7 +11,7 @@ from recorder.journal.scan import DamageFound, EntriesDropped, scan
 from recorder.model import RECORDER, Entry
 
 from .database import History, insert
-from .rows import pieces_of
+from .rows import table_of
 from .schema import MARKS
 from .store import position
 
@@ -75,4 +75,4 @@ def mark_damages(history: History, damages: list[tuple[Entry | None, JournalDama
         if last is not None:
             seq, at_ns = last.seq, last.received_at_ns
         row = (seq, RECORDER, at_ns // 1000, name, None, detail)
-        insert(history, "marks", pieces_of([row], MARKS))
+        insert(history, "marks", table_of([row], MARKS))

@@ -46,14 +46,16 @@ def bonds_of(
         return []
     before: Mapping[str, str]
     after: Mapping[str, str]
-    changed = next((change for change in changes or () if change.field == FIELD), None)
-    if changed is not None:
-        before, after = _carried(changed.old), _carried(changed.new)
+    changed = [change for change in changes or () if change.field == FIELD]
+    if changed:
+        before, after = _carried(changed[0].old), _carried(changed[0].new)
     elif known.gone or changes is not None:
         before = after = _carried_in(known.snapshot) if known.carries is None else known.carries
     else:
         before, after = {}, _carried_in(snapshot)
     known.carries = after = {} if known.gone else after
+    if not before and not after:
+        return []
     return [_bond(task, before, after) for task in {**before, **after}]
 
 

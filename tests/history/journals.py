@@ -7,7 +7,7 @@ from pathlib import Path
 
 from query.database import History, open_for_reading
 from query.known import Memory
-from query.loader import load
+from query.loading import load
 from recorder.journal.store import Journal
 from recorder.model import (
     BaselineChunk,

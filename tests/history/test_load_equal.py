@@ -9,7 +9,8 @@ import pytest
 
 from query import loader
 from query.known import Memory
-from query.loader import load, refresh
+from query.loader import refresh
+from query.loading import load
 from recorder.model import Entry
 from tests.history.random_story import random_journal
 from tests.history.stories import ROOT, contents
@@ -39,7 +40,7 @@ def test_loading_in_pieces_is_loading_in_one_go(
 LOADING = """
 import os, signal, sys
 from pathlib import Path
-from query import database, loader, reading, store, turns
+from query import database, loader, loading, reading, store, turns
 from tests.history.stories import contents
 
 data, entries_max, left = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
@@ -54,13 +55,13 @@ def counted(real):
     return call
 
 for module, name in (
-    (turns, "open_for_loading"), (loader, "recall"), (loader, "write"), (store, "insert"),
-    (store, "insert_keyed"), (store, "_write_objects"), (loader, "mark_damages"),
+    (turns, "open_for_loading"), (loading, "recall"), (loading, "write"), (store, "insert"),
+    (store, "insert_keyed"), (loading, "arriving"), (loader, "mark_damages"),
     (database.History, "close"), (loader, "journal_id"), (loader, "standing_of"),
 ):
     setattr(module, name, counted(getattr(module, name)))
-real = loader.batches
-loader.batches = lambda entries: real(entries, entries_max=entries_max)
+real = loading.batches
+loading.batches = lambda entries: real(entries, entries_max=entries_max)
 turns.LOCK_WAIT_S_MAX = turns.LOAD_WAIT_S_MAX = 60.0
 print(loader.refresh(data).last_seq)
 """

@@ -13,7 +13,8 @@ from query.database import History, open_for_reading
 from query.errors import HistoryOfAnother, HistoryUnreadable
 from query.gaps import gaps
 from query.known import Memory
-from query.loader import load, refresh
+from query.loader import refresh
+from query.loading import load
 from recorder.errors import QueryError
 from recorder.journal.retention import drop
 from recorder.journal.scan import journal_id

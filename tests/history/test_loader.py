@@ -3,15 +3,17 @@
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from query import loader, store, turns
+from query import loader, loading, store
 from query.database import open_for_reading
 from query.known import Memory
-from query.loader import batches, load, refresh
+from query.loader import refresh
+from query.loading import batches, load
 from recorder.errors import JournalError
 from recorder.model import Entry
 from tests.history.journals import Pool, Told, record, rows, write_journal
@@ -50,7 +52,7 @@ def test_history_is_the_same_whatever_the_size_of_a_batch(
 ) -> None:
     """What is forgotten between two batches is remembered by the file."""
     real = batches
-    monkeypatch.setattr(loader, "batches", lambda given: real(given, entries_max=entries_max))
+    monkeypatch.setattr(loading, "batches", lambda given: real(given, entries_max=entries_max))
     path = tmp_path / "history.duckdb"
     load(path, STORY.entries, Memory(), loaded_at_us=0)
     assert contents(path) == whole
@@ -105,25 +107,24 @@ def test_load_that_fails_leaves_the_batch_before(
 DYING_LOADER = """
 import os, sys
 from pathlib import Path
-from query import store
+from query import loading, store
 from query.known import Memory
-from query.loader import batches, load
 from tests.history.stories import STORY
 
 transactions = 0
-write_objects = store._write_objects
+insert_keyed = store.insert_keyed
 
-def dying(*args):
+def dying(history, table, *args, **options):
     global transactions
-    transactions += 1
-    write_objects(*args)
+    insert_keyed(history, table, *args, **options)
+    transactions += table == "objects"
     if transactions == 4:
         os._exit(9)
 
-store._write_objects = dying
-memory = Memory()
-for some in batches(STORY.entries, entries_max=int(sys.argv[2])):
-    load(Path(sys.argv[1]), some, memory, loaded_at_us=0)
+store.insert_keyed = dying
+batches = loading.batches
+loading.batches = lambda entries: batches(entries, entries_max=int(sys.argv[2]))
+loading.load(Path(sys.argv[1]), STORY.entries, Memory(), loaded_at_us=0)
 """
 
 
@@ -148,8 +149,7 @@ def test_file_is_free_between_two_batches(tmp_path: Path, monkeypatch: pytest.Mo
     path = tmp_path / "history.duckdb"
     seen: list[int] = []
 
-    def ask(seconds: float) -> None:
-        assert seconds > turns.RETRY_S
+    def ask() -> None:
         with open_for_reading(path) as history:
             ((last_seq, rows_up_to),) = rows(
                 history, "SELECT max(last_seq), (SELECT max(seq) FROM events) FROM loads"
@@ -160,8 +160,17 @@ def test_file_is_free_between_two_batches(tmp_path: Path, monkeypatch: pytest.Mo
         seen.append(last_seq)
 
     real = batches
-    monkeypatch.setattr(loader, "batches", lambda given: real(given, entries_max=10))
-    monkeypatch.setattr("query.loader.time.sleep", ask)
+
+    def asking(given: Iterable[Entry]) -> Iterator[list[Entry]]:
+        """Ask while all but the first two are read: those are read before there is a file."""
+        coming = real(given, entries_max=10)
+        yield from islice(coming, 2)
+        for batch in coming:
+            ask()
+            yield batch
+        ask()
+
+    monkeypatch.setattr(loading, "batches", asking)
     load(path, STORY.entries, Memory(), loaded_at_us=0)
     ends = [batch[-1].seq for batch in real(STORY.entries, entries_max=10)]
     assert len(ends) == 4
@@ -179,7 +188,7 @@ def test_what_was_read_before_an_error_is_loaded(
 
     path = tmp_path / "history.duckdb"
     real = batches
-    monkeypatch.setattr(loader, "batches", lambda given: real(given, entries_max=10))
+    monkeypatch.setattr(loading, "batches", lambda given: real(given, entries_max=10))
     with pytest.raises(JournalError, match="entry 16 cannot be read"):
         load(path, broken(), Memory(), loaded_at_us=0)
     memory = recalled(path)

@@ -14,7 +14,8 @@ from query import turns
 from query.database import open_for_reading
 from query.errors import HistoryBusy, HistoryUnreadable
 from query.known import Memory
-from query.loader import load, refresh
+from query.loader import refresh
+from query.loading import load
 from query.schema import SCHEMA_VERSION
 from recorder.errors import JournalError
 from recorder.journal.retention import drop

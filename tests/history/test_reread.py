@@ -8,7 +8,7 @@ import pytest
 from query.certainty import Certainty
 from query.database import open_for_reading
 from query.known import Memory
-from query.loader import load
+from query.loading import load
 from query.objects import find
 from query.states import state_of
 from recorder.errors import QueryError

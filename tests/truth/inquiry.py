@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from query import loader
+from query import loading
 from query.database import History, Params, open_for_reading
 from query.known import Memory
 from query.objects import find
@@ -72,7 +72,7 @@ def load_in_pieces(entries: Sequence[Entry], path: Path, *, cuts: Sequence[int] 
                 recall_pools(history, memory)
             last_seq = memory.last_seq = where.last_seq if where else 0
         piece = [entry for entry in entries[:end] if entry.seq > last_seq]
-        loader.load(path, piece, memory, loaded_at_us=0)
+        loading.load(path, piece, memory, loaded_at_us=0)
 
 
 def grown(outcome: Outcome, folder: Path, rng: random.Random) -> Path:

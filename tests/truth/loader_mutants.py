@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import pytest
 
-from query import certainty, chunks, loader, states
+from query import certainty, chunks, loading, states
 from query.certainty import Moment, Verdict
 from query.database import History
 from query.gaps import GapSpan
@@ -109,7 +109,7 @@ def _forgets_gaps(patch: pytest.MonkeyPatch) -> None:
 
 def _forgets_between_two_loads(patch: pytest.MonkeyPatch) -> None:
     """A loader knows only what it has loaded itself."""
-    patch.setattr(loader, "recall", lambda *_: None)
+    patch.setattr(loading, "recall", lambda *_: None)
 
 
 def _looks_one_entry_ahead(patch: pytest.MonkeyPatch) -> None:
