@@ -1,4 +1,4 @@
-"""`xentrail workload runs`, `show` and `replay`: what was run, what came of it, and would again."""
+"""`xentrail workload runs`, `show`, `audit` and `replay`: what was run, is it true, and again."""
 
 import sys
 from pathlib import Path
@@ -126,8 +126,35 @@ def _check_options(
         raise ConfigError("--config is for --pool: with --simulate no pool is recorded")
 
 
+@asking
+def audit(
+    ask: Asking,
+    run: Annotated[str, typer.Argument(metavar="RUN", help="A run, or the beginning of it.")],
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also calls that are proven, and all that followed.")
+    ] = False,
+) -> None:
+    """Hold what a run claims against what was recorded. Exit 0 only if all of it is proven."""
+    from .. import lacks
+    from .. import runs as questions
+    from ..audit.gather import audit as audit_of
+    from ..render import audit as screen
+
+    with ask.history() as history:
+        found = questions.run_called(history, run)
+        told = audit_of(history, found.pool, found.run)
+        end = None if found.last_seq is None else Instant(seq=found.last_seq)
+        lacking = lacks.lacks_between(history, Instant(seq=found.first_seq), end, pool=found.pool)
+    screen.show(told, ask.form, lacking, everything=everything)
+    ask.finish(lacking)
+    if not told.is_proven:
+        raise typer.Exit(1)
+
+
 def register() -> None:
     """Add the commands to those of the service about workloads."""
     workload.command("runs")(runs)
     workload.command("show")(show)
     workload.command("replay")(replay)
+
+    workload.command("audit")(audit)

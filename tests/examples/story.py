@@ -1,7 +1,8 @@
 """One night of a pool, the same in every run: what the examples of the README are asked about.
 
 A pool of three hosts, 2026-11-23 in UTC: a VM is moved and restarted, a start is refused, a
-description changes, and for ninety seconds the cable is out while somebody works on.
+description changes, and for ninety seconds the cable is out while somebody works on. At the end a
+workload starts a VM and lets two swap their hosts.
 """
 
 import errno
@@ -18,10 +19,19 @@ from recorder.session import Credentials, Session, open_session
 from recorder.threads import inline
 from recorder.tls import TlsPolicy
 from recorder.xapi.jsonrpc import Param
+from tests.daemon.clients import connected
 from tests.truth.world import World, deterministic_scheduling, now_s, world
 
 POOL = "lab"
 NAMES = ("web1", "web2", "db1", "mail1")
+WORKLOAD = """name = "morning start"
+[[steps]]
+kind = "start_async"
+vms = { names = ["web1"] }
+[[steps]]
+kind = "permute"
+vms = { names = ["web*"] }
+"""
 BEGINS_S = 1_795_402_800.0  # 2026-11-23T03:00:00Z
 ENDS_NS = 1_795_406_400 * 10**9  # an hour later: the `now` of the examples
 
@@ -51,6 +61,8 @@ async def _night(data: Path) -> None:
                 cable.is_out = False
                 await _until("03:30")
                 await _finished(session, "Async.VM.clean_shutdown", vms["web1"])
+            await _until("03:41")
+            await _run(data)
             await _until("03:45")
 
 
@@ -87,6 +99,14 @@ async def _evening(session: Session, vms: dict[str, str]) -> None:
     await _until("03:14")
     description = "moved to the new cluster"
     await session.call("VM.set_name_description", vms["db1"], description, returns=str)
+
+
+async def _run(data: Path) -> None:
+    """Let the recorder run a workload, to its end."""
+    async with connected(data) as client:
+        await client.send({"command": "run", "pool": POOL, "script": WORKLOAD})
+        while await client.line() is not None:
+            pass
 
 
 @asynccontextmanager

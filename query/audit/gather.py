@@ -1,0 +1,357 @@
+"""Asks the history for what a run claims, and for what was recorded while it was on."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from recorder.instant import Instant
+from recorder.workloads.inventory import HostRecord, Inventory, VmRecord
+
+from ..database import History
+from ..errors import NoSuchRun
+from ..gaps import gap_spans
+from ..known import Origin
+from ..lacks import lacks_between
+from ..states import states_of_class
+from .claims import Claims, Mark, claims_in
+from .course import claims_made
+from .judge import Audit, judge
+from .recorded import (
+    Carrying,
+    GapSeen,
+    ObjectSeen,
+    Recorded,
+    TaskRecord,
+    TaskSeen,
+    Touched,
+)
+from .scripted import READ_US
+
+_MARKS = """
+SELECT seq, epoch_us(received_at) AS at_us, name, detail FROM marks
+WHERE pool = $pool AND detail ->> '$.run' = $run ORDER BY seq
+"""
+
+
+def audit(history: History, pool: str, run: str) -> Audit:
+    """Audit a run. Raises NoSuchRun for one whose beginning cannot be read."""
+    marks = history.all(Mark, _MARKS, {"pool": pool, "run": run})
+    claims = claims_in(pool, run, marks)
+    if claims is None:
+        raise NoSuchRun(f"the beginning of run {run} cannot be read: see xentrail workload runs")
+    return judge(claims, _recorded(history, claims))
+
+
+def _recorded(history: History, claims: Claims) -> Recorded:
+    own = {step.task for step in claims.steps if step.task is not None}
+    subtasks = _subtasks(history, claims.pool, own)
+    tasks = _tasks(history, claims.pool, own)
+    planned = _planned(claims, tasks.values()) + _unclaimed(history, claims)
+    first, last = claims.started.seq, _last(history, claims)
+    lacks = lacks_between(history, Instant(seq=first), Instant(seq=last), pool=claims.pool)
+    stepped = _CLOCK, {"pool": claims.pool, "first": first, "last": last}
+    return Recorded(
+        tasks=tasks,
+        objects=_objects(history, claims, planned),
+        entries=_entries(history, claims),
+        carried=_carried(history, claims.pool, [*own, *subtasks], planned, first, last),
+        subtasks=subtasks,
+        gaps=_gaps(history, claims.pool),
+        touched=_touched(history, claims.pool, first, last),
+        named=_named(history, claims.pool, planned, last),
+        messages=_messages(history, claims.pool, first, last),
+        at_start=_at_start(history, claims),
+        unsettled=_unsettled(history, claims),
+        last_states=bool(lacks.last_states_only),
+        clock_stepped=bool(history.plain(*stepped)),
+    )
+
+
+_CLOCK = """
+SELECT seq FROM marks
+WHERE name IN ('clock-stepped', 'disk-full') AND seq BETWEEN $first AND $last
+    AND pool IN ($pool, '')
+"""
+
+
+def _planned(claims: Claims, tasks: Iterable[Sequence[TaskSeen]]) -> list[str]:
+    """Return the VMs and hosts of a run: of its plan, those it made, those it says it made."""
+    refs = {step.intended.ref for step in claims.steps} | set(claims_made(claims))
+    if claims.plan is not None:
+        refs |= {*claims.plan.found, *claims.plan.hosts}
+        refs |= {lane.ref for part in claims.plan.parts for lane in part.lanes}
+    results = (one.record.result for rows in tasks for one in rows if one.record is not None)
+    texts = (text.removeprefix("<value>").removesuffix("</value>") for text in results)
+    return sorted(refs | {text for text in texts if text.startswith("OpaqueRef:")})
+
+
+_UNCLAIMED = """
+SELECT DISTINCT ref FROM events
+WHERE pool = $pool AND class = 'vm' AND operation = 'add' AND seq >= $first
+    AND list_contains($names, name)
+"""
+
+
+def _unclaimed(history: History, claims: Claims) -> list[str]:
+    """Return VMs that may be clones of calls of which nobody knows how they ended."""
+    names = [
+        step.params[0]
+        for step in claims.steps
+        if step.intended.method == "VM.clone" and not step.succeeded and step.params
+    ]
+    params = {"pool": claims.pool, "names": names, "first": claims.started.seq}
+    return [str(ref) for (ref,) in history.plain(_UNCLAIMED, params)] if names else []
+
+
+class _Last(msgspec.Struct):
+    seq: int
+
+
+def _last(history: History, claims: Claims) -> int:
+    """Return the last entry of a run; of one without an end the last of its pool."""
+    if claims.ended is not None:
+        return claims.seqs[-1]
+    row = history.first(
+        _Last, "SELECT last_seq AS seq FROM pools WHERE pool = $pool", {"pool": claims.pool}
+    )
+    return claims.seqs[-1] if row is None else max(row.seq, claims.seqs[-1])
+
+
+# -- tasks -----------------------------------------------------------------------------------------
+
+
+class _Row(msgspec.Struct):
+    seq: int
+    at_us: int
+    ref: str
+    operation: str
+    origin: str
+    snapshot: str | None
+
+
+_TASKS = """
+SELECT seq, epoch_us(received_at) AS at_us, ref, operation, origin, snapshot FROM events
+WHERE pool = $pool AND class = 'task' AND list_contains($refs, ref) ORDER BY seq
+"""
+_ENTRIES = """
+SELECT seq, epoch_us(received_at) AS at_us, ref, operation, origin, snapshot FROM events
+WHERE pool = $pool AND class = 'task' AND list_contains($seqs, seq) ORDER BY seq
+"""
+
+
+def _tasks(history: History, pool: str, refs: Iterable[str]) -> dict[str, list[TaskSeen]]:
+    found: dict[str, list[TaskSeen]] = {}
+    for row in history.all(_Row, _TASKS, {"pool": pool, "refs": sorted(refs)}):
+        found.setdefault(row.ref, []).append(_seen(row))
+    return found
+
+
+def _entries(history: History, claims: Claims) -> dict[int, TaskSeen]:
+    seqs = [step.ended.entry for step in claims.steps if step.ended and step.ended.entry]
+    rows = history.all(_Row, _ENTRIES, {"pool": claims.pool, "seqs": seqs})
+    return {row.seq: _seen(row) for row in rows}
+
+
+def _seen(row: _Row) -> TaskSeen:
+    record = None
+    if row.snapshot is not None:
+        try:
+            record = msgspec.json.decode(row.snapshot, type=TaskRecord)
+        except msgspec.ValidationError:
+            record = None  # A task in another shape tells no outcome, which is what is found then.
+    return TaskSeen(row.seq, row.at_us, row.ref, row.operation, row.origin, record)
+
+
+class _Subtask(msgspec.Struct):
+    ref: str
+    top: str
+
+
+_SUBTASKS = """
+WITH RECURSIVE below AS (
+    SELECT ref, subtask_of AS top FROM tasks
+    WHERE pool = $pool AND list_contains($refs, subtask_of)
+    UNION SELECT t.ref, b.top FROM tasks t JOIN below b ON t.subtask_of = b.ref
+    WHERE t.pool = $pool
+)
+SELECT ref, top FROM below
+"""
+
+
+def _subtasks(history: History, pool: str, refs: Iterable[str]) -> dict[str, str]:
+    rows = history.all(_Subtask, _SUBTASKS, {"pool": pool, "refs": sorted(refs)})
+    return {row.ref: row.top for row in rows}
+
+
+_CARRIED = """
+SELECT seq, ref, task FROM carried
+WHERE pool = $pool AND (list_contains($tasks, task)
+    OR (list_contains($refs, ref) AND seq BETWEEN $first AND $last))
+ORDER BY seq
+"""
+
+
+def _carried(
+    history: History, pool: str, tasks: Sequence[str], refs: Sequence[str], first: int, last: int
+) -> list[Carrying]:
+    params = {"pool": pool, "tasks": tasks, "refs": refs, "first": first, "last": last}
+    return history.all(Carrying, _CARRIED, params)
+
+
+# -- objects ---------------------------------------------------------------------------------------
+
+
+_OBJECTS = """
+WITH before AS (
+    SELECT max(seq) AS seq FROM events
+    WHERE pool = $pool AND list_contains($refs, ref) AND received_at < make_timestamptz($from)
+    GROUP BY class, ref
+)
+SELECT seq, epoch_us(received_at) AS at_us, class, ref, uuid, name, operation, origin,
+    changed_fields AS changed, snapshot ->> '$.power_state' AS power_state,
+    snapshot ->> '$.resident_on' AS resident_on, snapshot ->> '$.enabled' AS enabled
+FROM events
+WHERE pool = $pool AND list_contains($refs, ref) AND class IN ('vm', 'host')
+    AND received_at < make_timestamptz($until)
+    AND (received_at >= make_timestamptz($from) OR seq IN (SELECT seq FROM before))
+ORDER BY seq
+"""
+_LATER_US = 60_000_000
+
+
+def _objects(history: History, claims: Claims, refs: Sequence[str]) -> dict[str, list[ObjectSeen]]:
+    params = {
+        "pool": claims.pool,
+        "refs": refs,
+        "from": claims.started.at_us - READ_US,
+        "until": claims.ended.at_us + _LATER_US if claims.ended else _FOREVER_US,
+    }
+    found: dict[str, list[ObjectSeen]] = {}
+    for row in history.all(ObjectSeen, _OBJECTS, params):
+        found.setdefault(row.ref, []).append(row)
+    return found
+
+
+_FOREVER_US = 253_402_214_400_000_000
+"""The year 9999."""
+
+
+_TOUCHED = """
+SELECT class, ref, any_value(name ORDER BY seq DESC) AS name, count(*) AS changes,
+    min(seq) AS first_seq, max(seq) AS last_seq, list(DISTINCT operation) AS operations,
+    list_sort(list_distinct(flatten(list(coalesce(changed_fields, []))))) AS fields,
+    list(DISTINCT origin) AS origins
+FROM events
+WHERE pool = $pool AND seq BETWEEN $first AND $last AND origin <> 'baseline'
+    AND (operation <> 'mod' OR changed_fields IS NULL OR len(changed_fields) > 0)
+GROUP BY class, ref ORDER BY first_seq
+"""
+
+
+def _touched(history: History, pool: str, first: int, last: int) -> list[Touched]:
+    return history.all(Touched, _TOUCHED, {"pool": pool, "first": first, "last": last})
+
+
+class _Named(msgspec.Struct):
+    ref: str
+    owner: str
+
+
+_NAMED = """
+WITH told AS (
+    SELECT ref, snapshot AS text FROM events
+    WHERE pool = $pool AND class = 'vm' AND list_contains($refs, ref) AND seq <= $last
+        AND changed_fields IS NULL AND snapshot IS NOT NULL
+    UNION ALL
+    SELECT ref, concat(old, ' ', new) FROM changes
+    WHERE pool = $pool AND class = 'vm' AND list_contains($refs, ref) AND seq <= $last
+), one AS (
+    SELECT DISTINCT ref AS owner, unnest(regexp_extract_all(text, 'OpaqueRef:[0-9A-Za-z-]+')) AS ref
+    FROM told
+), devices AS (
+    SELECT DISTINCT owner,
+        unnest(regexp_extract_all(snapshot, 'OpaqueRef:[0-9A-Za-z-]+')) AS ref
+    FROM events e JOIN one USING (ref)
+    WHERE e.pool = $pool AND e.class IN ('vbd', 'vif') AND e.seq <= $last AND snapshot IS NOT NULL
+), backs AS (
+    SELECT snapshot ->> '$.VM' AS owner, ref FROM events
+    WHERE pool = $pool AND class IN ('vbd', 'vif', 'vgpu', 'vusb', 'vtpm', 'console')
+        AND list_contains($refs, snapshot ->> '$.VM') AND seq <= $last
+)
+SELECT ref, min(owner) AS owner FROM (
+    SELECT ref, owner FROM one UNION ALL SELECT ref, owner FROM devices
+    UNION ALL SELECT ref, owner FROM backs
+) WHERE ref <> 'OpaqueRef:NULL' AND ref <> owner GROUP BY ref
+"""
+
+
+def _named(history: History, pool: str, refs: Sequence[str], last: int) -> dict[str, str]:
+    rows = history.all(_Named, _NAMED, {"pool": pool, "refs": refs, "last": last})
+    return {row.ref: row.owner for row in rows}
+
+
+class _Message(msgspec.Struct):
+    ref: str
+    about: str | None
+
+
+_MESSAGES = """
+SELECT ref, any_value(snapshot ->> '$.obj_uuid') AS about FROM events
+WHERE pool = $pool AND class = 'message' AND seq BETWEEN $first AND $last GROUP BY ref
+"""
+
+
+def _messages(history: History, pool: str, first: int, last: int) -> dict[str, str]:
+    rows = history.all(_Message, _MESSAGES, {"pool": pool, "first": first, "last": last})
+    return {row.ref: row.about for row in rows if row.about is not None}
+
+
+# -- what may have been missed, and the beginning --------------------------------------------------
+
+
+def _gaps(history: History, pool: str) -> list[GapSeen]:
+    return [GapSeen(gap.seq, gap.since_seq, gap.closed_seq) for gap in gap_spans(history, pool)]
+
+
+def _at_start(history: History, claims: Claims) -> Inventory | None:
+    """Return what the pool consisted of when the run began, None if that is not certain."""
+    at = Instant(seq=claims.started.seq)
+    records: dict[str, dict[str, object]] = {}
+    for cls in ("vm", "host"):
+        told = states_of_class(history, cls, at, pool=claims.pool)
+        if not all(verdict.is_certain for verdict in told.verdicts):
+            return None
+        records[cls] = {state.ref: state.fields for state in told.states if state.exists}
+    try:
+        vms = {ref: msgspec.convert(one, VmRecord) for ref, one in records["vm"].items()}
+        hosts = {ref: msgspec.convert(one, HostRecord) for ref, one in records["host"].items()}
+    except msgspec.ValidationError:
+        return None  # Records of another shape than the planner reads tell no plan.
+    return Inventory(claims.pool, vms, hosts)
+
+
+_UNSETTLED = """
+SELECT seq FROM changes
+WHERE pool = $pool AND class IN ('vm', 'host') AND NOT list_contains($refs, ref)
+    AND field IN ('name_label', 'tags', 'power_state', 'resident_on', 'is_a_template')
+    AND received_at BETWEEN make_timestamptz($from) AND make_timestamptz($until)
+UNION SELECT seq FROM events
+WHERE pool = $pool AND class IN ('vm', 'host') AND operation IN ('add', 'del')
+    AND origin <> $baseline
+    AND received_at BETWEEN make_timestamptz($from) AND make_timestamptz($until)
+ORDER BY seq LIMIT 5
+"""
+_UNSETTLED_US = 10_000_000
+
+
+def _unsettled(history: History, claims: Claims) -> list[int]:
+    """Return entries that told of other VMs, near the time at which the run was planned."""
+    at_us = claims.started.at_us
+    params = {
+        "pool": claims.pool,
+        "refs": [] if claims.plan is None else list(claims.plan.found),
+        "from": at_us - _UNSETTLED_US,
+        "until": at_us + _UNSETTLED_US,
+        "baseline": Origin.BASELINE.value,
+    }
+    return [int(str(seq)) for (seq,) in history.plain(_UNSETTLED, params)]
