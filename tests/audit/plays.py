@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import trio
 import trio.testing
 
@@ -84,7 +85,8 @@ class Liar:
         body = self.body(seq)
         assert isinstance(body, Event)
         record = {**json.loads(body.snapshot or b"{}"), **fields}
-        self.bodies[seq] = replace(body, snapshot=json.dumps(record).encode())
+        told = json.dumps(record).encode()
+        self.bodies[seq] = msgspec.structs.replace(body, snapshot=told)
 
     def add(self, after: int, *bodies: Body) -> None:
         """Add entries behind one."""
