@@ -29,7 +29,9 @@ def history(
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most the newest N.")] = 1000,
 ) -> None:
     """Tell the life of one object: what changed, from what to what, and where nobody looked."""
-    from .. import lacks, objects, questions, timeline
+    from recorder.instant import Instant
+
+    from .. import lacks, objects, questions, runs_about, timeline
     from ..render import life as screen
 
     with ask.history() as opened:
@@ -46,12 +48,14 @@ def history(
             with_devices=with_devices,
             limit=limit,
         )
+        first = Instant(seq=told.steps[0].seq) if told.omitted and told.steps else begin
+        touches = runs_about.runs_about(opened, found, first, end)
         texts = [text or "" for step in told.steps for c in step.changes for text in (c.old, c.new)]
         names = objects.names_in(opened, found.pool, texts) if ask.form is Format.TABLE else {}
         between = lacks.lacks_between(opened, begin, end, pool=found.pool)
     lacking = lacks.Lacks(told.gaps, between.last_states_only, between.unrecorded)
     everything = everything or field is not None
-    screen.show(told, ask.form, names, lacking, everything=everything)
+    screen.show(told, ask.form, names, lacking, touches=touches, everything=everything)
     if told.omitted:
         say(f"older steps are left out ({told.omitted}); --limit shows more, --until earlier ones")
     left_out = 0 if everything or ask.form is not Format.TABLE else screen.hidden(told)

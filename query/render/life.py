@@ -7,24 +7,35 @@ from ..choices import Format
 from ..known import Origin
 from ..lacks import Lacks
 from ..records import FieldChange, Json
+from ..runs_about import Touch
 from ..timeline import Life, Step
 from ..undertakings import Undertaking
 from ..values import change_text, changed_values, duration_text, short_ref
 from .output import Text, console, plain_of, write_csv, write_json
+from .runs import GOOD
 from .words import Names, at_text, origin_text
 
 PERMISSIONS = frozenset({"allowed_operations", "current_operations"})
 """Fields that say what may be done, and by whom it is: on the screen the tasks themselves do."""
 
 
-def show(told: Life, form: Format, names: Names, lacks: Lacks, *, everything: bool = True) -> None:
-    """Write the timeline of an object, with tasks and gaps between the steps.
+def show(
+    told: Life,
+    form: Format,
+    names: Names,
+    lacks: Lacks,
+    *,
+    touches: Sequence[Touch] = (),
+    everything: bool = True,
+) -> None:
+    """Write the timeline of an object, with tasks, calls of runs and gaps between the steps.
 
     On the screen changes of PERMISSIONS are left out unless `everything` is wanted.
     """
     if form is Format.JSON:
         steps = [{**plain_of(step), "changes": changed_values(step.changes)} for step in told.steps]
         document = {"object": told.object, "steps": steps, "tasks": told.tasks}
+        document["runs"] = touches
         write_json({**document, "omitted": told.omitted, **plain_of(lacks)})
     elif form is Format.CSV:
         header = ["seq", "received_at", "class", "ref", "operation", "origin", "gap", "stream"]
@@ -35,7 +46,7 @@ def show(told: Life, form: Format, names: Names, lacks: Lacks, *, everything: bo
     else:
         out = console()
         out.print(Text(str(told.object), style="bold"), no_wrap=True, overflow="ellipsis")
-        blocks = _blocks(told, names, everything=everything)
+        blocks = [*_blocks(told, names, everything=everything), *map(_run_block, touches)]
         for _, _, lines in sorted(blocks, key=lambda block: block[:2]):
             for line in lines:
                 out.print(line, no_wrap=True, overflow="ellipsis")
@@ -106,6 +117,19 @@ def _task_blocks(task: Undertaking) -> Iterable[Block]:
     ended = f"{_head(task.ended_at, task.ended_seq)}task {name}: {task.status}{took}{error}"
     style = "dim" if task.status == "success" else "red"
     yield task.ended_seq, 2, [Text(ended, style=style)]
+
+
+def _run_block(touch: Touch) -> Block:
+    """Return the line of a call where its outcome was written, or it was intended without one."""
+    how = {"about": "", "with": f" of {touch.name}", "made": f" of {touch.name}, which made it"}
+    call = f"run {touch.run}, call {touch.step}: {touch.method}{how[touch.how]}"
+    if touch.ended_seq is None:
+        text = f"{_head(touch.intended_at, touch.intended_seq)}{call}: its outcome is not known"
+        return touch.intended_seq, 3, [Text(text, style="red")]
+    why = f": {touch.why}" if touch.why else ""
+    text = f"{_head(touch.ended_at, touch.ended_seq)}{call}: {touch.outcome}{why}"
+    style = "dim" if touch.outcome in GOOD else "red"
+    return touch.ended_seq, 3, [Text(text, style=style)]
 
 
 def _head(at: datetime | None, seq: int) -> str:
