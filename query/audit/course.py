@@ -341,6 +341,7 @@ def run_ends_after_a_failure(claims: Claims) -> Iterator[Finding]:
             if told.ref in later or told.part != part.index:
                 text = f"it was called although call {failed.number} failed, which ends the run"
                 yield _disorder(text, failed, step)
+                return
             later.add(told.ref)
         return
 

@@ -100,7 +100,14 @@ def judge(claims: Claims, recorded: Recorded) -> Audit:
         *(one for rule in OF_THE_CLAIMS for one in rule(claims)),
         *(one for rule in OF_THE_RECORD for one in rule(claims, recorded)),
     ]
-    found.sort(key=lambda one: (one.level is not Level.CONTRADICTED, one.step or 0, one.seqs))
+    found.sort(
+        key=lambda one: (
+            one.level is not Level.CONTRADICTED,
+            one.step is None,
+            one.step or 0,
+            one.seqs,
+        )
+    )
     return Audit(
         claims.pool,
         claims.run,

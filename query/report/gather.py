@@ -11,6 +11,7 @@ from .lives import Lives, lives_of
 from .outcomes import Busy, Outcomes, busiest_of, outcomes_of
 from .period import Period, period_of
 from .pools import PoolFacts, facts_of
+from .runs import Runs, runs_of
 
 
 class PoolReport(msgspec.Struct, frozen=True):
@@ -21,6 +22,7 @@ class PoolReport(msgspec.Struct, frozen=True):
     lives: Lives
     outcomes: Outcomes
     busiest: list[Busy]
+    runs: Runs
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -56,4 +58,5 @@ def _pool_report(history: History, pool: str, period: Period, vms_max: int) -> P
         lives=lives_of(history, pool, period, coverage, vms_max=vms_max),
         outcomes=outcomes_of(history, pool, period),
         busiest=busiest_of(history, pool, period),
+        runs=runs_of(history, pool, period),
     )

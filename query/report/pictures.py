@@ -4,13 +4,14 @@ What nobody knows is hatched, over everything else: it is never drawn as known.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .coverage import Coverage, Sight, Stretch
 from .drawing import Box, Drawing, Label, Size, draw
 from .html import Html, tag
 from .lives import Doubt, Lives, Stay, VmLife
 from .period import Period
+from .runs import Call
 from .shown import shown
 from .times import Clock, Tick, ticks
 
@@ -50,6 +51,26 @@ POWER = {
 }
 _OTHER = Look("var(--other)", 0.32, 0.68)
 """A power state that xapi does not have, and a server told nevertheless."""
+_UNKNOWN_LOOK = Look(_GAP_FILL, 0.1, 0.9)
+
+
+CALLS = {
+    "success": Look("var(--running)", 0.2, 0.8),
+    "failure": Look("var(--bad)", 0.1, 0.9),
+    "changed-by-others": Look("var(--paused)", 0.32, 0.68),
+    "cancelled": Look("var(--suspended)", 0.32, 0.68),
+    "skipped": Look("var(--halted)", 0.43, 0.57),
+}
+"""The outcomes of calls; of any other nobody knows how they ended."""
+UNKNOWN_CALL = "gap"
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """The calls about one object."""
+
+    name: str
+    calls: list[Call] = field(default_factory=list)
 
 
 def host_fills(lives: Lives) -> dict[str, str]:
@@ -111,6 +132,25 @@ class Canvas:
         ]
         clouds = self._clouds(len(vms), lives, coverage)
         return self._lanes(vms, [*boxes, *clouds], lives, stays, text)
+
+    def calls(self, lanes: Sequence[Lane], text: str) -> Html:
+        """Return the calls of a run, a lane for each object that they are about."""
+        boxes = [self._call(one, at) for at, lane in enumerate(lanes) for one in lane.calls]
+        names = [Label(0, at + 0.5, shown(lane.name, 60)) for at, lane in enumerate(lanes)]
+
+        def drawn(size: Size) -> Html:
+            when, length_us = self._ticks(size), self.period.length_us
+            drawing = Drawing(length_us, len(lanes), _LANE_PX, when, boxes, (), (), names)
+            return draw(drawing, size, text)
+
+        return _both(drawn)
+
+    def _call(self, call: Call, lane: int) -> Box:
+        """A call without an outcome reaches to the end of the picture."""
+        end_us = self.period.end_us if call.end_us is None else call.end_us
+        look = CALLS.get(call.outcome or "", _UNKNOWN_LOOK)
+        begin_us = self._since(call.begin_us)
+        return Box(begin_us, self._since(end_us), lane + look.top, lane + look.bottom, look.fill)
 
     def _lanes(
         self,

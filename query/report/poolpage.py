@@ -7,6 +7,7 @@ from recorder.model import Stream
 from .gather import PoolReport
 from .html import Html, Piece, tag
 from .pictures import Canvas
+from .runpart import runs_part
 from .seenpart import seen_part
 from .shown import shown
 from .tables import evidence, facts, name
@@ -23,6 +24,7 @@ def pool_page(report: PoolReport, canvas: Canvas, anchor: str) -> Html:
         _facts(report, canvas.clock),
         seen_part(report.coverage, canvas),
         vms_part(report.lives, report.coverage, canvas),
+        runs_part(report.runs, canvas),
         tasks_part(report.outcomes, canvas.clock),
         busiest_part(report.busiest, canvas.clock),
         class_="pool",

@@ -250,12 +250,12 @@ def swap(liar: Liar, one: int, other: int) -> None:
 
 
 def began_too_early(liar: Liar) -> None:
-    """A VM is said to be moved again before its first move had ended; its round is over by then."""
-    first = call_of(liar, "VM.pool_migrate")
+    """A VM is said to be resumed before its suspension had ended."""
+    first = call_of(liar, "VM.suspend")
     ((seq, _),) = [
         (seq, one)
         for seq, one in liar.tale.marks(INTENDED)
-        if (one["ref"], one["round"]) == (first["ref"], 2)
+        if (one["ref"], one["method"]) == (first["ref"], "VM.resume")
     ]
     swap(liar, at(first, "ended"), seq)
 

@@ -110,11 +110,12 @@ class Liar:
         drafts: list[Draft] = []
         for entry in self.tale.entries:
             places[entry.seq] = first_seq + len(drafts)
-            for body in (self.body(entry.seq), *self.added.get(entry.seq, ())):
+            told = [(pool if entry.pool else entry.pool, self.body(entry.seq))]
+            for of, body in (*told, *((pool, one) for one in self.added.get(entry.seq, ()))):
                 if isinstance(body, GapOpened):
                     places[_JUST_OPENED] = first_seq + len(drafts)
-                of = pool if entry.pool else entry.pool
-                drafts.append(Draft(entry.received_at_ns, of, _moved(_of(body, pool), places)))
+                moved = _moved(_of(body, pool), places)
+                drafts.append(Draft(entry.received_at_ns, of, moved))
         return drafts
 
 

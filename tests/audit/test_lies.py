@@ -31,7 +31,7 @@ LIES: list[tuple[Callable[[], Tale], Lie, Rule]] = [
     (moves, lies.round_missing, Rule.MISSING),
     (cycle, lies.order_changed, Rule.UNPLANNED),
     (cycle, lies.number_skipped, Rule.MARKS),
-    (moves, lies.began_too_early, Rule.ORDER),
+    (failure, lies.began_too_early, Rule.ORDER),
     (moves, lies.round_too_early, Rule.ORDER),
     (moves, lies.more_at_a_time_than_allowed, Rule.ORDER),
     (failure, lies.went_on_after_a_failure, Rule.ORDER),
