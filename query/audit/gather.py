@@ -21,6 +21,7 @@ from .recorded import (
     GapSeen,
     ObjectSeen,
     Recorded,
+    Repeated,
     TaskRecord,
     TaskSeen,
     Touched,
@@ -62,6 +63,7 @@ def _recorded(history: History, claims: Claims) -> Recorded:
         messages=_messages(history, claims.pool, first, last),
         at_start=_at_start(history, claims),
         unsettled=_unsettled(history, claims),
+        repeated=_repeated(history, claims),
         last_states=bool(lacks.last_states_only),
         clock_stepped=bool(history.plain(*stepped)),
     )
@@ -328,6 +330,17 @@ def _at_start(history: History, claims: Claims) -> Inventory | None:
     except msgspec.ValidationError:
         return None  # Records of another shape than the planner reads tell no plan.
     return Inventory(claims.pool, vms, hosts)
+
+
+_REPEATED = """
+SELECT seq, detail ->> '$.text' AS text, detail ->> '$.plan' AS plan FROM marks
+WHERE name = 'run-started' AND detail ->> '$.run' = $run ORDER BY seq
+"""
+
+
+def _repeated(history: History, claims: Claims) -> Repeated | None:
+    run = claims.started.replay_of
+    return None if run is None else history.first(Repeated, _REPEATED, {"run": run})
 
 
 _UNSETTLED = """

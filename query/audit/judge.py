@@ -74,6 +74,7 @@ OF_THE_CLAIMS: tuple[Callable[[Claims], Iterator[Finding]], ...] = (
 OF_THE_RECORD: tuple[Callable[[Claims, Recorded], Iterator[Finding]], ...] = (
     scripted.plan_agrees,
     scripted.found_agrees,
+    scripted.replay_repeats,
     course.calls_are_planned,
     tasks.task_is_of_the_call,
     tasks.task_is_within_the_call,

@@ -103,6 +103,14 @@ class Belonging(msgspec.Struct, frozen=True):
     owner: str
 
 
+class Repeated(msgspec.Struct, frozen=True):
+    """The beginning of the run that a replay repeats; `plan` is JSON text."""
+
+    seq: int
+    text: str
+    plan: str
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """What was recorded while a run was on.
@@ -112,8 +120,9 @@ class Recorded:
     name. `subtasks` are the tasks below those of the run, with the one at the top. `named` are
     references that the VMs of the run mention, with the VM; `messages` the uuids that messages are
     about, by reference of the message. `at_start` is what the pool consisted of when the run began,
-    None if nobody can know. `unsettled` tells whether VMs outside of the plan changed near then.
-    `last_states` tells that the pool was followed by `stream = "from"`.
+    None if nobody can know. `unsettled` are entries that told of VMs outside of the plan near then.
+    `repeated` is the run that a replay repeats. `last_states` tells that the pool was followed by
+    `stream = "from"`.
     """
 
     tasks: Mapping[str, Sequence[TaskSeen]] = field(default_factory=dict)
@@ -127,6 +136,7 @@ class Recorded:
     messages: Mapping[str, str] = field(default_factory=dict)
     at_start: Inventory | None = None
     unsettled: Sequence[int] = ()
+    repeated: Repeated | None = None
     last_states: bool = False
     clock_stepped: bool = False
 

@@ -72,6 +72,30 @@ def plan_agrees(claims: Claims, recorded: Recorded) -> Iterator[Finding]:
             yield contradicted(Rule.PLAN, text, [started.seq])
 
 
+def replay_repeats(claims: Claims, recorded: Recorded) -> Iterator[Finding]:
+    """The plan of a replay is that of the run that it repeats."""
+    plan, started = claims.plan, claims.started
+    if plan is None or started.replay_of is None:
+        return
+    if recorded.repeated is None:
+        text = f"run {started.replay_of}, which it repeats, is not in this history"
+        yield unproven(Rule.PLAN, text, [started.seq])
+        return
+    before = plan_in(recorded.repeated.plan)
+    same = before is not None and msgspec.structs.replace(before, pool=plan.pool) == plan
+    if not same or recorded.repeated.text != started.text:
+        text = f"its plan is not that of run {started.replay_of}, which it repeats"
+        yield contradicted(Rule.PLAN, text, [recorded.repeated.seq, started.seq])
+
+
+def plan_in(text: str) -> Plan | None:
+    """Read a plan; None for one that cannot be read."""
+    try:
+        return msgspec.json.decode(text, type=Plan)
+    except msgspec.DecodeError:
+        return None
+
+
 def found_agrees(claims: Claims, recorded: Recorded) -> Iterator[Finding]:
     """The VMs had the names, power states and hosts that the plan found, just before the run."""
     plan, started = claims.plan, claims.started

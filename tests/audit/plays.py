@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -36,6 +36,7 @@ from tests.workloads.theatre import Theatre, theatre
 
 Rule = Mapping[str, object]
 Among = Callable[[Theatre], None]
+Then = Callable[[Theatre], Awaitable[None]]
 
 
 @dataclass
@@ -150,23 +151,39 @@ def write(folder: Path, liars: Mapping[str, Liar]) -> None:
         journal.append(drafts)
 
 
+async def repeat(play: Theatre) -> None:
+    """Run again what was run, by its recorded plan."""
+    (begun,) = play.marks(MarkName.RUN_STARTED)
+    replay = {"run": begun["run"], "plan": begun["plan"]}
+    await play.run(str(begun["text"]), replay=replay)
+
+
 def played(
     text: str,
     *rules: Rule,
     vms: int = 4,
     seed: int = 1,
     among: Among | None = None,
+    then: Then | None = None,
 ) -> Tale:
-    """Run a script on a pool of its own; `among` is done when a background call begins."""
+    """Run a script on a pool of its own; `among` is done when a background call begins, `then`
+    is done afterwards."""
     clock = trio.testing.MockClock(autojump_threshold=0)
     with tempfile.TemporaryDirectory() as folder:
-        do = partial(_play, Path(folder), text, rules, vms=vms, seed=seed, among=among)
+        do = partial(_play, Path(folder), text, rules, vms=vms, seed=seed, among=among, then=then)
         statuses = trio.run(do, clock=clock)
         return Tale([*scan(Path(folder) / "journal")], statuses)
 
 
 async def _play(
-    folder: Path, text: str, rules: Sequence[Rule], *, vms: int, seed: int, among: Among | None
+    folder: Path,
+    text: str,
+    rules: Sequence[Rule],
+    *,
+    vms: int,
+    seed: int,
+    among: Among | None,
+    then: Then | None,
 ) -> dict[str, list[str]]:
     statuses: dict[str, list[str]] = {}
     async with theatre(folder, vms=vms, seed=seed) as play:
@@ -175,6 +192,8 @@ async def _play(
         if among is not None:
             play.when_begun(partial(among, play))
         await play.run(text)
+        if then is not None:
+            await then(play)
         for change in play.pool.truth.changes:
             if change.cls == "task":
                 status = str(json.loads(change.snapshot)["status"])
@@ -192,12 +211,12 @@ def history_of(liars: Mapping[str, Liar]) -> Iterator[History]:
 
 
 def audit_in(history: History, pool: str) -> Audit:
-    """Audit the one run on a pool."""
-    (run,) = runs(history, pool=pool)
+    """Audit the last run on a pool."""
+    *_, run = runs(history, pool=pool)
     return audit(history, pool, run.run)
 
 
 def audited(liar: Liar) -> Audit:
-    """Audit the one run that a liar tells of."""
+    """Audit the last run that a liar tells of."""
     with history_of({"lab": liar}) as history:
         return audit_in(history, "lab")
