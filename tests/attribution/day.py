@@ -6,7 +6,7 @@ It needs no network: calls are made at the dispatcher, each by the door of a cli
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 import trio
 import trio.testing
@@ -43,11 +43,19 @@ class Plan:
     vms: int = 5
     speed: float = 0.3
     has_ha: bool = False
+    late_s_max: float = 0.0
+    forgers: bool = False
 
     @classmethod
     def of(cls, seed: int, calls: int = 200) -> "Plan":
-        """Return the plan of a seed: one in three pools has HA and loses a host."""
-        return cls(seed, calls, has_ha=seed % 3 == 0, hosts=3 if seed % 3 == 0 else 1 + seed % 2)
+        """Return the plan of a seed: one in three pools has HA and loses a host.
+
+        In every second one lines are out of order by milliseconds, in the others people lie.
+        """
+        has_ha, late_s_max = seed % 3 == 0, 0.004 if seed % 2 else 0.0
+        hosts = 3 if has_ha else 1 + seed % 2
+        lies = seed % 2 == 0
+        return cls(seed, calls, hosts, has_ha=has_ha, late_s_max=late_s_max, forgers=lies)
 
     @property
     def spec(self) -> PoolSpec:
@@ -65,10 +73,14 @@ class Plan:
 
 @dataclass(slots=True)
 class Day:
-    """What a day left behind: the truth, and the lines of each host by its address."""
+    """What a day left behind: the truth, and the lines of each host by its address.
+
+    Every change after the first `begun` ones has an event with an id.
+    """
 
     plan: Plan
     truth: Truth
+    begun: int
     lines: Mapping[str, Sequence[str]]
     master: str
     bugs: Sequence[Exception]
@@ -92,6 +104,7 @@ class Pool:
         if plan.has_ha:
             _protect(simulated)
         front = Front(simulated, now_s=now_s)
+        front.trail.syslog.late_s_max = plan.late_s_max
         return cls(plan, simulated, front, random.Random(f"people of {plan.seed}"))
 
     async def log_in(self) -> None:
@@ -124,7 +137,7 @@ async def work(pool: Pool) -> None:
 
     The nursery holds the calls under way, at most UNDER_WAY_MAX, and guests that act.
     """
-    ideas = Ideas(pool.simulated, pool.rng)
+    ideas = Ideas(pool.simulated, pool.rng, forgers=pool.plan.forgers)
     made, falls_at = 0, pool.plan.calls // 2 if pool.plan.has_ha else -1
     async with trio.open_nursery() as nursery:
         while made < pool.plan.calls:
@@ -179,8 +192,17 @@ def spend(plan: Plan) -> Day:
         return trio.run(partial(_spend, plan), clock=trio.testing.MockClock(autojump_threshold=0))
 
 
+@cache
+def day_of(seed: int) -> Day:
+    """Return the day of a seed, which is spent once however many tests ask for it."""
+    return spend(Plan.of(seed))
+
+
 async def _spend(plan: Plan) -> Day:
     pool = Pool.of(plan)
+    # Somebody listens from the beginning, so that events have ids; nobody needs to read them.
+    pool.simulated.hub.register("OpaqueRef:listener", ["*"])
+    begun = len(pool.simulated.truth.changes)
     async with trio.open_nursery() as nursery:
         await nursery.start(pool.front.run)
         await pool.log_in()
@@ -189,4 +211,4 @@ async def _spend(plan: Plan) -> Day:
         nursery.cancel_scope.cancel()
     addresses = [host.address for host in pool.simulated.hosts]
     lines = {address: pool.front.trail.files(address).since("") for address in addresses}
-    return Day(plan, pool.simulated.truth, lines, addresses[0], pool.simulated.bugs.seen)
+    return Day(plan, pool.simulated.truth, begun, lines, addresses[0], pool.simulated.bugs.seen)

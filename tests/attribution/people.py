@@ -14,6 +14,13 @@ DEBUG = "x-http-other-config-dbg"
 GONE = "OpaqueRef:00000000-1111-2222-3333-444444444444"
 WORDS = ("blue", "it's", "a|b] (c", "é", "\\")
 """In names they are what lines must escape, or what looks like the end of their header."""
+_MORE_ARGS: Mapping[str, tuple[Sent, ...]] = {
+    "Async.VM.start": (False, False),
+    "Async.VM.resume": (False, False),
+    "Async.VM.snapshot": ("copy of a snapshot",),
+    "Async.VM.clone": ("copy of a clone",),
+}
+"""What calls take besides a VM; others take nothing more, or are refused without it."""
 _HIDDEN = ("is_a_template", "is_a_snapshot", "is_control_domain")
 
 
@@ -55,15 +62,18 @@ class Act:
 class Ideas:
     """What comes to the minds of people in one pool; the same seed gives the same ideas."""
 
-    def __init__(self, pool: SimulatedPool, rng: random.Random) -> None:
+    def __init__(self, pool: SimulatedPool, rng: random.Random, *, forgers: bool) -> None:
+        """With `forgers` people lie, now and then, about the task in which they do something."""
+        self._kinds = [*_HONEST, *_LIES] if forgers else _HONEST
         self._pool = pool
         self._rng = rng
         self._words = 0
 
     def next(self) -> Sequence[Act]:
         """Return what is done next: mostly one call, nothing where nothing fits."""
-        kind = self._rng.choices(list(_KINDS), [weight for weight, _make in _KINDS.values()])[0]
-        return _KINDS[kind][1](self)
+        weights = [weight for weight, _make in self._kinds]
+        _weight, make = self._rng.choices(self._kinds, weights)[0]
+        return make(self)
 
     def pause_s(self) -> float:
         """Return how long nobody does anything: now and then hardly at all."""
@@ -194,6 +204,20 @@ class Ideas:
             return []
         return [Act(act.who, act.method, act.args, {header: self._rng.choice(pending)})]
 
+    def impersonate(self) -> Sequence[Act]:
+        """Make the same call as somebody else who waits for his, under the mark of his task."""
+        names = {
+            task: text_of(self._record("task", task), "name_label") for task in self._pending()
+        }
+        same = [(task, name) for task, name in names.items() if name.startswith("Async.VM.")]
+        if not same:
+            return []
+        task, name = self._rng.choice(same)
+        args = _MORE_ARGS.get(name, ())
+        header = self._rng.choice(({DEBUG: f"{name} {mark(task)}"}, {"task-id": task}))
+        method = self._rng.choice((name, name.removeprefix("Async.")))
+        return [Act(self._rng.choice(WRITERS), method, (self._guest(), *args), header)]
+
     # What there is.
 
     def _edit(self, who: int) -> Act:
@@ -244,19 +268,23 @@ class Ideas:
         return f"{self._rng.choice(WORDS)} {self._words}"
 
 
-_KINDS: Mapping[str, tuple[float, Callable[[Ideas], Sequence[Act]]]] = {
-    "edit": (8.0, Ideas.edit),
-    "duel": (3.0, Ideas.duel),
-    "power": (6.0, Ideas.power),
-    "copy": (1.5, Ideas.copy),
-    "remove": (1.5, Ideas.remove),
-    "make": (1.0, Ideas.make),
-    "mistake": (1.5, Ideas.mistake),
-    "denied": (1.5, Ideas.denied),
-    "cancel": (2.0, Ideas.cancel),
-    "own_task": (1.5, Ideas.own_task),
-    "tell": (1.0, Ideas.tell),
-    "forge": (1.5, Ideas.forge),
-    "borrow": (1.5, Ideas.borrow),
-}
+_Kinds = Sequence[tuple[float, Callable[[Ideas], Sequence[Act]]]]
+_HONEST: _Kinds = [
+    (8.0, Ideas.edit),
+    (3.0, Ideas.duel),
+    (6.0, Ideas.power),
+    (1.5, Ideas.copy),
+    (1.5, Ideas.remove),
+    (1.0, Ideas.make),
+    (1.5, Ideas.mistake),
+    (1.5, Ideas.denied),
+    (2.0, Ideas.cancel),
+    (1.5, Ideas.own_task),
+    (1.0, Ideas.tell),
+]
+_LIES: _Kinds = [
+    (1.5, Ideas.forge),
+    (1.5, Ideas.borrow),
+    (1.0, Ideas.impersonate),
+]
 """Weights and makers."""

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from functools import cache
 
 import pytest
 
@@ -11,18 +10,13 @@ from recorder.simulator.doings import Doing
 from recorder.simulator.errand import dummy_label, is_real, stamped
 from recorder.simulator.guard import ANY_TASK, error_text
 from recorder.simulator.values import Fault
-from tests.attribution.day import Day, Plan, spend
+from tests.attribution.day import Day, Plan, day_of, spend
 from tests.attribution.people import DEBUG, PEOPLE
 from tests.attribution.told import Told, told
 
 SEEDS = [*range(4), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(4, 60))]
 _BESIDE = frozenset({"Host.call_extension", "session.create", ANY_TASK})
 """Calls that have lines and are no calls of a client: they are said of one, beside its own line."""
-
-
-@cache
-def _day(seed: int) -> Day:
-    return spend(Plan.of(seed))
 
 
 def _expected(day: Day, doing: Doing) -> tuple[str, ...]:
@@ -57,7 +51,7 @@ def _lines(day: Day, address: str) -> list[Told]:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_every_call_has_its_line_and_every_line_its_call(seed: int) -> None:
     """Sync and Async, failed, denied and forged; on the master, and once."""
-    day = _day(seed)
+    day = day_of(seed)
     assert not day.bugs
     expected = Counter(
         _expected(day, doing)
@@ -78,7 +72,7 @@ def test_every_call_has_its_line_and_every_line_its_call(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_other_hosts_write_only_what_was_passed_on_to_them(seed: int) -> None:
     """Under the name of the host, with the mark of a task of the master's, allowed and done."""
-    day = _day(seed)
+    day = day_of(seed)
     tasks = {change.ref for change in day.truth.changes if change.cls == "task"}
     marks = {stamped("", task) for task in tasks}
     for address in day.lines.keys() - {day.master}:
@@ -91,7 +85,7 @@ def test_other_hosts_write_only_what_was_passed_on_to_them(seed: int) -> None:
 
 def test_days_are_as_varied_as_they_should_be() -> None:
     """All kinds of ends, users and marks are met; else the other tests would prove little."""
-    days = [_day(seed) for seed in range(4)]
+    days = [day_of(seed) for seed in range(4)]
     doings = [doing for day in days for doing in day.truth.doings]
     codes = Counter(doing.error[0] for doing in doings if doing.error)
     assert {"RBAC_PERMISSION_DENIED", "TASK_CANCELLED", "VM_BAD_POWER_STATE"} <= codes.keys()
@@ -107,9 +101,9 @@ def test_days_are_as_varied_as_they_should_be() -> None:
     assert len([write for write in of_nobody if write.change.operation == "mod"]) > 10
 
 
-def test_the_same_plan_gives_the_same_day() -> None:
+def test_the_same_plan_gives_the_sameday_of() -> None:
     """To the last byte of the last line."""
-    first, second = _day(0), spend(Plan.of(0))
+    first, second = day_of(0), spend(Plan.of(0))
     assert first.lines == second.lines
     assert [change.snapshot for change in first.truth.changes] == [
         change.snapshot for change in second.truth.changes

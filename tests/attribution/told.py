@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 _HEADER = re.compile(r"\[(\S+)Z\|audit\|\|(.*)$", re.DOTALL)
 _ATOM = re.compile(r"'((?:[^'\\]|\\.)*)'")
@@ -10,9 +11,9 @@ _BYTE = re.compile(r"\\x([0-9A-F]{2})|\\\\")
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The parts of a line that say who did what."""
+    """The parts of a line that say who did what; `at_s` is in seconds since 1970 UTC."""
 
-    at: str
+    at_s: float
     thread: str
     task: str
     trackid: str
@@ -34,10 +35,10 @@ def told(line: str) -> Told:
     trackid, sid, user, verdict, result, _api, call, *arguments = map(
         _plain, _ATOM.findall(_outer(said))
     )
-    at = found[1]
+    at_s = datetime.strptime(f"{found[1]}Z", "%Y%m%dT%H:%M:%S.%fZ").replace(tzinfo=UTC).timestamp()
     trackid = trackid.removeprefix("trackid=")
     return Told(
-        at, thread, _outer(task), trackid, sid, user, verdict, result, call, tuple(arguments)
+        at_s, thread, _outer(task), trackid, sid, user, verdict, result, call, tuple(arguments)
     )
 
 

@@ -1,0 +1,104 @@
+"""What the mark of a task in a line proves, and what it does not: clients may write what they like.
+
+The rules here are the least that a join must ask for before it is sure.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+import pytest
+
+from recorder.simulator.errand import mark
+from tests.attribution.day import Day, day_of
+from tests.attribution.judge import Claim, Judge
+from tests.attribution.told import Told, told
+
+SEEDS = [*range(4), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(4, 60))]
+
+
+def _lines_by_mark(day: Day) -> Mapping[str, list[Told]]:
+    """Return the lines of the master by what their header says the task is, `R:` and `D:` alike.
+
+    What hosts say for themselves is left out: they repeat the marks of tasks of the master.
+    """
+    found: defaultdict[str, list[Told]] = defaultdict(list)
+    for line in map(told, day.lines[day.master]):
+        if not line.user.startswith("OpaqueRef:"):
+            found[line.task.rpartition(" ")[2]].append(line)
+    return found
+
+
+def _tasks(day: Day) -> Iterator[tuple[str, str]]:
+    """Yield the reference and name of every task."""
+    for change in day.truth.changes:
+        if change.cls == "task" and change.operation == "add":
+            yield change.ref, str(json.loads(change.snapshot)["name_label"])
+
+
+def _fits(line: Told, name: str) -> bool:
+    return line.task.rpartition(" ")[0] == name and name.removeprefix("Async.") == line.call
+
+
+def _doubtful_calls(day: Day) -> set[str]:
+    """Return the calls of which a line lies: its task is not called so, or not there, or taken."""
+    lines, names = _lines_by_mark(day), {mark(task): name for task, name in _tasks(day)}
+    return {
+        line.call
+        for of, told_twice in lines.items()
+        for line in told_twice
+        if of.startswith("D:") is False
+        and (len(told_twice) > 1 or of not in names or not _fits(line, names[of]))
+    }
+
+
+def _claims(day: Day, *, strict: bool) -> list[Claim]:
+    """Say of tasks whose they are, by their marks alone or with what else must fit."""
+    lines, doubtful = _lines_by_mark(day), _doubtful_calls(day)
+    claims = []
+    for task, name in _tasks(day):
+        candidates = lines.get(mark(task), [])
+        is_sure = len(candidates) == 1 and _fits(candidates[0], name)
+        if strict and not (is_sure and candidates[0].call not in doubtful):
+            continue
+        claims += [Claim(task, line.trackid, line.call, "exact") for line in candidates]
+    return claims
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_one_fitting_line_tells_whose_a_task_is(seed: int) -> None:
+    """Only one has the mark, its header and its call are of the task's name, and no line of such a
+    call lies: who hides under a mark of his own making leaves his task to be claimed by others.
+    """
+    day = day_of(seed)
+    claims = _claims(day, strict=True)
+    assert Judge(day).wrong(claims) == []
+    assert len(claims) > (0 if day.plan.forgers else 40)
+
+
+def test_a_mark_alone_proves_nothing() -> None:
+    """Some tasks have the lines of others, and some days would be told wrong by them."""
+    days = [day_of(seed) for seed in range(4)]
+    assert any(Judge(day).wrong(_claims(day, strict=False)) for day in days)
+
+
+def test_who_cancels_is_proven_by_the_key_in_the_task() -> None:
+    """The mark of a task.cancel is that of the dummy task in current_operations."""
+    claims = {seed: list(_cancels(day_of(seed))) for seed in range(8)}
+    assert sum(map(len, claims.values())) > 20
+    for seed, made in claims.items():
+        assert Judge(day_of(seed)).wrong(made) == []
+
+
+def _cancels(day: Day) -> Iterator[Claim]:
+    """Say of the first event with a key who has put it there, where one line has its mark."""
+    lines, seen = _lines_by_mark(day), set[str]()
+    for change in day.truth.changes[day.begun :]:
+        if change.cls == "task" and change.operation == "mod":
+            keys = json.loads(change.snapshot)["current_operations"].keys() - seen
+            seen |= keys
+            for key in keys:
+                found = lines.get(mark(key), [])
+                if len(found) == 1 and found[0].call == "task.cancel":
+                    assert change.event_id is not None
+                    yield Claim(change.event_id, found[0].trackid, "task.cancel", "exact")
