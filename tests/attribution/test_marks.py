@@ -1,9 +1,10 @@
-"""What the mark of a task in a line proves, and what it does not: clients may write what they like.
+"""What a line proves, and what it does not: clients may write into its header what they like.
 
 The rules here are the least that a join must ask for before it is sure.
 """
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
@@ -14,6 +15,9 @@ from tests.attribution.day import Day, day_of
 from tests.attribution.judge import Claim, Judge
 from tests.attribution.told import Told, told
 
+MS_S = 0.0015
+"""Times in lines are cut to milliseconds: a line may look older than what it is about."""
+WINDOW_S = 2.0
 SEEDS = [*range(4), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(4, 60))]
 
 
@@ -102,3 +106,45 @@ def _cancels(day: Day) -> Iterator[Claim]:
                 if len(found) == 1 and found[0].call == "task.cancel":
                     assert change.event_id is not None
                     yield Claim(change.event_id, found[0].trackid, "task.cancel", "exact")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_setter_is_known_by_its_target_and_its_field(seed: int) -> None:
+    """Where only one session has set this field of the object at about that time, it was that one;
+    nothing in a header matters, and no setter that went well is without a line.
+    """
+    day = day_of(seed)
+    claims = list(_setters(day))
+    assert Judge(day).wrong(claims) == []
+    assert len(claims) > 30
+
+
+def _setters(day: Day) -> Iterator[Claim]:
+    """Say of changes by whose setter they are, where no other comes into question."""
+    lines: defaultdict[str, list[Told]] = defaultdict(list)
+    for line in map(told, day.lines[day.master]):
+        if line.result == "OK" and not line.user.startswith("OpaqueRef:"):
+            for argument in filter(lambda text: text.startswith("OpaqueRef:"), line.arguments):
+                lines[argument].append(line)
+    for write in day.truth.writes():
+        change = write.change
+        if change.event_id is None or change.operation != "mod":
+            continue
+        found = {
+            (line.trackid, line.call)
+            for line in lines[change.ref]
+            if _field_of(line.call) in write.fields
+            and change.at_s - MS_S <= line.at_s <= change.at_s + WINDOW_S
+        }
+        if len(found) == 1:
+            (trackid, call) = next(iter(found))
+            yield Claim(change.event_id, trackid, call, "exact")
+        by = change.by
+        if by is not None and by.ended_s is not None and _field_of(by.call) in write.fields:
+            assert found or by.error, f"no line of {by.method} by {by.user}"
+
+
+def _field_of(call: str) -> str:
+    """Return the field that a call sets, nothing if it is no setter of one."""
+    found = re.fullmatch(r"\w+\.(?:set|add_to|remove_from|add|remove)_(\w+)", call)
+    return found[1] if found else ""
