@@ -171,5 +171,4 @@ def _step(row: StepRow) -> RecordedStep:
         why=row.why or "",
         error=error_in(row.error),
         duration_s=row.duration_s or 0.0,
-        order=row.called_seq or row.intended_seq,
     )

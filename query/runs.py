@@ -63,7 +63,6 @@ class StepRow(msgspec.Struct, frozen=True):
     ended: datetime | None
     intended_seq: int
     event_seq: int | None
-    called_seq: int | None = None
 
 
 _RUNS = """

@@ -555,7 +555,6 @@ WHERE s.name = 'run-started';
 -- source: what told the end of the task, events or record (it was asked for).
 -- event_seq: the event that told the end of the task.
 -- intended_seq: the entry that tells of the intent.
--- called_seq: the entry that tells its task.
 -- ended_seq: the entry that tells the outcome.
 CREATE VIEW steps AS
 SELECT i.pool, i.detail ->> '$.run' AS run, CAST(i.detail ->> '$.step' AS BIGINT) AS step,
@@ -566,8 +565,7 @@ SELECT i.pool, i.detail ->> '$.run' AS run, CAST(i.detail ->> '$.step' AS BIGINT
     e.detail ->> '$.outcome' AS outcome, e.detail ->> '$.why' AS why, e.detail ->> '$.error' AS error,
     CAST(e.detail ->> '$.duration_s' AS DOUBLE) AS duration_s, i.received_at AS intended,
     c.received_at AS called, e.received_at AS ended, e.detail ->> '$.source' AS source,
-    CAST(e.detail ->> '$.entry' AS BIGINT) AS event_seq, i.seq AS intended_seq,
-    c.seq AS called_seq, e.seq AS ended_seq
+    CAST(e.detail ->> '$.entry' AS BIGINT) AS event_seq, i.seq AS intended_seq, e.seq AS ended_seq
 FROM marks i
     LEFT JOIN marks c ON c.name = 'step-called' AND c.pool = i.pool
         AND c.detail ->> '$.run' = i.detail ->> '$.run'

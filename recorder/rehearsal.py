@@ -26,7 +26,7 @@ from .daemon import Seams, serve
 from .errors import ConfigError, ProtocolError, WorkloadError
 from .journal.files import Disk
 from .journal.scan import scan
-from .model import Mark, MarkName
+from .model import Mark
 from .simulator.faults import effects
 from .simulator.faults.strike import Strike
 from .simulator.front import Front
@@ -36,7 +36,7 @@ from .simulator.pool import SimulatedPool
 from .threads import inline
 from .workloads.comparison import Pair, pairs_of
 from .workloads.direction import Direction, Director, Key
-from .workloads.recorded import RecordedRun, Told, steps_of
+from .workloads.recorded import RecordedRun, steps_of
 
 TRIES_MAX = 25
 """Each try makes at least one more call go as in life; of what then still differs it is told."""
@@ -94,24 +94,14 @@ def _tried(
     report = trio.run(
         partial(_play, run, image, told, data), clock=MockClock(autojump_threshold=0.0)
     )
-    marks = [
-        (entry.seq, entry.body.name, entry.body.detail)
-        for entry in scan(data / "journal")
-        if isinstance(entry.body, Mark)
-    ]
+    bodies = (entry.body for entry in scan(data / "journal"))
+    marks = [(body.name, body.detail) for body in bodies if isinstance(body, Mark)]
     return msgspec.structs.replace(
         run,
         run=report.run,
         status=report.status,
         held=report.held,
-        first_seq=_start_of(report.run, marks),
         steps=tuple(steps_of(report.run, marks)),
-    )
-
-
-def _start_of(run: str, marks: list[tuple[int, MarkName, Told]]) -> int:
-    return next(
-        seq for seq, name, told in marks if name is MarkName.RUN_STARTED and told.get("run") == run
     )
 
 
@@ -212,7 +202,7 @@ def _cues(
         direction = told.get((method, name, number))
         if direction is None:
             return None
-        return Strike(f"{method} of {name}", _effect(direction), direction.delay_s, "")
+        return Strike(f"{method} of {name}", _effect(direction), 0.0, "")
 
     return cue
 

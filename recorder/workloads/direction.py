@@ -14,8 +14,6 @@ from .comparison import Pair
 from .outcomes import Outcome
 from .recorded import RecordedStep
 
-ORDER_S = 1e-6
-"""Between calls of the same instant, so that they come in the order in which they were made."""
 OVERTIME = 2.0
 """How many times its recorded duration a call takes that is to run out of its time."""
 STARTS = frozenset({"VM.start", "VM.start_on", "VM.resume", "VM.resume_on", "VM.unpause"})
@@ -39,7 +37,6 @@ class Direction:
     `injected` says it for people, "" if nothing goes wrong by it.
     """
 
-    delay_s: float = 0.0
     lasts_s: float | None = None
     agent: bool = True
     error: tuple[str, ...] = ()
@@ -59,15 +56,14 @@ class Director:
     _keys: dict[int, Key] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Begin with the order of the calls, and how long they took."""
+        """Begin with how long the calls took."""
         counted: Counter[tuple[str, str]] = Counter()
-        made = sorted((one for one in self.steps if one.was_called), key=lambda one: one.order)
-        for place, step in enumerate(made):
+        for step in (one for one in self.steps if one.was_called):
             thing = self._thing(step)
             key = step.method, thing, counted[step.method, thing]
             counted[step.method, thing] += 1
             self._keys[step.step] = key
-            self.told[key] = Direction(place * ORDER_S, step.duration_s or None)
+            self.told[key] = Direction(step.duration_s or None)
 
     @property
     def injected(self) -> Mapping[int, str]:
@@ -96,19 +92,16 @@ class Director:
         match step.outcome:
             case Outcome.CANCELLED if step.why.startswith(TOO_LONG):
                 told = Direction(lasts_s=OVERTIME * step.duration_s)
-                self.told[key] = self._with(key, told, "it takes too long")
+                self.told[key] = replace(told, injected="it takes too long")
             case Outcome.CANCELLED if not step.why:
                 told = Direction(error=("TASK_CANCELLED",), lasts_s=lasts_s)
-                self.told[key] = self._with(key, told, "somebody cancels its task")
+                self.told[key] = replace(told, injected="somebody cancels its task")
             case Outcome.VANISHED:
                 told = Direction(vanishes=True, lasts_s=lasts_s)
-                self.told[key] = self._with(key, told, "its task vanishes")
+                self.told[key] = replace(told, injected="its task vanishes")
             case Outcome.FAILURE if step.error:
                 told = Direction(error=step.error, refused=step.task is None, lasts_s=lasts_s)
-                self.told[key] = self._with(key, told, step.error[0])
-
-    def _with(self, key: Key, told: Direction, injected: str) -> Direction:
-        return replace(told, delay_s=self.told[key].delay_s, injected=injected)
+                self.told[key] = replace(told, injected=step.error[0])
 
     def _let_be_mute(self, step: RecordedStep) -> None:
         """Let the guest stay without an agent that was started last before this call."""

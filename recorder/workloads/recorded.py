@@ -13,10 +13,9 @@ Told = Mapping[str, str | int | float | bool | None]
 
 
 class RecordedStep(msgspec.Struct, frozen=True, kw_only=True):
-    """A call of a run. `outcome` is None if nobody knows it; `order` is when it was made.
+    """A call of a run. `outcome` is None if nobody knows it.
 
-    `error` is the code and the parameters of XAPI, empty without one. An `order` says nothing by
-    itself: it is less than that of any call that was made later.
+    `error` is the code and the parameters of XAPI, empty without one.
     """
 
     step: int
@@ -33,7 +32,6 @@ class RecordedStep(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     error: tuple[str, ...] = ()
     duration_s: float = 0.0
-    order: int = 0
 
     @property
     def was_called(self) -> bool:
@@ -75,19 +73,19 @@ def plan_in(text: str) -> Plan:
     return plan
 
 
-def steps_of(run: str, marks: Iterable[tuple[int, MarkName, Told]]) -> list[RecordedStep]:
-    """Fold the marks of a run, each with its place in the journal, to its calls in their order."""
+def steps_of(run: str, marks: Iterable[tuple[MarkName, Told]]) -> list[RecordedStep]:
+    """Fold marks of the journal to the calls of a run, in the order in which they were intended."""
     steps: dict[int, RecordedStep] = {}
-    for seq, name, told in marks:
+    for name, told in marks:
         if told.get("run") != run or "step" not in told:
             continue
         number = int(told["step"] or 0)
         match name:
             case MarkName.STEP_INTENDED:
-                steps[number] = _intended(number, told, seq)
+                steps[number] = _intended(number, told)
             case MarkName.STEP_CALLED:
                 task = str(told["task"])
-                steps[number] = msgspec.structs.replace(steps[number], task=task, order=seq)
+                steps[number] = msgspec.structs.replace(steps[number], task=task)
             case MarkName.STEP_ENDED:
                 steps[number] = _ended(steps[number], told)
             case _:
@@ -100,7 +98,7 @@ def error_in(text: str | None) -> tuple[str, ...]:
     return () if text is None else msgspec.json.decode(text, type=tuple[str, ...])
 
 
-def _intended(number: int, told: Told, seq: int) -> RecordedStep:
+def _intended(number: int, told: Told) -> RecordedStep:
     return RecordedStep(
         step=number,
         part=int(told["part"] or 0),
@@ -111,7 +109,6 @@ def _intended(number: int, told: Told, seq: int) -> RecordedStep:
         uuid=str(told["uuid"]),
         name=str(told["name"]),
         method=str(told["method"]),
-        order=seq,
     )
 
 

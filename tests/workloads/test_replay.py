@@ -45,11 +45,18 @@ async def _nothing(_play: Theatre) -> None:
     pass
 
 
-def lived(data: Path, text: str, *rules: Mapping[str, object], before: Change = _nothing) -> Life:
+def lived(
+    data: Path,
+    text: str,
+    *rules: Mapping[str, object],
+    before: Change = _nothing,
+    vms: int = 6,
+    seed: int = 1,
+) -> Life:
     """Run a workload on a pool in which these things go wrong, and look it up in the history."""
 
     async def live() -> RunReport:
-        async with theatre(data, vms=6) as play:
+        async with theatre(data, vms=vms, seed=seed) as play:
             await before(play)
             play.rules(*rules)
             told = await play.run(text)
@@ -187,6 +194,24 @@ def test_failure_that_the_recorded_state_explains_comes_by_itself(
     assert failed
     assert {"".join(one.error[:1]) for one in failed} == {error}
     assert compared(life.run, again.run).same
+    assert again.injected == {}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_calls_are_made_in_the_order_they_had(tmp_path: Path, seed: int) -> None:
+    """Where there is room for some VMs only, those get it that had it; nothing is injected."""
+
+    async def some_room(play: Theatre) -> None:
+        limit_memory(play, 0)
+        halted = [r for r in play.vms().values() if play.field(r, "power_state") == "Halted"]
+        sizes = [int(str(play.field(ref, "memory_static_max"))) for ref in halted]
+        limit_memory(play, (max(sizes) >> 20) + 128)
+
+    text = script(step("start_async", on_failure="continue", concurrency=10))
+    life = lived(tmp_path, text, before=some_room, vms=24, seed=seed)
+    assert {one.outcome for one in life.run.steps} == {"success", "failure"}
+    again = life.again()
+    assert ends(again.run) == ends(life.run)
     assert again.injected == {}
 
 

@@ -103,9 +103,8 @@ class Injector:
             return await self._around(strike, strike.on_pool, proceed)
         if strike.on_reply is not None:
             return await self._before_reply(strike, line, proceed)
-        came_s = trio.current_time()
         await trio.sleep(strike.delay_s)
-        return await self._instead(strike, call, proceed, came_s)
+        return await self._instead(strike, call, proceed)
 
     def now_s(self) -> float:
         """Return the seconds since the pool began to run."""
@@ -144,7 +143,7 @@ class Injector:
         line.strike = strike
         return await self._honest(proceed)
 
-    async def _instead(self, strike: Strike, call: Call, proceed: Proceed, came_s: float) -> Result:
+    async def _instead(self, strike: Strike, call: Call, proceed: Proceed) -> Result:
         pool, agenda, method = self._pool, self._agenda, _dotted(call.method)
 
         async def refuse(fault: Fault) -> Result:
@@ -168,7 +167,7 @@ class Injector:
             case effects.TaskHang() as hanging:
                 return await proceed(lambda: background.hang(pool, method, hanging))
             case effects.Pace(factor, agent, lasts_s):
-                until_s = None if lasts_s is None else came_s + lasts_s
+                until_s = None if lasts_s is None else trio.current_time() + lasts_s
                 with operations_in(Manner(factor, agent, until_s)):
                     return await proceed(None)
             case effects.TaskVanish(lasts_s):
