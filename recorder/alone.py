@@ -23,7 +23,7 @@ class _Recorder:
     def __init__(self, config: Config, data: Path) -> None:
         self.ready = threading.Event()
         self.error: BaseException | None = None
-        self._serve = partial(daemon.serve, config, data)
+        self._serve = partial(daemon.serve, config, data, begins_due=False)
         self._token: trio.lowlevel.TrioToken | None = None
         self._scope = trio.CancelScope()
 

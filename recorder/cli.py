@@ -10,6 +10,7 @@ from . import check_cli, control_cli, journal_cli
 from .errors import ConfigError
 from .options import DEFAULT_DATA, DEMO_MARKER, ConfigOption, DataOption, data_folder
 from .replay_cli import replay_on_pool, replay_simulated
+from .schedules_cli import schedules
 from .simulate_cli import fault, simulate
 from .workload_cli import app as workload
 from .workload_cli import show_script
@@ -42,6 +43,7 @@ def register(app: typer.Typer) -> None:
     app.command()(simulate)
     app.command()(fault)
     journal_cli.register(app)
+    workload.command()(schedules)
     app.add_typer(workload)
 
 

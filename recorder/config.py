@@ -4,7 +4,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -13,6 +13,7 @@ from .errors import ConfigError
 from .mistakes import mistakes_in, table_in, usable
 from .model import Stream
 from .policy import BadPolicy, Policy
+from .timetable import Schedule, mistakes_of
 
 POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SECRET_BYTES_MAX = 4096
@@ -112,6 +113,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits = msgspec.field(default_factory=Limits)
     journal: Journal = msgspec.field(default_factory=Journal)
     redaction: Redaction = msgspec.field(default_factory=Redaction)
+    schedules: tuple[Schedule, ...] = ()
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -176,7 +178,28 @@ def _reading(table: dict[str, object]) -> Reading:
         mistakes.append(f"redaction.{error}")
         redaction = Redaction()
     data = usable(table.get("data"), Path)
-    return Reading(Config(tuple(sound), data, limits, journal, redaction), tuple(mistakes))
+    # A pool with a mistake is there all the same: a schedule that names it has none for that.
+    schedules = [*_schedules_in(table.get("schedules"), names, mistakes)]
+    config = Config(tuple(sound), data, limits, journal, redaction, tuple(schedules))
+    return Reading(config, tuple(mistakes))
+
+
+def _schedules_in(
+    written: object, pools: Collection[str], mistakes: list[str]
+) -> Iterator[Schedule]:
+    """Yield the schedules without a mistake, and add those of the others."""
+    names: set[str] = set()
+    for index, item in enumerate(written if isinstance(written, list) else []):
+        schedule = usable(item, Schedule)
+        if schedule is None:
+            continue
+        found = [*mistakes_of(schedule, pools, at=f"schedules[{index}]")]
+        if schedule.name in names:
+            found.append(f"schedules[{index}].name: {schedule.name!r} is used twice")
+        names.add(schedule.name)
+        mistakes += found
+        if not found:
+            yield schedule
 
 
 def _journal_mistakes(journal: Journal) -> Iterator[str]:

@@ -171,5 +171,7 @@ def reload(data: DataOption = None, form: ReportOption = ReportFormat.TABLE) -> 
         return
     for one in report.pools:
         print(f"{one.pool}: {status_view.told(one.action)}")
+    for schedule in report.schedules:
+        print(f"schedule {schedule.schedule}: {status_view.told_of_schedule(schedule.action)}")
     for key in report.needs_restart:
         typer.echo(f"xentrail: {key} has changed and needs a restart of the recorder", err=True)

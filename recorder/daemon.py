@@ -21,6 +21,7 @@ from .clock import WallClock, wall_ns
 from .config import Config, Limits, Pool, password_of
 from .config import Journal as JournalConfig
 from .control import endpoint
+from .control.protocol import ScheduleAction
 from .errors import ProtocolError
 from .front import Counter, Front, Listen
 from .journal.digest_key import load_or_create
@@ -41,6 +42,7 @@ from .tls import TlsPolicy
 from .transport import Dial
 from .watch import OpenSession, Watch
 from .workloads.runs import Runs, Ways
+from .workloads.scheduling import Scheduler, scheduled
 from .xapi.subscription import Subscription
 
 LAST_WORDS_S = 2.0
@@ -73,6 +75,7 @@ async def serve(
     data: Path,
     *,
     reread: Reread | None = None,
+    begins_due: bool = True,
     seams: Seams | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
@@ -81,11 +84,12 @@ async def serve(
     Started once the journal is open. Raises JournalError if the journal cannot be opened; the error
     of a start that reached no pool, and JournalWriteFailed, come out of it in groups.
 
-    `reread` reads the configuration again, at a SIGHUP and when the control socket says so.
+    `reread` reads the configuration again, at a SIGHUP and when the control socket says so. Without
+    `begins_due` no workload is begun by schedule, but each that was due is written down.
 
     In the outer nursery: the keeper and the clients of the control socket, which end when the last
     pen is closed. In the intake nursery: one watch a pool, the steward, what tells systemd that the
-    keeper is alive, and what lets clients in and reloads.
+    keeper is alive, what lets clients in and reloads, workloads, and what begins them by schedule.
     systemd is told READY=1 once a pool is recorded, or it is decided that the recorder goes on
     without. Cancellation reaches only the intake; each watch
     says its last words and closes its pen, and the keeper makes durable what it was handed, within
@@ -93,6 +97,7 @@ async def serve(
     """
     seams = seams or Seams()
     openers = [opener_of(pool, config.limits, seams) for pool in config.pools]
+    timetable = await seams.run_sync(partial(scheduled, config.schedules))
     journal, redactor, front = await seams.run_sync(partial(_open, data, config, seams))
     for repair in journal.repairs:
         logs.warning("journal-repaired", **repair)
@@ -131,11 +136,14 @@ async def serve(
                 for pool, opener in zip(config.pools, openers, strict=True):
                     roster.start(pool, opener, tails.get(pool.name, PoolTail()))
                 runs = _runs(intake, roster, pen, redactor, config.limits, seams)
-                reloader = _reloader(config, roster, pen, reread, runs, seams)
+                scheduler = _scheduler(runs, roster, pen, tails, seams, begins_due=begins_due)
+                scheduler.take(timetable)
+                reloader = _reloader(config, roster, pen, reread, runs, scheduler, seams)
                 keeper.inform(runs.observe)
                 intake.start_soon(runs.serve)
+                intake.start_soon(scheduler.serve)
                 bulletin = Bulletin(journal, keeper, tally, front.followers.__len__)
-                intake.start_soon(front.serve, Counter(bulletin, roster, reloader, runs))
+                intake.start_soon(front.serve, Counter(bulletin, roster, reloader, runs, scheduler))
                 if reloader is not None:
                     intake.start_soon(reloader.obey_signals)
                 await startup.decide(config.limits.start_timeout_s)
@@ -268,18 +276,37 @@ def _runs(
     return Runs(nursery, roster, pen, ways)
 
 
+def _scheduler(
+    runs: Runs,
+    roster: Roster,
+    pen: Pen,
+    tails: Mapping[str, PoolTail],
+    seams: Seams,
+    *,
+    begins_due: bool,
+) -> Scheduler:
+    alive_ns = {name: tail.last_received_at_ns for name, tail in tails.items()}
+    none = None if begins_due else "the recorder runs only for as long as a workload does"
+    return Scheduler(runs, roster, pen, seams.now_ns, alive_ns=alive_ns, begins_none=none)
+
+
 def _reloader(
     config: Config,
     roster: Roster,
     pen: Pen,
     reread: Reread | None,
     runs: Runs,
+    scheduler: Scheduler,
     seams: Seams,
 ) -> Reloader | None:
     if reread is None:
         return None
     opener = partial(opener_of, limits=config.limits, seams=seams)
-    ways = ReloadWays(reread, opener, seams.now_ns, seams.run_sync, lambda: runs.pools)
+
+    def prepare(wanted: Config) -> Callable[[], list[ScheduleAction]]:
+        return partial(scheduler.take, scheduled(wanted.schedules))
+
+    ways = ReloadWays(reread, opener, seams.now_ns, seams.run_sync, lambda: runs.pools, prepare)
     return Reloader(config, roster, pen, ways)
 
 

@@ -6,18 +6,20 @@ from contextlib import AbstractAsyncContextManager, suppress
 from difflib import get_close_matches
 from pathlib import Path
 
+import msgspec
 import trio
 
 from . import logs
 from .bulletin import Bulletin
 from .control import endpoint
 from .control.following import Followers
-from .control.protocol import ErrorName, Refused, ReloadReport, Run, StatusReport
+from .control.protocol import ErrorName, PoolStatus, Refused, ReloadReport, Run, StatusReport
 from .control.server import Server
 from .errors import ConfigError
 from .reload import Reloader
 from .roster import Roster
 from .workloads.runs import Runs, Told
+from .workloads.scheduling import Scheduler
 
 RETRY_S = 10.0
 """A disk without room has none for a socket either: how often it is tried again."""
@@ -30,16 +32,28 @@ class Counter:
     """What clients can ask of this recorder: the `Desk` of its server."""
 
     def __init__(
-        self, bulletin: Bulletin, roster: Roster, reloader: Reloader | None, runs: Runs
+        self,
+        bulletin: Bulletin,
+        roster: Roster,
+        reloader: Reloader | None,
+        runs: Runs,
+        scheduler: Scheduler,
     ) -> None:
         self._bulletin = bulletin
         self._roster = roster
         self._reloader = reloader
         self._runs = runs
+        self._scheduler = scheduler
 
     def status(self) -> StatusReport:
         """Tell how it goes."""
-        return self._bulletin.report(self._roster.vitals)
+        report = self._bulletin.report(self._roster.vitals)
+        return msgspec.structs.replace(report, pools=[*map(self._with_workloads, report.pools)])
+
+    def _with_workloads(self, one: PoolStatus) -> PoolStatus:
+        """Add what runs on a pool, and what will."""
+        run, schedule = self._runs.status(one.pool), self._scheduler.next_on(one.pool)
+        return msgspec.structs.replace(one, run=run, schedule=schedule)
 
     async def reload(self) -> ReloadReport:
         """Read the configuration again. Raises Refused."""

@@ -75,6 +75,8 @@ class MarkName(StrEnum):
     STEP_CALLED = "step-called"  # it was made: task
     STEP_ENDED = "step-ended"  # outcome, and what proves it
     RUN_ENDED = "run-ended"  # how it went in all
+    SCHEDULE_SKIPPED = "schedule-skipped"  # a run was due and could not be begun: why
+    SCHEDULE_MISSED = "schedule-missed"  # runs were due when nobody could begin them: why
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):

@@ -8,12 +8,13 @@ import signal
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import trio
 
 from . import logs
 from .clock import WallClock
 from .config import Config, Pool, Reading
-from .control.protocol import Action, ErrorName, PoolAction, Refused, ReloadReport
+from .control.protocol import Action, ErrorName, PoolAction, Refused, ReloadReport, ScheduleAction
 from .errors import ConfigError
 from .keeper import Pen
 from .model import PoolTail
@@ -26,6 +27,8 @@ from .xapi.subscription import Subscription
 Reread = Callable[[], Reading]
 """Reads the configuration again, with every mistake in it."""
 
+Prepare = Callable[[Config], Callable[[], list[ScheduleAction]]]
+
 ENDING = (Action.REMOVED, Action.CHANGED, Action.RETRIED)
 
 
@@ -33,7 +36,8 @@ ENDING = (Action.REMOVED, Action.CHANGED, Action.RETRIED)
 class Ways:
     """What a reload needs of its surroundings; `opener_of` raises ConfigError.
 
-    `busy` are the pools on which a workload runs.
+    `busy` are the pools on which a workload runs. `prepare` reads what the schedules of a
+    configuration need, and returns what puts them into force; it raises ConfigError.
     """
 
     reread: Reread
@@ -41,6 +45,7 @@ class Ways:
     now_ns: WallClock
     run_sync: RunSync
     busy: Callable[[], Collection[str]] = frozenset
+    prepare: Prepare = lambda _config: list
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class Found:
 
     config: Config
     openers: Mapping[str, OpenSession]
+    put_schedules: Callable[[], list[ScheduleAction]]
 
 
 @dataclass(slots=True)
@@ -118,6 +124,7 @@ class Reloader:
             list(needs_restart(self._config, found.config)),
         )
         await self._carry_out(found, actions)
+        report = msgspec.structs.replace(report, schedules=found.put_schedules())
         _log(report)
         return report
 
@@ -131,9 +138,14 @@ class Reloader:
                 openers[pool.name] = self._ways.opener_of(pool)
             except ConfigError as error:
                 mistakes.append(str(error))
+        put_schedules: Callable[[], list[ScheduleAction]] = list
+        try:
+            put_schedules = self._ways.prepare(reading.config)
+        except ConfigError as error:
+            mistakes += [str(error), *error.choices]
         if mistakes:
             raise Refused(ErrorName.CONFIG_REFUSED, *mistakes)
-        return Found(reading.config, openers)
+        return Found(reading.config, openers, put_schedules)
 
     async def _carry_out(self, found: Found, actions: Mapping[str, Action]) -> None:
         """End what has to end, at the same time, and then begin what has to begin."""
@@ -191,4 +203,8 @@ def _log(report: ReloadReport) -> None:
         str(action): ",".join(one.pool for one in report.pools if one.action is action) or None
         for action in Action
     }
-    logs.info("reloaded", **pools, needs_restart=",".join(report.needs_restart) or None)
+    schedules = [one.schedule for one in report.schedules if one.action is not Action.KEPT]
+    changed = ",".join(schedules) or None
+    logs.info(
+        "reloaded", **pools, schedules=changed, needs_restart=",".join(report.needs_restart) or None
+    )

@@ -18,6 +18,8 @@ from .control.protocol import (
     PoolStatus,
     RecorderStatus,
     ReloadReport,
+    RunStatus,
+    ScheduleStatus,
     State,
     StatusReport,
 )
@@ -42,6 +44,19 @@ TOLD = {
     Action.RETRIED: "was refused, and is tried again",
     Action.KEPT: "goes on",
 }
+
+
+TOLD_OF_SCHEDULES = {
+    Action.ADDED: "is run from now on",
+    Action.REMOVED: "is run no more",
+    Action.CHANGED: "is run as it is configured now",
+    Action.KEPT: "goes on",
+}
+
+
+def told_of_schedule(action: Action) -> str:
+    """Return for people what was done with a schedule."""
+    return TOLD_OF_SCHEDULES[action]
 
 
 def told(action: Action) -> str:
@@ -71,6 +86,8 @@ def print_csv(report: StatusReport) -> None:
 NESTED = {
     "gap": GapStatus.__struct_fields__,
     "baseline": BaselineStatus.__struct_fields__,
+    "run": RunStatus.__struct_fields__,
+    "schedule": ScheduleStatus.__struct_fields__,
 }
 HEADER = [
     column
@@ -145,7 +162,10 @@ def _columns(pools: Sequence[PoolStatus]) -> Iterator[Column]:
 def table(report: StatusReport) -> Group:
     """Return what is shown of a status."""
     return Group(
-        _recorder_lines(report.recorder), PoolTable(report.pools), *_troubles(report.pools)
+        _recorder_lines(report.recorder),
+        PoolTable(report.pools),
+        *_troubles(report.pools),
+        *_workloads(report.pools),
     )
 
 
@@ -170,6 +190,21 @@ def _troubles(pools: Sequence[PoolStatus]) -> Iterator[Text]:
             yield Text(shown(text), "red")
         if one.error is not None:
             yield Text(shown(f"{one.pool}: {one.error}"), "red")
+
+
+def _workloads(pools: Sequence[PoolStatus]) -> Iterator[Text]:
+    """Say what runs on each pool, and what will next."""
+    for one in pools:
+        if (run := one.run) is not None:
+            begun = f"call {run.step} of {run.steps}, since {run.since} ({_age(run.age_s)})"
+            yield Text(
+                shown(f"{one.pool}: run {run.run} of {run.script} by {run.who}: {begun}"), "cyan"
+            )
+        if (due := one.schedule) is not None:
+            when = f"{due.at}, in {_span(due.in_s)}"
+            yield Text(
+                shown(f"{one.pool}: next is {due.script} at {when} (schedule {due.schedule})")
+            )
 
 
 def _seq(seq: int | None) -> str:

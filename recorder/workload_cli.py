@@ -187,7 +187,11 @@ def _alone(config: "Config", folder: Path, pool: str) -> Iterator[None]:
     typer.echo(
         f"xentrail: no recorder runs: recording pool {pool} for as long as it takes", err=True
     )
-    with alone.recording(msgspec.structs.replace(config, pools=mine, data=folder), folder):
+    schedules = tuple(
+        msgspec.structs.replace(one, pools=(pool,)) for one in config.schedules if pool in one.pools
+    )
+    lone = msgspec.structs.replace(config, pools=mine, data=folder, schedules=schedules)
+    with alone.recording(lone, folder):
         yield
 
 

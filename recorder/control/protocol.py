@@ -127,6 +127,27 @@ class State(StrEnum):
     DISK_FULL = "disk-full"  # nothing of any pool can be written
 
 
+class RunStatus(msgspec.Struct, frozen=True):
+    """A workload under way: `step` calls of `steps` that are planned were begun."""
+
+    run: str
+    script: str
+    who: str
+    step: int
+    steps: int
+    since: str
+    age_s: float
+
+
+class ScheduleStatus(msgspec.Struct, frozen=True):
+    """What is due next: the name of a schedule, its script, when, and how long until then."""
+
+    schedule: str
+    script: str
+    at: str
+    in_s: float
+
+
 class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     """One pool; times are ISO text in UTC, None is what is not known or not there.
 
@@ -153,6 +174,8 @@ class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     gap: GapStatus | None
     baseline: BaselineStatus | None
     error: str | None
+    run: RunStatus | None = None
+    schedule: ScheduleStatus | None = None
 
 
 class CheckpointStatus(msgspec.Struct, frozen=True):
@@ -203,11 +226,19 @@ class PoolAction(msgspec.Struct, frozen=True):
     action: Action
 
 
+class ScheduleAction(msgspec.Struct, frozen=True):
+    """What a reload did with one schedule."""
+
+    schedule: str
+    action: Action
+
+
 class ReloadReport(msgspec.Struct, frozen=True):
     """The answer to `reload`; `needs_restart` are keys that changed and are not in force."""
 
     pools: list[PoolAction]
     needs_restart: list[str]
+    schedules: list[ScheduleAction] = []
 
 
 class Following(msgspec.Struct, frozen=True):

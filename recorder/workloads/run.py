@@ -59,6 +59,11 @@ class Run:
         self._scope = trio.CancelScope()
         self._course = Course(order.plan, engine)
 
+    @property
+    def made(self) -> int:
+        """How many calls were begun so far."""
+        return self._course.numbers
+
     def cancel(self) -> None:
         """Begin nothing more, cancel the tasks under way, wait for their ends, and write them."""
         self._scope.cancel()

@@ -11,7 +11,8 @@ import trio
 from .. import logs
 from ..clock import WallClock
 from ..config import Pool
-from ..control.protocol import ErrorName, Refused
+from ..control.lines import iso
+from ..control.protocol import ErrorName, Refused, RunStatus
 from ..control.protocol import Run as Wanted
 from ..control.running import PartTitle, Running
 from ..errors import ConfigError, ProtocolError, TransportError, WorkloadError, XapiFault
@@ -78,6 +79,7 @@ class Runs:
         self._pen = pen
         self._ways = ways
         self._busy: dict[str, str] = {}
+        self._under_way: dict[str, tuple[Run, int]] = {}
         self._is_stopping = False
         self._witnesses: dict[str, Witness] = {}
 
@@ -85,6 +87,18 @@ class Runs:
     def pools(self) -> frozenset[str]:
         """The pools on which something runs."""
         return frozenset(self._busy)
+
+    def status(self, pool: str) -> RunStatus | None:
+        """Tell of the run that is under way on a pool, None if there is none."""
+        if pool not in self._under_way:
+            return None
+        run, began_ns = self._under_way[pool]
+        order, made = run.order, run.made
+        age_s = round((self._ways.now_ns() - began_ns) / 1e9, 3)
+        planned = max(made, order.plan.calls)
+        return RunStatus(
+            order.run, order.plan.script, order.who, made, planned, iso(began_ns), age_s
+        )
 
     def observe(self, seqs: range, drafts: Sequence[Draft]) -> None:
         """A group became durable."""
@@ -162,6 +176,7 @@ class Runs:
             evidence, witness, driver, redactor, is_live=lambda: _is_live(post), tell=news
         )
         run = Run(order, engine, evidence, news)
+        self._under_way[pool] = run, now_ns
         self._nursery.start_soon(self._live, run, engine)
         return Told(_running(order.run, plan), news, run)
 
@@ -192,6 +207,7 @@ class Runs:
 
     def _forget(self, pool: str) -> None:
         del self._busy[pool]
+        self._under_way.pop(pool, None)
         self._witnesses.pop(pool, None)
 
     def _driver(self, post: Post, redactor: PoolRedactor) -> Driver:

@@ -253,6 +253,7 @@ def test_reload_adds_and_removes_pools_and_leaves_the_others(
     assert json.loads(removed.stdout) == {
         "pools": [{"pool": "lab", "action": "kept"}, {"pool": "new", "action": "removed"}],
         "needs_restart": [],
+        "schedules": [],
     }
     assert (before, between, after) == (before, before | {"new": None}, before)
     assert gaps == []

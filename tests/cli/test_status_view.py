@@ -10,7 +10,14 @@ from rich.console import Console
 
 from recorder import control_cli, status_view
 from recorder.control import client
-from recorder.control.protocol import PoolStatus, RecorderStatus, State, StatusReport
+from recorder.control.protocol import (
+    PoolStatus,
+    RecorderStatus,
+    RunStatus,
+    ScheduleStatus,
+    State,
+    StatusReport,
+)
 
 GAP = {"seq": 12, "cause": None, "since": "2026-11-28T10:00:06.407Z", "age_s": 3.0}
 BASELINE = {"at": "2026-11-28T09:59:59Z", "age_s": 60.0, "classes": 60, "objects": 2353}
@@ -77,6 +84,22 @@ def test_what_is_not_well_is_told_below(capsys: pytest.CaptureFixture[str]) -> N
     assert wild[-1] == r"lab: no \x1b[2J\nway"
     full = shown(report_of(State.DISK_FULL), 120, capsys)
     assert full[1].endswith("no checkpoint yet; THE DISK IS FULL")
+
+
+def test_workloads_are_told_below(capsys: pytest.CaptureFixture[str]) -> None:
+    """What runs, how far it is, since when and by whom; and what is next."""
+    run = RunStatus(
+        "20260921-150000-ab12", "night", "schedule x", 3, 12, "2026-09-21T15:00:00Z", 61
+    )
+    due = ScheduleStatus("x", "night", "2026-09-22T15:00:00Z", 7200.0)
+    lines = shown(
+        report_of(run=msgspec.to_builtins(run), schedule=msgspec.to_builtins(due)), 160, capsys
+    )
+    began = "since 2026-09-21T15:00:00Z (1 min 1 s ago)"
+    assert lines[4:] == [
+        f"lab: run 20260921-150000-ab12 of night by schedule x: call 3 of 12, {began}",
+        "lab: next is night at 2026-09-22T15:00:00Z, in 2 h 0 min (schedule x)",
+    ]
 
 
 @pytest.mark.parametrize(

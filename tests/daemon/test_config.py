@@ -9,9 +9,18 @@ from recorder import config
 from recorder.errors import ConfigError
 from recorder.model import Stream
 from recorder.options import DEFAULT_DATA
+from recorder.timetable import Schedule
 
 ANNOTATED = Path(__file__).parents[2] / "config" / "recorder.toml"
 POOL = '[[pools]]\nname = "lab"\naddresses = ["https://xen1"]\npassword_env = "LAB"\n'
+SCHEDULE = """
+[[schedules]]
+name = "nightly"
+cron = "0 3 * * *"
+script = "night.toml"
+pools = ["lab"]
+"""
+NIGHTLY = POOL + SCHEDULE
 
 
 def refusal(text: str, folder: Path) -> str:
@@ -30,6 +39,7 @@ def test_annotated_file_loads_and_shows_the_defaults() -> None:
     assert loaded.data == DEFAULT_DATA
     assert loaded.journal == config.Journal()
     assert loaded.redaction == config.Redaction()
+    assert loaded.schedules == ()
 
 
 @pytest.mark.parametrize(
@@ -42,6 +52,7 @@ def test_annotated_file_loads_and_shows_the_defaults() -> None:
         config.Limits,
         config.Journal,
         config.Redaction,
+        Schedule,
     ],
 )
 def test_annotated_file_explains_every_key(struct: type[msgspec.Struct]) -> None:
@@ -136,6 +147,33 @@ def test_annotated_file_explains_every_key(struct: type[msgspec.Struct]) -> None
             POOL + 'workload.user = "op"',
             "pools[0].workload: give one of password_file, password_env, password_credential",
         ),
+        (NIGHTLY.replace('"nightly"', '"a b"'), "schedules[0].name: 'a b' is not a name (letters,"),
+        (NIGHTLY.replace('"0 3 * * *"', '"0 3 * *"'), "schedules[0].cron: write 5 fields, minute,"),
+        (
+            NIGHTLY.replace('"0 3 * * *"', '"0 24 * * *"'),
+            "schedules[0].cron: its hour cannot be read: write it like '30 3 * * MON-FRI'",
+        ),
+        (
+            NIGHTLY.replace('"0 3 * * *"', '"0 3 31 2,4 *"'),
+            "schedules[0].cron: its day-of-month cannot be read",
+        ),
+        (
+            NIGHTLY.replace('"0 3 * * *"', '"0 0 */31 2 MON#5"'),
+            "schedules[0].cron: '0 0 */31 2 MON#5' is never due: there is no such day",
+        ),
+        (
+            NIGHTLY + 'time_zone = "Europe/Berln"',
+            "schedules[0].time_zone: there is no time zone 'Europe/Berln': write one such as",
+        ),
+        (
+            NIGHTLY.replace('["lab"]', '["lob"]'),
+            "schedules[0].pools: there is no pool 'lob'; did you mean 'lab'?",
+        ),
+        (NIGHTLY.replace('["lab"]', "[]"), "schedules[0].pools: name at least one pool"),
+        (NIGHTLY.replace('["lab"]', '["lab", "lab"]'), "schedules[0].pools: a pool is named twice"),
+        (NIGHTLY + SCHEDULE, "schedules[1].name: 'nightly' is used twice"),
+        (NIGHTLY + "corn = 3", "unknown key schedules[0].corn; did you mean 'cron'?"),
+        (NIGHTLY.replace("script", "# script"), "schedules[0].script: is missing"),
         ("pools = ", "not valid TOML: Invalid value (at end of document)"),
     ],
 )
@@ -182,7 +220,7 @@ def test_reading_tells_every_mistake_at_once(tmp_path: Path) -> None:
     file.write_text(MISTAKEN, encoding="utf-8")
     reading = config.read(file)
     assert reading.mistakes == (
-        "unknown key colour; known: pools, data, limits, journal, redaction",
+        "unknown key colour; known: pools, data, limits, journal, redaction, schedules",
         "data: expected a path, got 7",
         "unknown key limits.silence; did you mean 'silence_s'?",
         "pools[2].addresses[1]: Expected `str`, got `int`",
@@ -199,7 +237,7 @@ def test_reading_tells_every_mistake_at_once(tmp_path: Path) -> None:
 def test_loading_tells_the_first_mistake_and_where_to_see_the_others(tmp_path: Path) -> None:
     """A recorder that does not start says so in one line, but hides nothing."""
     assert refusal(MISTAKEN, tmp_path) == (
-        "unknown key colour; known: pools, data, limits, journal, redaction; 8 more: see"
+        "unknown key colour; known: pools, data, limits, journal, redaction, schedules; 8 more: see"
         f" xentrail check --config {tmp_path / 'r.toml'}"
     )
 

@@ -47,6 +47,8 @@ async def test_status_of_a_live_pool_tells_everything(
         "gap": None,
         "baseline": told["baseline"],
         "error": None,
+        "run": None,
+        "schedule": None,
     }
     baseline = told["baseline"]
     assert isinstance(baseline, dict)

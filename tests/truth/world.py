@@ -25,6 +25,7 @@ from recorder.simulator.front import Front
 from recorder.simulator.inventory import PoolSpec
 from recorder.simulator.pool import SimulatedPool
 from recorder.threads import inline
+from recorder.timetable import Schedule
 from recorder.transport import Dial
 
 REDACTION_KEY = bytes(range(32))
@@ -75,6 +76,7 @@ class World:
         put_key(data / "keys")
         self.pools: dict[str, SimulatedPool] = {}
         self.fronts: dict[str, Front] = {}
+        self.schedules: Sequence[Schedule] = ()
 
     async def add_pool(
         self,
@@ -119,7 +121,7 @@ class World:
             Pool(name=name, addresses=(f"http://127.0.0.1:{port}",), stream=stream)
             for port, name in enumerate(self.pools, 1)
         ]
-        return Config(pools=tuple(pools), limits=Limits())
+        return Config(pools=tuple(pools), limits=Limits(), schedules=tuple(self.schedules))
 
     @asynccontextmanager
     async def recording(
@@ -129,6 +131,7 @@ class World:
         dial: Dial | None = None,
         disk: Disk | None = None,
         reread: Reread | None = None,
+        begins_due: bool = True,
     ) -> AsyncIterator[None]:
         """Run a recorder for the length of the context, and stop it cleanly.
 
@@ -146,7 +149,14 @@ class World:
         config = self.config(stream)
 
         async def run(*, task_status: trio.TaskStatus[None]) -> None:
-            await serve(config, self.data, reread=reread, seams=seams, task_status=task_status)
+            await serve(
+                config,
+                self.data,
+                reread=reread,
+                begins_due=begins_due,
+                seams=seams,
+                task_status=task_status,
+            )
 
         async with trio.open_nursery() as nursery:
             await nursery.start(run)

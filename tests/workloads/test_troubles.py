@@ -288,6 +288,7 @@ async def test_reload_gives_workloads_another_login_and_the_recording_does_not_n
         await trio.sleep(5)
         done = await ask(tmp_path, {"command": "reload"})
         name, texts = await play.refusal(script(step("powercycle")))
-    assert done["reload"] == {"pools": [{"pool": "lab", "action": "kept"}], "needs_restart": []}
+    kept = [{"pool": "lab", "action": "kept"}]
+    assert done["reload"] == {"pools": kept, "needs_restart": [], "schedules": []}
     assert name == "workload-refused"
     assert "refuses user 'nobody'" in texts[0]

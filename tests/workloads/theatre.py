@@ -1,7 +1,7 @@
 """A simulated pool, a recorder, and clients that ask it to run workloads; all in virtual time."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from recorder.simulator.faults.reading import plan_of
 from recorder.simulator.front import Front
 from recorder.simulator.pool import SimulatedPool
 from recorder.simulator.values import NULL_REF, Value
+from recorder.timetable import Schedule
 from tests.daemon.clients import Client, Json, connected, refusal
 from tests.truth.world import World, world
 
@@ -195,9 +196,11 @@ async def theatre(
     hosts: int = 3,
     seed: int = 1,
     reread: Reread | None = None,
+    schedules: Sequence[Schedule] = (),
 ) -> AsyncIterator[Theatre]:
     """Record a pool for the length of the context."""
     async with world(seed, data) as stage:
+        stage.schedules = schedules
         addresses = [f"127.0.0.{number}" for number in range(1, hosts + 1)]
         await stage.add_pool("lab", vms=vms, hosts=hosts, per_minute=0, addresses=addresses)
         stopped = trio.Event()
