@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,16 +51,19 @@ def check(
     """Try the configuration, its pools and this machine without recording; exit 1 unless well."""
     import trio
 
-    from . import preflight, premises, trial
+    from . import preflight, premises, trial, workload_trial
     from .config import read
 
     reading = read(config)
     wanted = _only(reading.config, pool or [], config)
     around = premises.look_around(wanted, data_folder(data, wanted), DEMO_MARKER)
+    of_scripts, scripts = workload_trial.read_scripts(wanted.schedules)
+    try_pools = partial(trial.try_pools, wanted, around.uuids, scripts=scripts)
     findings = [
         *preflight.of_file(config, reading.mistakes, len(reading.config.pools)),
         *around.findings,
-        *trio.run(trial.try_pools, wanted, around.uuids),
+        *of_scripts,
+        *trio.run(try_pools),
     ]
     well = preflight.all_is_well(findings)
     if form is ReportFormat.JSON:
@@ -83,7 +87,9 @@ def _only(config: "Config", names: Sequence[str], file: Path) -> "Config":
                 f" {', '.join(known) or 'none'}"
             )
     pools = tuple(pool for pool in config.pools if not names or pool.name in names)
-    return msgspec.structs.replace(config, pools=pools)
+    kept = {pool.name for pool in pools}
+    schedules = tuple(one for one in config.schedules if kept.intersection(one.pools))
+    return msgspec.structs.replace(config, pools=pools, schedules=schedules)
 
 
 def _print_table(findings: Sequence["Finding"]) -> None:

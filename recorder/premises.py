@@ -48,7 +48,8 @@ def look_around(config: Config, data: Path, marker: str) -> Premises:
     if findings[0].verdict is Verdict.OK:
         more, uuids = _inside(judge, data, config)
         findings += more
-    findings += [one for pool in config.pools for one in _of_password_file(pool)]
+    logins = [login for pool in config.pools for login in _logins_of(pool)]
+    findings += [one for login in logins for one in _of_password_file(login)]
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     findings.append(of_open_files(limit, len(config.pools)))
     return Premises(findings, uuids)
@@ -181,6 +182,11 @@ def _of_keys(judge: Judge, folder: Path, known: Standing | None) -> Finding:
     except (OSError, JournalError) as error:
         return judge.error("keys", str(error))
     return judge.ok("keys", f"{folder} has {key.verifier.text}")
+
+
+def _logins_of(pool: Pool) -> list[Pool]:
+    """Return a pool as it is logged in to: by the recorder, and for workloads if by another."""
+    return [pool] if pool.workload is None else [pool, pool.driven]
 
 
 def _of_password_file(pool: Pool) -> Iterator[Finding]:

@@ -32,6 +32,7 @@ from .preflight import (
 )
 from .session import Credentials, Session, open_session
 from .tls import TlsPolicy
+from .workload_trial import LoginTrial, Scripts, of_calls
 from .xapi.baseline import classes_with_records
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -59,18 +60,29 @@ class _Host(msgspec.Struct):
 
 
 async def try_pools(
-    config: Config, known_uuids: Mapping[str, str], *, seams: Seams | None = None
+    config: Config,
+    known_uuids: Mapping[str, str],
+    *,
+    scripts: Scripts | None = None,
+    seams: Seams | None = None,
 ) -> list[Finding]:
     """Try all pools side by side, each for POOL_S_MAX at most; return what was found, in order.
 
-    `known_uuids` is what the journal holds under the names of pools. In the nursery: one trial a
-    pool; each ends by itself, and none waits for another.
+    `known_uuids` is what the journal holds under the names of pools, `scripts` are those of the
+    schedules. In the nursery: one trial a pool; each ends by itself, and none waits for another.
     """
     limits = msgspec.structs.replace(
         config.limits, call_timeout_s=min(CALL_S_MAX, config.limits.call_timeout_s)
     )
     trials = [
-        Trial(pool, known_uuids.get(pool.name), limits, seams or Seams()) for pool in config.pools
+        Trial(
+            pool,
+            known_uuids.get(pool.name),
+            limits,
+            seams or Seams(),
+            _scripts_on(pool.name, config, scripts or {}),
+        )
+        for pool in config.pools
     ]
     async with trio.open_nursery() as nursery:
         for trial in trials:
@@ -78,6 +90,11 @@ async def try_pools(
     findings = [finding for trial in trials for finding in trial.findings()]
     twins = of_twins((trial.pool.name, trial.uuid) for trial in trials if trial.uuid is not None)
     return findings + twins
+
+
+def _scripts_on(pool: str, config: Config, scripts: Scripts) -> Scripts:
+    named = (one.name for one in config.schedules if pool in one.pools and one.enabled)
+    return {name: scripts[name] for name in named if name in scripts}
 
 
 @dataclass(slots=True)
@@ -91,6 +108,7 @@ class Trial:
     known_uuid: str | None
     limits: Limits
     seams: Seams
+    scripts: Scripts = field(default_factory=dict)
     uuid: str | None = None
     _chapters: list[list[Finding]] = field(default_factory=list)
 
@@ -123,6 +141,10 @@ class Trial:
         usable = await knock_at(doors)
         if usable and credentials is not None:
             await self._log_in(usable, policy, credentials, self._chapter())
+        if usable and self.pool.workload is not None:
+            trial = LoginTrial(self.pool, self.limits, self.seams, self.scripts)
+            addresses = [door.address for door in usable]
+            await trial.run(addresses, policy, self.judge, self._chapter())
 
     def _chapter(self) -> list[Finding]:
         chapter: list[Finding] = []
@@ -270,6 +292,8 @@ class Trial:
             async with self._asking("role", session, out):
                 allowed = await session.permissions()
                 out += of_role(self.judge, self.pool, allowed, classes_with_records(methods))
+                if self.pool.workload is None:
+                    out += of_calls(self.judge, self.pool.user, allowed, self.scripts)
         async with self._asking("objects", session, out):
             counts = (await session.events_from([], "", 0.0)).valid_ref_counts.values()
             text = f"{sum(counts):,} in {sum(map(bool, counts))} classes"

@@ -15,6 +15,8 @@ sends one JSON object on one line, and reads JSON objects, one a line. Unknown k
         {"kind": "step", ...}                a call is made, goes on, or has ended
         {"kind": "run", "held": ..., ...}    how it went: the last line
 
+A `run` with {"replay": {"run": ..., "plan": ...}} is that run once more, by its plan.
+
 A client that closes its end of the connection ends its run: tasks under way are cancelled, and it
 is told how they ended if it still reads.
 

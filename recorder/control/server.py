@@ -32,6 +32,8 @@ from .running import Running
 
 CLIENTS_MAX = 48
 """FOLLOWERS_MAX of them follow; the others ask one question each, and are gone."""
+PIECE_BYTES_MAX = 64 * 1024
+"""Read at once: most requests are a few names."""
 REQUEST_S_MAX = 10.0
 """A request is one line that a program has written already when it connects."""
 ANSWER_S_MAX = 10.0
@@ -190,7 +192,7 @@ async def _request_line(stream: trio.SocketStream) -> bytes:
             if len(received) > REQUEST_BYTES_MAX:
                 text = f"a request has at most {REQUEST_BYTES_MAX} bytes"
                 raise Refused(ErrorName.REQUEST_TOO_LONG, text)
-            piece = await stream.receive_some(REQUEST_BYTES_MAX)
+            piece = await stream.receive_some(PIECE_BYTES_MAX)
             if not piece:
                 raise trio.BrokenResourceError
             received += piece
@@ -235,7 +237,7 @@ async def _until_gone(stream: trio.SocketStream, scope: trio.CancelScope) -> Non
 async def _gone(stream: trio.SocketStream) -> None:
     """Wait until the client closes its end; what it still says is nothing to us."""
     try:
-        while await stream.receive_some(REQUEST_BYTES_MAX):
+        while await stream.receive_some(PIECE_BYTES_MAX):
             continue
     except trio.BrokenResourceError:
         return  # Gone, too.

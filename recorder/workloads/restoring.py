@@ -11,6 +11,11 @@ from .plan import Found, Lane, Part, Plan, Subject
 from .scripts import Kind, OnFailure, Select, Step
 from .work import Course, LaneEnded, Work
 
+METHODS = (
+    *("VM.start", "VM.start_on", "VM.resume", "VM.resume_on", "VM.unpause"),
+    *("VM.clean_shutdown", "VM.suspend", "VM.pause", "VM.pool_migrate"),
+)
+"""What may be called here."""
 LIVE: dict[str, Param] = {"live": "true"}
 
 

@@ -274,6 +274,22 @@ async def test_changed_pool_gives_other_outcomes(tmp_path: Path, autojump_clock:
     assert again.over.status == "completed"
 
 
+async def test_plan_may_be_of_a_big_pool(tmp_path: Path, autojump_clock: Clock) -> None:
+    """It is a request of megabytes then, which has room on the control socket."""
+    async with theatre(tmp_path) as play:
+        text = script(step("start_async"))
+        first = await play.run(text)
+        (mark,) = play.marks(MarkName.RUN_STARTED)
+        plan = plan_in(str(mark["plan"]))
+        one = next(iter(plan.found.values()))
+        strangers = [msgspec.structs.replace(one, ref=f"OpaqueRef:{n}") for n in range(20_000)]
+        many = {**plan.found, **{found.ref: found for found in strangers}}
+        big = msgspec.structs.replace(plan, found=many).json()
+        assert len(big) > 2_000_000
+        again = await play.run(text, replay={"run": first.over.run, "plan": big})
+    assert again.over.parts[0].made == first.over.parts[0].made
+
+
 async def test_plan_that_is_none_is_refused(tmp_path: Path, autojump_clock: Clock) -> None:
     """Before anything is done: a plan may name only what it has found."""
     async with theatre(tmp_path) as play:
