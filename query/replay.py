@@ -171,4 +171,6 @@ def _step(row: StepRow) -> RecordedStep:
         why=row.why or "",
         error=error_in(row.error),
         duration_s=row.duration_s or 0.0,
+        called_ns=None if row.called is None else us_of(row.called) * 1000,
+        ended_ns=None if row.ended is None else us_of(row.ended) * 1000,
     )

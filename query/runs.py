@@ -63,6 +63,7 @@ class StepRow(msgspec.Struct, frozen=True):
     ended: datetime | None
     intended_seq: int
     event_seq: int | None
+    called: datetime | None = None
 
 
 _RUNS = """

@@ -94,8 +94,11 @@ def _tried(
     report = trio.run(
         partial(_play, run, image, told, data), clock=MockClock(autojump_threshold=0.0)
     )
-    bodies = (entry.body for entry in scan(data / "journal"))
-    marks = [(body.name, body.detail) for body in bodies if isinstance(body, Mark)]
+    marks = [
+        (entry.received_at_ns, entry.body.name, entry.body.detail)
+        for entry in scan(data / "journal")
+        if isinstance(entry.body, Mark)
+    ]
     return msgspec.structs.replace(
         run,
         run=report.run,
@@ -214,4 +217,4 @@ def _effect(told: Direction) -> effects.Effect:
         return effects.Fault(told.error[0], told.error[1:])
     if told.error:
         return effects.TaskFailure(told.error[0], told.error[1:], lasts_s=told.lasts_s or 0.0)
-    return effects.Pace(agent=told.agent, lasts_s=told.lasts_s)
+    return effects.Pace(agent=told.agent, agent_s=told.agent_s, lasts_s=told.lasts_s)

@@ -12,7 +12,8 @@ _FEATURES = ("feature-suspend", "feature-poweroff", "feature-reboot", "feature-v
 
 def schedule_agent(toolstack: Toolstack, vm: str, domid: int) -> None:
     """Let the agent of this domain report after a while, if the domain is still there then."""
-    if not manner_now().agent:
+    manner = manner_now()
+    if not manner.agent:
         return
 
     def report_if_alive() -> None:
@@ -21,7 +22,8 @@ def schedule_agent(toolstack: Toolstack, vm: str, domid: int) -> None:
             if int_of(record, "domid") == domid and record["power_state"] == "Running":
                 _report_in_tasks(toolstack, vm)
 
-    toolstack.later(AGENT_S, report_if_alive)
+    after_s = AGENT_S if manner.agent_s is None else manner.agent_s
+    toolstack.later(after_s, report_if_alive)
 
 
 def report(toolstack: Toolstack, vm: str) -> None:

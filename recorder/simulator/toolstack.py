@@ -44,17 +44,19 @@ class Manner:
     """How an operation goes: `factor` times as long as usual, or until a time on trio's clock.
 
     In the latter case calls inside of it take no time: they must not keep others waiting for what
-    is not theirs. `agent` says whether the agent of a guest that it starts will report.
+    is not theirs. `agent` says whether the agent of a guest that it starts will report, `agent_s`
+    how long after, if not as usual.
     """
 
     factor: float = 1.0
     agent: bool = True
+    agent_s: float | None = None
     until_s: float | None = None
 
     @property
     def inside(self) -> Manner:
         """How the calls go that the operation makes."""
-        return self if self.until_s is None else Manner(0.0, self.agent)
+        return self if self.until_s is None else Manner(0.0, self.agent, self.agent_s)
 
 
 _manner: ContextVar[Manner] = ContextVar("manner", default=Manner())  # noqa: B039 - it is frozen

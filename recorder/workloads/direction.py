@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .comparison import Pair
+from .methods import needs_of
 from .outcomes import Outcome
 from .recorded import RecordedStep
 
@@ -32,13 +33,15 @@ made before."""
 class Direction:
     """What happens to one call.
 
-    It is done in `lasts_s`, None if it takes what it takes, and without `agent` the guest that it
-    starts stays mute; or it is `refused`, or its task fails, with `error`; or its task `vanishes`.
+    It is done in `lasts_s`, None if it takes what it takes; the agent of the guest that it starts
+    reports `agent_s` later, and without `agent` never. Or it is `refused`, or its task fails, with
+    `error`; or its task `vanishes`.
     `injected` says it for people, "" if nothing goes wrong by it.
     """
 
     lasts_s: float | None = None
     agent: bool = True
+    agent_s: float | None = None
     error: tuple[str, ...] = ()
     refused: bool = False
     vanishes: bool = False
@@ -54,16 +57,23 @@ class Director:
     """The references of objects that were there at the start."""
     told: dict[Key, Direction] = field(default_factory=dict)
     _keys: dict[int, Key] = field(default_factory=dict)
+    _next: dict[int, RecordedStep] = field(default_factory=dict)
+    """The next call to the same object, by the number of a call."""
 
     def __post_init__(self) -> None:
         """Begin with how long the calls took."""
+        last: dict[str, RecordedStep] = {}
+        for step in reversed(self.steps):
+            if step.ref in last:
+                self._next[step.step] = last[step.ref]
+            last[step.ref] = step
         counted: Counter[tuple[str, str]] = Counter()
         for step in (one for one in self.steps if one.was_called):
             thing = self._thing(step)
             key = step.method, thing, counted[step.method, thing]
             counted[step.method, thing] += 1
             self._keys[step.step] = key
-            self.told[key] = Direction(step.duration_s or None)
+            self.told[key] = Direction(step.duration_s or None, agent_s=self._agent_s(step))
 
     @property
     def injected(self) -> Mapping[int, str]:
@@ -117,6 +127,18 @@ class Director:
             key = starts[-1]
             mute = "the agent of the guest never reports"
             self.told[key] = replace(self.told[key], agent=False, injected=mute)
+
+    def _agent_s(self, step: RecordedStep) -> float | None:
+        """Tell how long after a start the next call could be made that needs the agent.
+
+        None if there was none, or it need not have waited.
+        """
+        if step.method not in STARTS_AGENT or step.ended_ns is None:
+            return None
+        after = self._next.get(step.step)
+        if after is None or after.called_ns is None or needs_of(after.method).allowed is None:
+            return None
+        return max(0.0, (after.called_ns - step.ended_ns) / 1e9)
 
     def _thing(self, step: RecordedStep) -> str:
         return step.ref if step.ref in self.planned else step.name

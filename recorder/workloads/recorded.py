@@ -10,12 +10,15 @@ from .outcomes import Outcome
 from .plan import Plan
 
 Told = Mapping[str, str | int | float | bool | None]
+Written = tuple[int, MarkName, Told]
+"""A mark: when it was written (nanoseconds since 1970 UTC), its name and detail."""
 
 
 class RecordedStep(msgspec.Struct, frozen=True, kw_only=True):
     """A call of a run. `outcome` is None if nobody knows it.
 
-    `error` is the code and the parameters of XAPI, empty without one.
+    `error` is the code and the parameters of XAPI, empty without one. `called_ns` is when its task
+    was known, `ended_ns` when its outcome was written.
     """
 
     step: int
@@ -32,6 +35,8 @@ class RecordedStep(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     error: tuple[str, ...] = ()
     duration_s: float = 0.0
+    called_ns: int | None = None
+    ended_ns: int | None = None
 
     @property
     def was_called(self) -> bool:
@@ -73,10 +78,10 @@ def plan_in(text: str) -> Plan:
     return plan
 
 
-def steps_of(run: str, marks: Iterable[tuple[MarkName, Told]]) -> list[RecordedStep]:
+def steps_of(run: str, marks: Iterable[Written]) -> list[RecordedStep]:
     """Fold marks of the journal to the calls of a run, in the order in which they were intended."""
     steps: dict[int, RecordedStep] = {}
-    for name, told in marks:
+    for at_ns, name, told in marks:
         if told.get("run") != run or "step" not in told:
             continue
         number = int(told["step"] or 0)
@@ -85,9 +90,9 @@ def steps_of(run: str, marks: Iterable[tuple[MarkName, Told]]) -> list[RecordedS
                 steps[number] = _intended(number, told)
             case MarkName.STEP_CALLED:
                 task = str(told["task"])
-                steps[number] = msgspec.structs.replace(steps[number], task=task)
+                steps[number] = msgspec.structs.replace(steps[number], task=task, called_ns=at_ns)
             case MarkName.STEP_ENDED:
-                steps[number] = _ended(steps[number], told)
+                steps[number] = _ended(steps[number], told, at_ns)
             case _:
                 continue
     return list(steps.values())
@@ -112,7 +117,7 @@ def _intended(number: int, told: Told) -> RecordedStep:
     )
 
 
-def _ended(step: RecordedStep, told: Told) -> RecordedStep:
+def _ended(step: RecordedStep, told: Told, at_ns: int) -> RecordedStep:
     error = told.get("error")
     return msgspec.structs.replace(
         step,
@@ -120,4 +125,5 @@ def _ended(step: RecordedStep, told: Told) -> RecordedStep:
         why=str(told.get("why") or ""),
         error=error_in(None if error is None else str(error)),
         duration_s=float(told.get("duration_s") or 0.0),
+        ended_ns=at_ns,
     )

@@ -95,17 +95,28 @@ def ends(run: RecordedRun) -> list[tuple[str, str, str | None, tuple[str, ...]]]
             2,
         ),
         ({"kind": "powercycle"}, [{"match": "Async.VM.resume", "count": 1, "skip": 2, **FAILS}], 1),
-        ({"kind": "permute"}, [{"match": "Async.VM.pool_migrate", "count": 1, **FAILS}], 1),
-        ({"kind": "clone", **ONE_BY_ONE}, [{"match": "Async.VM.clone", "count": 1, **FAILS}], 1),
+        pytest.param(
+            {"kind": "permute"},
+            [{"match": "Async.VM.pool_migrate", "count": 1, **FAILS}],
+            1,
+            marks=pytest.mark.soak,
+        ),
+        pytest.param(
+            {"kind": "clone", **ONE_BY_ONE},
+            [{"match": "Async.VM.clone", "count": 1, **FAILS}],
+            1,
+            marks=pytest.mark.soak,
+        ),
         (
             {"kind": "start_async"},
             [{"match": "Async.VM.start", "effect": "fault", "code": "VM_REQUIRES_SR"}],
             2,
         ),
-        (
+        pytest.param(
             {"kind": "evacuate", "hosts": ["host-2"]},
             [{"match": "Async.host.evacuate", **FAILS}],
             1,
+            marks=pytest.mark.soak,
         ),
         (
             {"kind": "powercycle", **ONE_BY_ONE},
@@ -150,6 +161,28 @@ def test_run_of_each_kind_goes_as_in_life_on_a_simulated_pool(
     assert [row.after_s for row in told.rows] == pytest.approx(
         [row.before_s for row in told.rows], abs=0.001
     )
+
+
+def timeline(run: RecordedRun) -> list[tuple[str, str, float]]:
+    """Return of each call by object and method when its task was known, from the first one on."""
+    times = [one.called_ns or 0 for one in run.steps]
+    return sorted(
+        (one.name, one.method, round((at - min(times)) / 1e9, 2))
+        for one, at in zip(run.steps, times, strict=True)
+    )
+
+
+def test_everything_happens_when_it_did_in_life(tmp_path: Path) -> None:
+    """Operations last as long, and agents take as long to report, guest by guest."""
+    rules = [
+        {"match": "Async.VM.start", "count": 1, "effect": "pace", "factor": 7.5, "agent_s": 41},
+        {"match": "Async.VM.start", "count": 1, "effect": "pace", "factor": 0.25, "agent_s": 0.5},
+        {"match": "Async.VM.suspend", "effect": "pace", "factor": 1.7},
+    ]
+    life = lived(tmp_path, script(step("powercycle", concurrency=3)), *rules)
+    again = life.again()
+    assert timeline(again.run) == timeline(life.run)
+    assert again.injected == {}
 
 
 def limit_memory(play: Theatre, free_mib: int) -> None:
@@ -197,7 +230,9 @@ def test_failure_that_the_recorded_state_explains_comes_by_itself(
     assert again.injected == {}
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in (2, 3))]
+)
 def test_calls_are_made_in_the_order_they_had(tmp_path: Path, seed: int) -> None:
     """Where there is room for some VMs only, those get it that had it; nothing is injected."""
 

@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from recorder.config import Config, Reading
+from recorder.errors import TransportError
 from recorder.model import MarkName
 from recorder.timetable import Schedule
 from tests.cli.programs import pool_table, write_config, xentrail
@@ -288,3 +289,29 @@ async def test_recorder_that_is_there_for_another_workload_begins_none(
         (mark,) = play.marks(SKIPPED)
     assert started(play) == []
     assert mark["why"] == "the recorder runs only for as long as a workload does"
+
+
+def test_command_that_records_while_its_workload_runs_knows_the_schedules_of_its_pool(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of other pools are none of its business: their times are not passed over unseen."""
+    told: list[Config] = []
+
+    def recording(config: Config, _data: Path) -> None:
+        told.append(config)
+        raise TransportError("that is all")
+
+    monkeypatch.setattr("recorder.alone.recording", recording)
+    hourly = schedule(tmp_path)
+    table = pool_table("http://127.0.0.1:1")
+    config = write_config(tmp_path, table, table.replace("lab", "prod"))
+    schedules = [
+        f'[[schedules]]\nname = "{name}"\ncron = "0 3 * * *"\nscript = "{hourly.script}"\n'
+        f"pools = {json.dumps(pools)}\n"
+        for name, pools in {"both": ["prod", "lab"], "other": ["prod"]}.items()
+    ]
+    config.write_text("\n".join([config.read_text(encoding="utf-8"), *schedules]), encoding="utf-8")
+    run = Program(tmp_path / "data", capsys, monkeypatch)
+    words = ("workload", "run", str(hourly.script), "--pool", "lab", "--config", str(config))
+    assert run(*words).code == 10
+    assert [(one.name, one.pools) for one in told[0].schedules] == [("both", ("lab",))]

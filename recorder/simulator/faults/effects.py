@@ -74,11 +74,12 @@ class Pace(_Effect, frozen=True):
     """The operation is done, but takes `factor` times as long; or `lasts_s`, from the call on.
 
     One that has to wait for others for longer takes longer. Without `agent` the guest that it
-    starts runs, and its agent never reports.
+    starts runs, and its agent never reports; or it does after `agent_s`.
     """
 
     factor: Annotated[float, msgspec.Meta(ge=0, le=1e6)] = 1.0
     agent: bool = True
+    agent_s: Seconds | None = None
     lasts_s: Seconds | None = None
 
 

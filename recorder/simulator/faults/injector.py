@@ -166,9 +166,9 @@ class Injector:
                 return await proceed(lambda: background.fail(pool, agenda, method, failure))
             case effects.TaskHang() as hanging:
                 return await proceed(lambda: background.hang(pool, method, hanging))
-            case effects.Pace(factor, agent, lasts_s):
+            case effects.Pace(factor, agent, agent_s, lasts_s):
                 until_s = None if lasts_s is None else trio.current_time() + lasts_s
-                with operations_in(Manner(factor, agent, until_s)):
+                with operations_in(Manner(factor, agent, agent_s, until_s)):
                     return await proceed(None)
             case effects.TaskVanish(lasts_s):
                 task = await proceed(None)
