@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from .workload_cli import carry_out
 
 if TYPE_CHECKING:
@@ -25,7 +27,10 @@ def replay_on_pool(run: "RecordedRun", pool: str, folder: Path, config: Path | N
 
 
 def replay_simulated(run: "RecordedRun", past: "Past", keep: Path | None) -> "Rehearsed":
-    """Repeat a run on a simulated pool; see `rehearsal`."""
+    """Repeat a run on a simulated pool, and say on stderr how it goes; see `rehearsal`."""
     from .rehearsal import rehearse
 
-    return rehearse(run, past.image, keep=keep)
+    def tell(text: str) -> None:
+        typer.echo(f"xentrail: {text}", err=True)
+
+    return rehearse(run, past.image, keep=keep, tell=tell)

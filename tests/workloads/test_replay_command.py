@@ -46,6 +46,8 @@ def test_simulated_replay_is_printed_kept_and_leaves_the_journal_alone(
     assert told.code == 0, told.err
     assert f"run {row.run} again on simulated pool lab: all {row.made} calls ended as" in told.err
     assert "1 injected, which nothing recorded explains" in told.err
+    first, *_ = told.err.splitlines()
+    assert first.startswith("xentrail: try 1: ")
     (line,) = [line for line in told.out.splitlines() if "injected" in line]
     assert line.count("failure: SR_BACKEND") == 2
     assert [file.read_bytes() for file in journal] == before
