@@ -54,7 +54,8 @@ def show(
     screen.steps(rows, ask.form, lacking)
     held = {True: "all that was expected held", False: "NOT all that was expected held"}
     how = f"{run.status}; {held[run.held]}" if run.held is not None else "its end was not recorded"
-    say(f"run {run.run} of {run.script} on {run.pool}, seed {run.seed}, by {run.who}: {how}")
+    again = "" if run.replay_of is None else f" (a replay of {run.replay_of})"
+    say(f"run {run.run}{again} of {run.script} on {run.pool}, seed {run.seed}, by {run.who}: {how}")
     ask.finish(lacking)
 
 

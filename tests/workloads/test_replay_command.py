@@ -54,6 +54,8 @@ def test_simulated_replay_is_printed_kept_and_leaves_the_journal_alone(
     with refresh(kept).open() as history:
         (again,) = runs(history)
     assert (again.replay_of, again.made, again.status) == (row.run, row.made, row.status)
+    shown = run("workload", "show", again.run, "--data", str(kept))
+    assert f"run {again.run} (a replay of {row.run}) of a test on lab, seed 1" in shown.err
     refused = run("workload", "replay", row.run, "--simulate", "--keep", str(kept))
     assert (refused.code, refused.err) == (
         2,
