@@ -13,6 +13,7 @@ import msgspec
 from recorder.errors import JournalError
 from recorder.model import (
     RECORDER,
+    AuditLine,
     BaselineChunk,
     BaselineRecord,
     Entry,
@@ -32,6 +33,7 @@ from .compare import Comparison
 from .known import Key, Known, Memory, Origin, PoolState
 from .ledger import Ledger
 from .rows import Rows, Stamp, Told
+from .trail.rows import line_row
 
 
 class Fold:
@@ -79,8 +81,10 @@ class Fold:
                 self._ledger.closed(pool, stamp, body)
             case Mark():
                 self._mark(pool, stamp, body)
+            case AuditLine():
+                self.rows.audit_lines.append(line_row(pool.pool, stamp, body))
             case _:
-                pass  # audit lines tell no state, a heartbeat says only that nothing happened
+                pass  # a heartbeat says only that nothing happened
 
     def _pool(self, name: str, stamp: Stamp) -> PoolState:
         pool = self.memory.pools.get(name)

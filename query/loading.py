@@ -27,6 +27,7 @@ from .database import History, transaction
 from .fold import Fold, keys_of, pools_baselined
 from .known import Key, Memory
 from .store import Arriving, Load, arriving, recall, write
+from .trail.join import join
 from .turns import to_load
 
 BATCH_ENTRIES_MAX = 40_000
@@ -110,6 +111,7 @@ class _Loading:
         assert batch is not None
         with transaction(history):
             write(history, batch, self.load)
+            join(history, batch.after_seq)
             self.beside(history)
         for one in batch.redactions:
             self.memory.drop((one.pool, one.cls, one.ref))  # The file knows what is left.
@@ -120,7 +122,7 @@ class _Loading:
         fold = Fold(self.memory, self.comparison)
         for entry in batch:
             fold.take(entry)
-        return arriving(fold, batch[-1], entries=len(batch))
+        return arriving(fold, batch)
 
     def _forget_the_gone(self, batch: Arriving, coming: set[Key]) -> None:
         """A year of tasks is not kept in mind. What comes next is compared with what was told of it

@@ -49,6 +49,7 @@ class Rows:
     changes: ByObject = field(default_factory=dict)
     carried: ByObject = field(default_factory=dict)
     marks: list[Row] = field(default_factory=list)
+    audit_lines: list[Row] = field(default_factory=list)
     gaps: dict[tuple[str, int], Gap] = field(default_factory=dict)
     touched: set[Key] = field(default_factory=set)
 

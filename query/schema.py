@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -171,7 +171,39 @@ TASKS = pa.schema(
         ("mentions", pa.list_(pa.string())),
     ]
 )
+AUDIT_LINES = pa.schema(
+    [
+        ("seq", pa.int64()),
+        ("pool", pa.string()),
+        ("received_at", _TIME),
+        ("host", pa.string()),
+        ("imported", pa.bool_()),
+        ("written_at", _TIME),
+        ("thread", pa.string()),
+        ("client", pa.string()),
+        ("listener", pa.string()),
+        ("task_name", pa.string()),
+        ("mark_kind", pa.string()),
+        ("mark", pa.string()),
+        ("trackid", pa.string()),
+        ("sid", pa.string()),
+        ("username", pa.string()),
+        ("internal", pa.bool_()),
+        ("verdict", pa.string()),
+        ("result", pa.string()),
+        ("error_code", pa.string()),
+        ("error_params", pa.list_(pa.string())),
+        ("api", pa.string()),
+        ("call", pa.string()),
+        ("field", pa.string()),
+        ("target", pa.string()),
+        ("targets", pa.list_(pa.string())),
+        ("arguments", pa.string()),
+        ("line", pa.string()),
+    ]
+)
 TABLES = {
+    "audit_lines": AUDIT_LINES,
     "events": EVENTS,
     "changes": CHANGES,
     "carried": CARRIED,

@@ -4,7 +4,7 @@ One transaction a batch, together with the position reached: a loader that is ki
 history as it was after the batch before.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -19,6 +19,7 @@ from .fold import Fold, followed
 from .known import Facts, Gap, Key, Known, Memory, PoolState, Reading
 from .rows import Row, Rows, sorted_rows, table_in_pieces, table_of
 from .schema import (
+    AUDIT_LINES,
     CARRIED,
     CHANGES,
     CURRENT_STATE,
@@ -198,11 +199,13 @@ class Keyed(NamedTuple):
 
 @dataclass(slots=True)
 class Arriving:
-    """What a batch of `entries` entries up to `last` adds to the history, as tables of Arrow.
+    """What a batch adds to the history, as tables of Arrow.
 
-    `gone` are the objects that ended in it.
+    It has `entries` entries, those after the entry `after_seq` up to `last`. `gone` are the objects
+    that ended in it.
     """
 
+    after_seq: int
     last: Entry
     entries: int
     appended: dict[str, pa.Table]
@@ -218,20 +221,22 @@ class Arriving:
         return bool(self.redactions) or any(map(_was_found_late, self.gaps))
 
 
-def arriving(fold: Fold, last: Entry, *, entries: int) -> Arriving:
-    """Return what was folded from `entries` entries up to `last`. Uses up the rows of `fold`."""
+def arriving(fold: Fold, batch: Sequence[Entry]) -> Arriving:
+    """Return what was folded from a batch. Uses up the rows of `fold`."""
     memory, rows = fold.memory, fold.rows
     touched = [known for key in sorted(rows.touched) if (known := memory.get(key)) is not None]
     pools = table_of([_pool_row(pool) for pool in followed(memory)], POOLS)
     keyed = [*_objects(rows, touched), Keyed("pools", pools, "pool")]
     return Arriving(
-        last,
-        entries,
+        batch[0].seq - 1,
+        batch[-1],
+        len(batch),
         {
             "events": table_in_pieces(sorted_rows(rows.events), EVENTS),
             "changes": table_in_pieces(sorted_rows(rows.changes), CHANGES),
             "carried": table_in_pieces(sorted_rows(rows.carried), CARRIED),
             "marks": table_in_pieces(iter(rows.marks), MARKS),
+            "audit_lines": table_in_pieces(iter(rows.audit_lines), AUDIT_LINES),
         },
         keyed,
         [gap if _was_found_late(gap) else replace(gap) for gap in rows.gaps.values()],

@@ -185,6 +185,57 @@ CREATE TABLE tasks (
     subtask_of VARCHAR, operation VARCHAR, mentions VARCHAR[]
 );
 
+-- One row a line of the audit trail, as a host of the pool wrote it. Where a line could not be taken
+-- apart, all that it would say is null.
+-- events.*
+-- host: address of the host that was asked for it, or the name that an imported file was given
+-- imported: whether it was read from a copy of the file
+-- written_at: when it was written, by the clock of the host
+-- thread: the thread of xapi
+-- client: the address that the call came from, or the socket of the host itself
+-- listener: the address that took the call; empty for one in the background
+-- task_name: what the header calls the task; clients can choose that
+-- mark_kind: R if the header says that the call has a task in the database, D if not
+-- mark: the first 12 digits of the reference of that task; clients can choose that, too
+-- trackid: MD5 of the reference of the session
+-- sid: subject identifier of the user
+-- username: name of the user; the reference of a host where that called for itself
+-- internal: whether a host called for itself
+-- verdict: ALLOWED or DENIED
+-- result: OK, ERROR: with code and parameters, or nothing
+-- error_code: the code of the error
+-- error_params: its parameters
+-- api: API or HTTP
+-- call: what was called, such as VM.start
+-- field: the field that the call sets, if it sets one
+-- target: the first object among its arguments, a reference
+-- targets: all objects among them
+-- arguments: name, value, uuid and reference of each argument, as JSON
+-- line: the line itself, but for secrets; what is no UTF-8 is replaced
+CREATE TABLE audit_lines (
+    seq BIGINT, pool VARCHAR, received_at TIMESTAMPTZ, host VARCHAR, imported BOOLEAN,
+    written_at TIMESTAMPTZ, thread VARCHAR, client VARCHAR, listener VARCHAR, task_name VARCHAR,
+    mark_kind VARCHAR, mark VARCHAR, trackid VARCHAR, sid VARCHAR, username VARCHAR,
+    internal BOOLEAN, verdict VARCHAR, result VARCHAR, error_code VARCHAR, error_params VARCHAR[],
+    api VARCHAR, call VARCHAR, field VARCHAR, target VARCHAR, targets VARCHAR[],
+    arguments VARCHAR USING COMPRESSION zstd, line VARCHAR USING COMPRESSION zstd
+);
+
+-- Who did it: one row a line that a task, or an event, comes from; several lines, several rows.
+-- events.*
+-- about: task or event
+-- ref: reference of the task, or of the object of the event
+-- seq: the entry that told the event; of a task the one that told of it first
+-- line_seq: the entry of the line
+-- how: mark (the line has the mark and the name of the task), cancel (its mark is in the task that
+--   it cancelled), setter (it set this field of this object), destroy (it destroyed this object)
+-- confidence: exact, several (more than one may have done it), or suspicious (a header says what
+--   it should not, so that somebody may hide behind another)
+CREATE TABLE attributions (
+    pool VARCHAR, about VARCHAR, class VARCHAR, ref VARCHAR, seq BIGINT, line_seq BIGINT,
+    how VARCHAR, confidence VARCHAR
+);
+
 -- One row a committed piece of loading; the newest says where the history stands.
 -- last_seq: seq of the last entry that it loaded
 -- last_received_ns: when that was received, in nanoseconds since 1970 UTC
@@ -495,6 +546,50 @@ SELECT pool, class, ref, any_value(name ORDER BY seq DESC) AS name, count(*) AS 
 FROM events WHERE origin = 'live'
     AND (operation <> 'mod' OR changed_fields IS NULL OR len(changed_fields) > 0)
 GROUP BY pool, class, ref ORDER BY changes DESC;
+
+-- Who made each task: that of its own line, or the one who made the task that it is part of.
+-- attributions.*
+-- ref: reference of the task
+-- root: reference of the task that the line tells of
+-- how: as in attributions, or parent
+-- confidence: as in attributions; likely where only the task that it is part of has a line
+CREATE VIEW task_doers AS
+WITH RECURSIVE made AS (
+    SELECT pool, ref, ref AS root, line_seq, how, confidence, 0 AS depth
+    FROM attributions WHERE about = 'task'
+    UNION ALL
+    SELECT t.pool, t.ref, m.root, m.line_seq, 'parent',
+        CASE m.confidence WHEN 'exact' THEN 'likely' ELSE m.confidence END, m.depth + 1
+    FROM tasks t JOIN made m ON m.pool = t.pool AND m.ref = t.subtask_of
+    WHERE m.depth < 5 AND NOT EXISTS (
+        FROM attributions a WHERE a.about = 'task' AND a.pool = t.pool AND a.ref = t.ref
+    )
+)
+SELECT pool, ref, root, line_seq, how, confidence FROM made;
+
+-- Who is behind each event: by a line of its own; or, likely, because of the only task that the object
+-- carried then, or because it tells of a task itself.
+-- attributions.*
+-- seq: the entry that told the event
+-- task: the task by which that is known; null where the line is of the change itself
+-- how: as in attributions, or task
+-- confidence: as in attributions, or likely
+CREATE VIEW event_doers AS
+SELECT pool, seq, NULL AS task, line_seq, how, confidence
+FROM attributions WHERE about = 'event'
+UNION ALL
+SELECT c.pool, c.seq, c.task, d.line_seq, 'task', CASE
+    WHEN d.confidence = 'suspicious' THEN 'suspicious'
+    WHEN c.tasks = 1 AND d.confidence IN ('exact', 'likely') THEN 'likely'
+    ELSE 'several' END
+FROM carried c JOIN task_doers d ON d.pool = c.pool AND d.ref = c.task
+WHERE NOT EXISTS (FROM attributions a WHERE a.about = 'event' AND a.seq = c.seq)
+UNION ALL
+SELECT e.pool, e.seq, e.ref, d.line_seq, 'task', CASE
+    WHEN d.confidence IN ('exact', 'likely') THEN 'likely' ELSE d.confidence END
+FROM events e JOIN task_doers d ON d.pool = e.pool AND d.ref = e.ref
+WHERE e.class = 'task' AND e.origin = 'live'
+    AND NOT EXISTS (FROM attributions a WHERE a.about = 'event' AND a.seq = e.seq);
 
 -- One row a run of a workload.
 -- pool: the pool that it was run on.

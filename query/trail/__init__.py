@@ -1,0 +1,1 @@
+"""Who did it: the lines of the audit trail, and what they say of tasks and changes."""

@@ -1,0 +1,169 @@
+"""Joins lines of the audit trail to the tasks and the events that they tell of.
+
+A row is a function of the lines, tasks and events within seconds of each other, whenever they were
+loaded: after each batch, all that lies near what came is worked out anew.
+
+- A task was made by the call whose line has its mark and its name. A client can choose both: this
+  is sure only if no other line has the mark, and if each line of the same call, while the task was
+  on, has a task that fits. One that has not hides its own task, which another may claim.
+- A field was changed by the only session that set it on this object at about that time. A line is
+  later than what it tells of, and times in a trail are not sorted.
+- A task was cancelled by the call whose mark is in its current_operations.
+- What a host says for itself, under its own reference, is no user's doing.
+"""
+
+import msgspec
+
+from ..database import History
+
+NEAR_S = 5
+"""What belongs together is no further apart: WRITTEN_S, ENDED_S, and whole seconds."""
+WRITTEN_S = 2
+"""How long after a change the line of its setter may be written."""
+ENDED_S = 3
+"""How long after the end of a task its line may be written; it usually is before."""
+_CUT_US = 2_000
+"""Times in lines are cut to milliseconds: a line may look older than what it tells of."""
+
+
+class _Span(msgspec.Struct):
+    """From the first to the last microsecond since 1970 UTC; None if there is none."""
+
+    first_us: int | None
+    last_us: int | None
+
+
+_CAME = """
+SELECT epoch_us(min(written_at)) AS first_us, epoch_us(max(written_at)) AS last_us FROM (
+    SELECT coalesce(server_at, received_at) AS written_at FROM events WHERE seq > $after
+    UNION ALL
+    SELECT written_at FROM audit_lines WHERE seq > $after AND written_at IS NOT NULL
+)
+"""
+_WINDOW = f"""
+    created - INTERVAL 1 SECOND AS begins, finished + INTERVAL {ENDED_S} SECOND AS ends
+"""
+_TASKS = f"""
+CREATE OR REPLACE TEMP TABLE {{name}} AS
+SELECT * FROM (
+    SELECT pool, ref, first_seq, name_label,
+        regexp_replace(name_label, '^(Internal)?Async[.]', '') AS call,
+        substr(ref, 11, 8) || substr(ref, 20, 4) AS mark, {_WINDOW}
+    FROM tasks WHERE created IS NOT NULL AND finished IS NOT NULL
+) WHERE begins <= make_timestamptz($last) AND ends >= make_timestamptz($first)
+"""  # noqa: S608  # constants
+_AROUND = """
+SELECT least($first, epoch_us(min(begins))) AS first_us,
+    greatest($last, epoch_us(max(ends))) AS last_us FROM {name}
+"""
+# A copy of a line, polled and imported, is the same line.
+_LINES = """
+CREATE OR REPLACE TEMP TABLE near_lines AS
+SELECT pool, written_at, thread, client, mark_kind, mark, task_name, call, verdict, result,
+    trackid, field, target, lower(split_part(call, '.', 1)) AS class, split_part(call, '.', 2) AS deed,
+    min(seq) AS seq
+FROM audit_lines
+WHERE NOT internal AND written_at BETWEEN make_timestamptz($first) AND make_timestamptz($last)
+GROUP BY ALL
+"""
+_FORGET_TASKS = """
+DELETE FROM attributions
+WHERE about = 'task' AND (pool, ref) IN (SELECT (pool, ref) FROM near_tasks)
+"""
+_OWN_TASKS = """
+INSERT INTO attributions
+WITH pairs AS (
+    SELECT t.pool, t.ref, t.call, t.begins, t.ends, t.first_seq, l.seq AS line_seq,
+        l.task_name = t.name_label AND l.call = t.call AS fits,
+        count(*) OVER (PARTITION BY t.pool, t.ref) AS lines
+    FROM far_tasks t JOIN near_lines l
+        ON l.pool = t.pool AND l.mark_kind = 'R' AND l.mark = t.mark
+        AND l.written_at BETWEEN t.begins AND t.ends
+), good AS (SELECT DISTINCT pool, line_seq FROM pairs WHERE fits AND lines = 1),
+doubtful AS (
+    SELECT pool, call, written_at FROM near_lines l
+    WHERE NOT EXISTS (FROM good g WHERE g.pool = l.pool AND g.line_seq = l.seq)
+)
+SELECT p.pool, 'task', 'task', p.ref, p.first_seq, p.line_seq, 'mark',
+    CASE WHEN p.lines > 1 OR NOT p.fits OR EXISTS (
+        FROM doubtful d
+        WHERE d.pool = p.pool AND d.call = p.call AND d.written_at BETWEEN p.begins AND p.ends
+    ) THEN 'suspicious' ELSE 'exact' END
+FROM pairs p SEMI JOIN near_tasks n USING (pool, ref)
+"""
+_EVENTS = """
+CREATE OR REPLACE TEMP TABLE near_events AS
+SELECT pool, class, ref, seq, operation, changed_fields, server_at AS since,
+    server_at + INTERVAL 1 SECOND AS until
+FROM events WHERE server_at BETWEEN make_timestamptz($first) AND make_timestamptz($last)
+UNION ALL
+SELECT pool, class, ref, seq, operation, changed_fields, received_at, received_at
+FROM events WHERE server_at IS NULL
+    AND received_at BETWEEN make_timestamptz($first) AND make_timestamptz($last)
+"""
+_FORGET_EVENTS = """
+DELETE FROM attributions WHERE about = 'event' AND seq IN (SELECT seq FROM near_events)
+"""
+_SETTERS = f"""
+INSERT INTO attributions
+WITH pairs AS (
+    SELECT e.pool, e.class, e.ref, e.seq, l.trackid, l.call, min(l.seq) AS line_seq,
+        CASE WHEN e.operation = 'del' THEN 'destroy' ELSE 'setter' END AS how
+    FROM near_events e JOIN near_lines l ON l.pool = e.pool AND l.target = e.ref
+        AND l.class = e.class AND l.result = 'OK'
+        AND l.written_at >= e.since - INTERVAL {_CUT_US} MICROSECOND
+        AND l.written_at <= e.until + INTERVAL {WRITTEN_S} SECOND
+    WHERE e.operation = 'del' AND l.deed = 'destroy'
+        OR e.operation = 'mod' AND list_contains(e.changed_fields, l.field)
+    GROUP BY ALL
+)
+SELECT pool, 'event', class, ref, seq, line_seq, how,
+    CASE WHEN count(*) OVER (PARTITION BY seq) = 1 THEN 'exact' ELSE 'several' END
+FROM pairs
+"""  # noqa: S608  # constants
+_DUMMY = "DummyRef:[|]([0-9a-f]{8})-([0-9a-f]{4})"
+_CANCELS = f"""
+INSERT INTO attributions
+WITH keys AS (
+    SELECT e.pool, e.ref, e.seq, c.old, unnest(regexp_extract_all(c.new, '{_DUMMY}')) AS key
+    FROM near_events e JOIN changes c ON c.seq = e.seq AND c.pool = e.pool
+    WHERE e.class = 'task' AND c.class = 'task' AND c.field = 'current_operations'
+), pairs AS (
+    SELECT k.pool, k.ref, k.seq, l.seq AS line_seq, count(*) OVER (PARTITION BY k.seq) AS lines
+    FROM keys k JOIN near_lines l ON l.pool = k.pool AND l.mark_kind = 'D'
+        AND l.mark = replace(k.key[11:], '-', '') AND l.call = 'task.cancel' AND l.target = k.ref
+    WHERE NOT contains(coalesce(k.old, ''), k.key)
+)
+SELECT pool, 'event', 'task', ref, seq, line_seq, 'cancel',
+    CASE WHEN lines = 1 THEN 'exact' ELSE 'suspicious' END
+FROM pairs
+"""  # noqa: S608  # constants
+
+
+def join(history: History, after_seq: int) -> None:
+    """Work out anew who did what lies near the entries after `after_seq`, which were just added."""
+    if not history.connection.execute("SELECT 1 FROM audit_lines LIMIT 1").fetchall():
+        return
+    came = history.first(_Span, _CAME, {"after": after_seq})
+    if came is None or came.first_us is None or came.last_us is None:
+        return
+    near = _wider(came)
+    _make(history, _TASKS.format(name="near_tasks"), near)
+    around = history.first(_Span, _AROUND.format(name="near_tasks"), near)
+    far = _wider(around or came)
+    _make(history, _TASKS.format(name="far_tasks"), far)
+    around = history.first(_Span, _AROUND.format(name="far_tasks"), far)
+    _make(history, _LINES, _wider(around or came))
+    _make(history, _EVENTS, near)
+    for statement in (_FORGET_TASKS, _OWN_TASKS, _FORGET_EVENTS, _SETTERS, _CANCELS):
+        history.connection.execute(statement)
+
+
+def _make(history: History, sql: str, span: dict[str, object]) -> None:
+    history.connection.execute(sql, span)
+
+
+def _wider(span: _Span) -> dict[str, object]:
+    assert span.first_us is not None
+    assert span.last_us is not None
+    return {"first": span.first_us - NEAR_S * 10**6, "last": span.last_us + NEAR_S * 10**6}
