@@ -1,0 +1,31 @@
+"""The join is the same however a journal was loaded."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from query.known import Memory
+from query.loading import load
+from recorder.journal.scan import scan
+from tests.attribution.chain import write_journal
+from tests.attribution.day import day_of
+from tests.history.stories import contents
+
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 20))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_lines_may_come_long_after_what_they_tell_of(seed: int, tmp_path: Path) -> None:
+    """In a load of their own, each piece by a loader that knows only what the file says."""
+    write_journal(day_of(seed), tmp_path / "journal")
+    entries = list(scan(tmp_path / "journal"))
+    whole, pieces = tmp_path / "whole.duckdb", tmp_path / "pieces.duckdb"
+    load(whole, entries, Memory(), loaded_at_us=0)
+    rng = random.Random(seed)
+    memory = Memory()
+    cuts = sorted(rng.sample(range(1, len(entries)), 8))
+    for begin, end in zip([0, *cuts], [*cuts, len(entries)], strict=True):
+        load(pieces, entries[begin:end], memory, loaded_at_us=0)
+    assert contents(pieces) == contents(whole)
+    assert contents(whole)["attributions"]
