@@ -18,6 +18,7 @@ from .commands.asking import say
 from .commands.at import at
 from .commands.demo import demo
 from .commands.diff import diff
+from .commands.doers import audit_trail, who
 from .commands.events import events
 from .commands.export import export
 from .commands.gaps import gaps
@@ -39,7 +40,7 @@ app = typer.Typer(
 service.register(app)
 COMMANDS = (
     *(events, history, at, diff, power, moves, top),
-    *(tasks, task, gaps, pools, report, sql, export),
+    *(tasks, task, who, audit_trail, gaps, pools, report, sql, export),
 )
 for command in COMMANDS:
     app.command(rich_help_panel="Ask the past")(command)

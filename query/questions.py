@@ -8,6 +8,7 @@ import msgspec
 from recorder.instant import Instant
 
 from .database import History
+from .doers import by_of_events
 from .errors import NoSuchField, NoSuchObject
 from .known import Origin
 from .objects import Found, check_pool
@@ -16,7 +17,8 @@ from .objects import Found, check_pool
 class EventRow(msgspec.Struct, frozen=True, rename={"cls": "class"}):
     """One event, or one thing that a baseline told; `changed_fields` is [] where nothing did.
 
-    `stream` is that of its epoch: with `from`, states before this one may be missing.
+    `stream` is that of its epoch: with `from`, states before this one may be missing. `by` is who
+    is behind it, as far as an audit trail tells.
     """
 
     seq: int
@@ -34,6 +36,7 @@ class EventRow(msgspec.Struct, frozen=True, rename={"cls": "class"}):
     gap: int | None
     changed_fields: list[str] | None
     stream: str | None
+    by: str | None = None
 
 
 EVENT_ROWS = """(
@@ -86,7 +89,9 @@ def events(history: History, wanted: Filter) -> list[EventRow]:
         SELECT * FROM {EVENT_ROWS} {where}
         ORDER BY seq DESC, class DESC, ref DESC LIMIT {int(wanted.limit)}
     """  # noqa: S608  # every value is a parameter
-    return history.all(EventRow, sql, params)[::-1]
+    rows = history.all(EventRow, sql, params)[::-1]
+    by = by_of_events(history, [row.seq for row in rows])
+    return [msgspec.structs.replace(row, by=by[row.seq]) if row.seq in by else row for row in rows]
 
 
 def bound(name: str, instant: Instant) -> str:

@@ -9,6 +9,7 @@ import msgspec
 from recorder.instant import Instant
 
 from .database import History
+from .doers import by_of_tasks
 from .errors import NoSuchObject
 from .objects import Found, check_pool
 
@@ -46,7 +47,8 @@ class TaskRow(msgspec.Struct, frozen=True):
     `curve` has its progress as it was told, from its first entry on. `ended_seq` and `ended_at` are
     where its end was told, None if the first entry already told it or none did. `departure` is how
     it went away (see `task_departures`), None while it is there. `objects` has the targets as
-    `class:name`. `depth` is how far it stands below the first task of its tree.
+    `class:name`. `depth` is how far it stands below the first task of its tree. `by` is who made
+    it, as far as an audit trail tells.
     """
 
     pool: str
@@ -73,6 +75,7 @@ class TaskRow(msgspec.Struct, frozen=True):
     objects: list[str]
     targets: list[Target]
     depth: int = 0
+    by: str | None = None
 
     @property
     def is_over(self) -> bool:
@@ -123,6 +126,8 @@ def tasks(history: History, wanted: Wanted = Wanted()) -> list[TaskRow]:  # noqa
         {_ROWS.replace("OF_THEM", of_them)}
     """  # noqa: S608  # every value is a parameter
     rows = history.all(TaskRow, sql, params)
+    by = by_of_tasks(history, [row.first_seq for row in rows])
+    rows = [msgspec.structs.replace(row, by=by.get(row.first_seq)) for row in rows] if by else rows
     return list(as_tree(rows)) if wanted.subtasks else rows
 
 

@@ -8,6 +8,7 @@ import msgspec
 from recorder.instant import Instant, time_of
 
 from .database import History
+from .doers import by_of_events
 from .gaps import GapRow, gaps
 from .known import Origin
 from .objects import Found
@@ -30,7 +31,8 @@ class Step(msgspec.Struct, frozen=True, rename={"cls": "class"}):
 
     It is of the object itself, or of one of its devices. `told` is false where nothing says from
     what to what it changed: the state before it was never told, or its own was redacted. With the
-    `stream` `from` it may have had other states since the step before.
+    `stream` `from` it may have had other states since the step before. `by` is who is behind it, as
+    far as an audit trail tells.
     """
 
     seq: int
@@ -44,6 +46,7 @@ class Step(msgspec.Struct, frozen=True, rename={"cls": "class"}):
     stream: str | None
     told: bool
     changes: list[FieldChange]
+    by: str | None = None
 
 
 class Life(msgspec.Struct, frozen=True):
@@ -82,7 +85,7 @@ def life_of(
         if field is not None:
             steps = _of_field(steps, field.lower())
         omitted = 0 if limit is None else max(len(steps) - limit, 0)
-        steps = steps[omitted:]
+        steps = _with_doers(history, steps[omitted:])
         return Life(
             found,
             steps,
@@ -92,6 +95,11 @@ def life_of(
             _gaps_beside(history, found, since, until, steps if omitted else None),
             omitted,
         )
+
+
+def _with_doers(history: History, steps: list[Step]) -> list[Step]:
+    by = by_of_events(history, [step.seq for step in steps])
+    return [msgspec.structs.replace(step, by=by.get(step.seq)) for step in steps] if by else steps
 
 
 def _of_field(steps: Sequence[Step], field: str) -> list[Step]:

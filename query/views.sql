@@ -567,12 +567,12 @@ WITH RECURSIVE made AS (
 )
 SELECT pool, ref, root, line_seq, how, confidence FROM made;
 
--- Who is behind each event: by a line of its own; or, likely, because of the only task that the object
--- carried then, or because it tells of a task itself.
+-- Who is behind each event: by a line of its own; because a task that made the object says so; or,
+-- likely, because of the only task that the object carried then, or that the event is of.
 -- attributions.*
 -- seq: the entry that told the event
 -- task: the task by which that is known; null where the line is of the change itself
--- how: as in attributions, or task
+-- how: as in attributions, task, or result (the task says that it made this object)
 -- confidence: as in attributions, or likely
 CREATE VIEW event_doers AS
 SELECT pool, seq, NULL AS task, line_seq, how, confidence
@@ -584,6 +584,11 @@ SELECT c.pool, c.seq, c.task, d.line_seq, 'task', CASE
     ELSE 'several' END
 FROM carried c JOIN task_doers d ON d.pool = c.pool AND d.ref = c.task
 WHERE NOT EXISTS (FROM attributions a WHERE a.about = 'event' AND a.seq = c.seq)
+UNION ALL
+SELECT e.pool, e.seq, t.ref, d.line_seq, 'result', d.confidence
+FROM tasks t JOIN task_doers d ON d.pool = t.pool AND d.ref = t.ref
+    JOIN events e ON e.pool = t.pool AND e.ref = t.result AND e.operation = 'add'
+WHERE e.origin = 'live' AND NOT EXISTS (FROM carried c WHERE c.pool = e.pool AND c.seq = e.seq)
 UNION ALL
 SELECT e.pool, e.seq, e.ref, d.line_seq, 'task', CASE
     WHEN d.confidence IN ('exact', 'likely') THEN 'likely' ELSE d.confidence END

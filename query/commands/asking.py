@@ -134,8 +134,9 @@ class Asking:
             since, until = (
                 "now" if at is None else time_text(us_of(at)) for at in (gap.since, gap.blind_until)
             )
+            what = "events" if gap.is_blind else "lines of the audit trail"
             say(
-                f"gap @{gap.seq} of pool {gap.pool} ({gap.cause}): events may be missing"
+                f"gap @{gap.seq} of pool {gap.pool} ({gap.cause}): {what} may be missing"
                 f" from {since} to {until}"
             )
         if len(lacks.gaps) > GAP_LINES_MAX:

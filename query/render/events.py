@@ -24,21 +24,22 @@ def show(rows: Sequence[EventRow], form: Format, lacks: Lacks) -> None:
         Column("changed", wide=True),
         Column("how", wide=True),
     ]
-    write_table(
-        columns,
-        (
-            (
-                f"@{row.seq}",
-                at_text(row.received_at),
-                row.pool,
-                f"{row.cls} {row.name or short_ref(row.ref)}",
-                row.operation,
-                _changed_text(row),
-                origin_text(row.origin, row.gap),
-            )
-            for row in rows
-        ),
-    )
+    cells = [
+        [
+            f"@{row.seq}",
+            at_text(row.received_at),
+            row.pool,
+            f"{row.cls} {row.name or short_ref(row.ref)}",
+            row.operation,
+            _changed_text(row),
+            origin_text(row.origin, row.gap),
+            row.by or "?",
+        ]
+        for row in rows
+    ]
+    if any(row.by for row in rows):
+        columns.append(Column("by", wide=True))
+    write_table(columns, [row[: len(columns)] for row in cells])
 
 
 def _changed_text(row: EventRow) -> str:

@@ -186,7 +186,8 @@ def _step_lines(told: Life, step: Step, texts: Sequence[str]) -> list[Text]:
         texts = [_untold(step)]
     elif step.operation != "mod":
         texts = [_came_or_went(step), *texts]
-    lines = [Text(f"{head}{mark}{label}{texts[0]}", style=style)]
+    by = f"  by {step.by}" if step.by else ""
+    lines = [Text(f"{head}{mark}{label}{texts[0]}{by}", style=style)]
     indent = " " * len(head)
     return lines + [Text(f"{indent}{mark}{label}{text}", style=style) for text in texts[1:]]
 

@@ -36,6 +36,9 @@ def show(rows: Sequence[TaskRow], form: Format, lacks: Lacks) -> None:
         at = [column.title for column in columns].index("curve")
         del columns[at]
         cells = [[*row[:at], *row[at + 1 :]] for row in cells]
+    if any(row.by for row in rows):
+        columns.append(Column("by", wide=True))
+        cells = [[*cell, row.by or "?"] for cell, row in zip(cells, rows, strict=True)]
     write_table(columns, cells)
 
 

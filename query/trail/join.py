@@ -60,8 +60,8 @@ SELECT least($first, epoch_us(min(begins))) AS first_us,
 _LINES = """
 CREATE OR REPLACE TEMP TABLE near_lines AS
 SELECT pool, written_at, thread, client, mark_kind, mark, task_name, call, verdict, result,
-    trackid, field, target, lower(split_part(call, '.', 1)) AS class, split_part(call, '.', 2) AS deed,
-    min(seq) AS seq
+    trackid, field, target, lower(split_part(call, '.', 1)) AS class,
+    split_part(call, '.', 2) AS deed, min(seq) AS seq
 FROM audit_lines
 WHERE NOT internal AND written_at BETWEEN make_timestamptz($first) AND make_timestamptz($last)
 GROUP BY ALL

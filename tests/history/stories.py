@@ -53,7 +53,10 @@ STORY = a_long_story()
 def contents(path: Path) -> dict[str, list[str]]:
     """Return every table of a history but the log of its loads, in no particular order."""
     with open_for_reading(path) as history:
-        return {name: sorted(map(repr, rows(history, f"FROM {name}"))) for name in (*TABLES, "attributions")}
+        return {
+            name: sorted(map(repr, rows(history, f"FROM {name}")))
+            for name in (*TABLES, "attributions")
+        }
 
 
 def write_more(data: Path, told: Told, first: int, last: int | None = None) -> None:
