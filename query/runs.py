@@ -14,6 +14,7 @@ from .objects import check_pool
 class RunRow(msgspec.Struct, frozen=True):
     """A run. `status` and `held` are None for one whose end was not recorded.
 
+    One that `died` has no end, and whoever drove it is gone: it can be resumed.
     `calls` were planned, `made` were intended; `other` counts those that did not succeed and were
     not skipped, whose outcome is unknown among them.
     """
@@ -26,6 +27,8 @@ class RunRow(msgspec.Struct, frozen=True):
     duration_s: float | None
     status: str | None
     held: bool | None
+    resumed: int
+    died: bool
     seed: int
     calls: int
     made: int

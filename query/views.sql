@@ -603,8 +603,10 @@ WHERE e.class = 'task' AND e.origin = 'live'
 -- started: when it began.
 -- ended: when it ended; null if it is under way, or the recorder was killed.
 -- duration_s: from started to ended.
--- status: completed, stopped, cancelled, interrupted or failed; null without an end.
+-- status: completed, stopped, cancelled, interrupted, failed or restored; null without an end.
 -- held: whether all that the script expects held; null without an end.
+-- resumed: how often it was resumed after its driver had died, or was stopped.
+-- died: whether it has no end, and the recorder that drove it is known to be gone.
 -- seed: the seed of all that was left to chance.
 -- calls: how many calls were planned.
 -- who: the user and process that asked for it.
@@ -617,17 +619,26 @@ WHERE e.class = 'task' AND e.origin = 'live'
 -- first_seq: the entry that begins it.
 -- last_seq: the entry that ends it.
 CREATE VIEW runs AS
+WITH told AS (
+    SELECT pool, detail ->> '$.run' AS run, count(*) FILTER (name = 'run-resumed') AS resumed,
+        max(seq) FILTER (name = 'run-resumed') AS resumed_seq,
+        max(seq) FILTER (name = 'run-ended') AS ended_seq
+    FROM marks WHERE name IN ('run-resumed', 'run-ended') GROUP BY ALL
+)
 SELECT s.pool, s.detail ->> '$.run' AS run, s.detail ->> '$.script' AS script,
     s.received_at AS started, e.received_at AS ended,
     epoch_us(e.received_at - s.received_at) / 1e6 AS duration_s, e.detail ->> '$.status' AS status,
-    CAST(e.detail ->> '$.held' AS BOOLEAN) AS held, CAST(s.detail ->> '$.seed' AS BIGINT) AS seed,
+    CAST(e.detail ->> '$.held' AS BOOLEAN) AS held, coalesce(t.resumed, 0) AS resumed,
+    e.seq IS NULL AND coalesce((SELECT max(seq) FROM marks WHERE name = 'started')
+        > greatest(s.seq, coalesce(t.resumed_seq, 0)), false) AS died, CAST(s.detail ->> '$.seed' AS BIGINT) AS seed,
     CAST(s.detail ->> '$.calls' AS BIGINT) AS calls, s.detail ->> '$.who' AS who,
     s.detail ->> '$.user' AS login, e.detail ->> '$.error' AS error,
     s.detail ->> '$.replay_of' AS replay_of, s.detail ->> '$.text' AS text,
     s.detail ->> '$.plan' AS plan, e.detail ->> '$.parts' AS parts, s.seq AS first_seq,
     e.seq AS last_seq
-FROM marks s LEFT JOIN marks e
-    ON e.name = 'run-ended' AND e.pool = s.pool AND e.detail ->> '$.run' = s.detail ->> '$.run'
+FROM marks s
+    LEFT JOIN told t ON t.pool = s.pool AND t.run = s.detail ->> '$.run'
+    LEFT JOIN marks e ON e.seq = t.ended_seq AND e.seq > coalesce(t.resumed_seq, 0)
 WHERE s.name = 'run-started';
 
 -- One row a call of a run, whether or not it was made.
@@ -645,14 +656,16 @@ WHERE s.name = 'run-started';
 -- params: the other parameters, as JSON.
 -- task: the reference of its task; null if it was not made, or nobody knows.
 -- outcome: success, failure, cancelled, vanished, interrupted, skipped or changed-by-others; null
---     if the recorder was killed before it was known.
+--     if the recorder was killed before it was known. The last one, of a call that was left
+--     interrupted by a stop and asked about again when the run was resumed.
 -- why: why it ended like this, as a sentence.
 -- error: code and parameters of XAPI, as JSON.
 -- duration_s: from the answer with its task to the end of that.
 -- intended: when it was about to be made.
 -- called: when it was made.
 -- ended: when its outcome was written.
--- source: what told the end of the task, events or record (it was asked for).
+-- source: what told the end of the task, events or record (it was asked for); state: the task is
+--     gone, and the state of the object shows that it is as the call was to leave it.
 -- event_seq: the event that told the end of the task.
 -- intended_seq: the entry that tells of the intent.
 -- ended_seq: the entry that tells the outcome.
@@ -670,7 +683,10 @@ FROM marks i
     LEFT JOIN marks c ON c.name = 'step-called' AND c.pool = i.pool
         AND c.detail ->> '$.run' = i.detail ->> '$.run'
         AND c.detail ->> '$.step' = i.detail ->> '$.step'
-    LEFT JOIN marks e ON e.name = 'step-ended' AND e.pool = i.pool
+    LEFT JOIN (
+        SELECT * FROM marks WHERE name = 'step-ended' QUALIFY seq = max(seq)
+            OVER (PARTITION BY pool, detail ->> '$.run', detail ->> '$.step')
+    ) e ON e.pool = i.pool
         AND e.detail ->> '$.run' = i.detail ->> '$.run'
         AND e.detail ->> '$.step' = i.detail ->> '$.step'
 WHERE i.name = 'step-intended';

@@ -10,6 +10,7 @@ from . import check_cli, control_cli, journal_cli
 from .errors import ConfigError
 from .options import DEFAULT_DATA, DEMO_MARKER, ConfigOption, DataOption, data_folder
 from .replay_cli import replay_on_pool, replay_simulated
+from .resume_cli import resume
 from .schedules_cli import schedules
 from .simulate_cli import fault, simulate
 from .workload_cli import app as workload
@@ -44,6 +45,7 @@ def register(app: typer.Typer) -> None:
     app.command()(fault)
     journal_cli.register(app)
     workload.command()(schedules)
+    workload.command("resume")(resume)
     app.add_typer(workload)
 
 

@@ -41,6 +41,8 @@ from .threads import RunSync
 from .tls import TlsPolicy
 from .transport import Dial
 from .watch import OpenSession, Watch
+from .workloads.archive import Archive
+from .workloads.resuming import Resumer
 from .workloads.runs import Runs, Ways
 from .workloads.scheduling import Scheduler, scheduled
 from .xapi.subscription import Subscription
@@ -140,10 +142,12 @@ async def serve(
                 scheduler.take(timetable)
                 reloader = _reloader(config, roster, pen, reread, runs, scheduler, seams)
                 keeper.inform(runs.observe)
-                intake.start_soon(runs.serve)
                 intake.start_soon(scheduler.serve)
                 bulletin = Bulletin(journal, keeper, tally, front.followers.__len__)
-                intake.start_soon(front.serve, Counter(bulletin, roster, reloader, runs, scheduler))
+                resumer = _resumer(intake, runs, data, seams)
+                intake.start_soon(
+                    front.serve, Counter(bulletin, roster, reloader, runs, scheduler, resumer)
+                )
                 if reloader is not None:
                     intake.start_soon(reloader.obey_signals)
                 await startup.decide(config.limits.start_timeout_s)
@@ -263,6 +267,12 @@ def _keeper(journal: Journal, tally: Tally, steward: Steward, front: Front, seam
     )
 
 
+def _resumer(nursery: trio.Nursery, runs: Runs, data: Path, seams: Seams) -> Resumer:
+    resumer = Resumer(runs, Archive(data / "journal", seams.disk, seams.run_sync))
+    nursery.start_soon(resumer.tell_of_the_dead)
+    return resumer
+
+
 def _runs(
     nursery: trio.Nursery,
     roster: Roster,
@@ -273,7 +283,9 @@ def _runs(
 ) -> Runs:
     opener = partial(opener_of, limits=limits, seams=seams, originator=WORKLOAD_ORIGINATOR)
     ways = Ways(opener, redactor, seams.now_ns, seams.uniform, limits.grace_s)
-    return Runs(nursery, roster, pen, ways)
+    runs = Runs(nursery, roster, pen, ways)
+    nursery.start_soon(runs.serve)
+    return runs
 
 
 def _scheduler(

@@ -13,11 +13,20 @@ from . import logs
 from .bulletin import Bulletin
 from .control import endpoint
 from .control.following import Followers
-from .control.protocol import ErrorName, PoolStatus, Refused, ReloadReport, Run, StatusReport
+from .control.protocol import (
+    ErrorName,
+    PoolStatus,
+    Refused,
+    ReloadReport,
+    Resume,
+    Run,
+    StatusReport,
+)
 from .control.server import Server
 from .errors import ConfigError
 from .reload import Reloader
 from .roster import Roster
+from .workloads.resuming import Resumer
 from .workloads.runs import Runs, Told
 from .workloads.scheduling import Scheduler
 
@@ -38,12 +47,14 @@ class Counter:
         reloader: Reloader | None,
         runs: Runs,
         scheduler: Scheduler,
+        resumer: Resumer,
     ) -> None:
         self._bulletin = bulletin
         self._roster = roster
         self._reloader = reloader
         self._runs = runs
         self._scheduler = scheduler
+        self._resumer = resumer
 
     def status(self) -> StatusReport:
         """Tell how it goes."""
@@ -66,6 +77,11 @@ class Counter:
         """Begin a run, or only plan it. Raises Refused."""
         self.check_pools([wanted.pool])
         return await self._runs.begin(wanted, who)
+
+    async def resume(self, wanted: Resume, who: str) -> Told:
+        """Go on with a run. Raises Refused."""
+        self.check_pools([await self._resumer.pool_of(wanted)])
+        return await self._resumer.resume(wanted, who)
 
     def check_pools(self, names: Sequence[str]) -> None:
         """Refuse names of pools that are not recorded."""

@@ -71,6 +71,8 @@ class MarkName(StrEnum):
     DISK_FULL = "disk-full"  # entries waited for room: since_ns, waited_s
     CLOCK_STEPPED = "clock-stepped"  # the clock of the recorder went back: from_ns, to_ns
     RUN_STARTED = "run-started"  # a workload begins; its details, and those below: FORMAT.md
+    RUN_NOTED = "run-noted"  # what it saw of the pool and goes by from here on
+    RUN_RESUMED = "run-resumed"  # it goes on after its driver died, or was stopped
     STEP_INTENDED = "step-intended"  # a call is about to be made
     STEP_CALLED = "step-called"  # it was made: task
     STEP_ENDED = "step-ended"  # outcome, and what proves it

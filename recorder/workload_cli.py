@@ -17,7 +17,7 @@ from .printable import shown
 if TYPE_CHECKING:
     from .config import Config
     from .control.client import Conversation
-    from .control.protocol import Run
+    from .control.protocol import Resume, Run
     from .control.running import Running, RunReport
     from .workloads.scripts import Script, Select
 
@@ -62,8 +62,8 @@ def run(
     loaded = None if config is None else load(config)
     folder = data_folder(data, loaded)
     wanted = Run(pool=pool, script=text, origin=str(script), seed=seed, dry_run=dry_run)
-    with _recorder(loaded, folder, pool):
-        report = _converse(folder, wanted, as_json=form is ReportFormat.JSON)
+    with recorder_for(loaded, folder, pool):
+        report = converse(folder, wanted, as_json=form is ReportFormat.JSON)
     if report is not None and not report.held:
         raise typer.Exit(NOT_HELD_EXIT_CODE)
 
@@ -99,7 +99,7 @@ def carry_out(wanted: "Run", folder: Path, config: Path | None) -> "RunReport":
 
     loaded = None if config is None else load(config)
     with (
-        _recorder(loaded, folder, wanted.pool),
+        recorder_for(loaded, folder, wanted.pool),
         client.running(folder, wanted) as conversation,
         _ended_by_signals(conversation),
     ):
@@ -157,7 +157,7 @@ def _text_of(file: Path) -> str:
 
 
 @contextmanager
-def _recorder(config: "Config | None", folder: Path, pool: str) -> Iterator[None]:
+def recorder_for(config: "Config | None", folder: Path, pool: str) -> Iterator[None]:
     """Let the recorder that runs do it; or, with a configuration, one for as long as it takes."""
     from .control import client
 
@@ -195,13 +195,13 @@ def _alone(config: "Config", folder: Path, pool: str) -> Iterator[None]:
         yield
 
 
-def _converse(folder: Path, wanted: "Run", *, as_json: bool) -> "RunReport | None":
+def converse(folder: Path, wanted: "Run | Resume", *, as_json: bool) -> "RunReport | None":
     """Ask for a run and show it; return its report, None for one that was only planned."""
     from . import run_view
     from .control import client
 
     with client.running(folder, wanted) as conversation:
-        if wanted.dry_run:
+        if conversation.running.run is None:
             _print_plan(conversation.running, as_json=as_json)
             return None
         with _ended_by_signals(conversation):
@@ -241,7 +241,12 @@ def _ended_by_signals(conversation: "Conversation") -> Iterator[None]:
         for number in stops:
             signal.signal(number, signal.SIG_DFL)
         conversation.end()
-        sys.stderr.write("xentrail: ending the run: its tasks are cancelled; once more to leave\n")
+        run = conversation.running.run
+        sys.stderr.write(
+            "xentrail: ending the run: its tasks are cancelled; once more to leave\n"
+            f"xentrail: to go on with it: xentrail workload resume {run}; with --restore only what"
+            " its VMs were like is restored\n"
+        )
 
     for number in stops:
         signal.signal(number, end)

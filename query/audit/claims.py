@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from recorder.errors import ProtocolError, WorkloadError
-from recorder.workloads.outcomes import Outcome, TaskRecord, task_in
+from recorder.workloads.outcomes import Ended, Outcome, TaskRecord, task_in
 from recorder.workloads.plan import Part, Plan
 from recorder.workloads.scripts import Script, script_in
 
@@ -82,11 +82,22 @@ class StepEnded(msgspec.Struct, frozen=True):
     entry: int | None = None
     record: str | None = None
     made: str | None = None
+    stopped: bool = False
 
     @property
     def has_failed(self) -> bool:
-        """Whether what was intended was not done."""
-        return self.outcome in FAILED
+        """Whether what was intended was not done; what a stop ended was made anew, or not."""
+        return self.outcome in FAILED and self.told.has_failed and not self.stopped
+
+    @property
+    def told(self) -> Ended:
+        """What is told of its end, without what proves it."""
+        return Ended(
+            Outcome(self.outcome),
+            duration_s=self.duration_s,
+            source="state" if self.source == "state" else "",
+            stopped=self.stopped,
+        )
 
 
 class RunEnded(msgspec.Struct, frozen=True):

@@ -13,6 +13,9 @@ from recorder.instant import Instant
 from .asking import Asking, asking, say, watching
 from .options import PoolOption, SinceOption
 
+RESUMABLE = ("cancelled", "interrupted")
+"""How runs end that can go on."""
+
 
 @watching
 def runs(ask: Asking, pool: PoolOption = None, since: SinceOption = None) -> None:
@@ -28,6 +31,9 @@ def runs(ask: Asking, pool: PoolOption = None, since: SinceOption = None) -> Non
     screen.runs(rows, ask.form, lacking)
     if not rows:
         say("no workload was run")
+    for row in rows:
+        if row.died:
+            say(f"{row.run} died with its recorder: xentrail workload resume {row.run} goes on")
     ask.finish(lacking)
 
 
@@ -54,8 +60,12 @@ def show(
     screen.steps(rows, ask.form, lacking)
     held = {True: "all that was expected held", False: "NOT all that was expected held"}
     how = f"{run.status}; {held[run.held]}" if run.held is not None else "its end was not recorded"
+    if run.resumed:
+        how += f"; resumed {run.resumed} x"
     again = "" if run.replay_of is None else f" (a replay of {run.replay_of})"
     say(f"run {run.run}{again} of {run.script} on {run.pool}, seed {run.seed}, by {run.who}: {how}")
+    if run.died or run.status in RESUMABLE:
+        say(f"to go on with it: xentrail workload resume {run.run}")
     ask.finish(lacking)
 
 

@@ -41,12 +41,18 @@ def runs(rows: Sequence[RunRow], form: Format, lacks: Lacks) -> None:
             f"{row.made}/{row.calls}",
             str(row.success),
             str(row.other),
-            row.status or "no end",
+            status_of(row),
             "-" if row.held is None else "held" if row.held else "NOT HELD",
         )
         for row in rows
     ]
     write_table(columns, cells, loud=[i for i, row in enumerate(rows) if row.held is not True])
+
+
+def status_of(row: RunRow) -> str:
+    """Return how a run stands, in a few words."""
+    status = row.status or ("died" if row.died else "no end")
+    return f"{status}, resumed {row.resumed} x" if row.resumed else status
 
 
 def steps(rows: Sequence[StepRow], form: Format, lacks: Lacks) -> None:

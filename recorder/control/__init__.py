@@ -14,6 +14,7 @@ sends one JSON object on one line, and reads JSON objects, one a line. Unknown k
     {"command": "run", ...}     -> {"protocol": 1, "running": {...}}, what is planned, and then
         {"kind": "step", ...}                a call is made, goes on, or has ended
         {"kind": "run", "held": ..., ...}    how it went: the last line
+    {"command": "resume", ...}  -> as for `run`: a run goes on that was begun before
 
 A `run` with {"replay": {"run": ..., "plan": ...}} is that run once more, by its plan.
 

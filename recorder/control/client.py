@@ -29,6 +29,7 @@ from .protocol import (
     Reload,
     ReloadReport,
     Request,
+    Resume,
     Run,
     Status,
     StatusReport,
@@ -104,8 +105,11 @@ class Conversation:
 
 
 @contextmanager
-def running(data: Path, wanted: Run) -> Iterator[Conversation]:
-    """Have a workload run; leaving the context ends it. Raises WorkloadError, and as `status`."""
+def running(data: Path, wanted: Run | Resume) -> Iterator[Conversation]:
+    """Have a workload run, or go on; leaving the context ends it.
+
+    Raises WorkloadError, and as `status`.
+    """
     with _connected(data, RUN_ANSWER_S_MAX) as stream:
         reader = stream.makefile("rb")
         with reader:

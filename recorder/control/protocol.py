@@ -89,12 +89,24 @@ class Run(msgspec.Struct, frozen=True, tag_field="command", tag="run", kw_only=T
     replay: Replay | None = None
 
 
-Request = Status | Reload | Follow | Run
+class Resume(msgspec.Struct, frozen=True, tag_field="command", tag="resume", kw_only=True):
+    """Go on with a run whose driver died, or that was stopped; it is told of as a new one is.
+
+    `run` is its name, or the beginning of it. With `restore` only the power states and hosts are
+    restored that its VMs had when it began.
+    """
+
+    run: str
+    restore: bool = False
+
+
+Request = Status | Reload | Follow | Run | Resume
 COMMANDS: dict[str, type[Request]] = {
     "status": Status,
     "reload": Reload,
     "follow": Follow,
     "run": Run,
+    "resume": Resume,
 }
 
 

@@ -21,6 +21,7 @@ from .protocol import (
     Refused,
     Reload,
     ReloadReport,
+    Resume,
     Run,
     Status,
     StatusReport,
@@ -61,6 +62,10 @@ class Desk(Protocol):
 
     async def run(self, wanted: Run, who: str) -> "Telling":
         """Begin a run that `who` asks for, or only plan it."""
+        ...
+
+    async def resume(self, wanted: Resume, who: str) -> "Telling":
+        """Go on with a run, as `who` asks."""
         ...
 
     def last_seq(self) -> int:
@@ -141,6 +146,10 @@ class Server:
                 await _send_in_time(stream, Answer(PROTOCOL, reload=await desk.reload()))
             case Run() as wanted:
                 run = await desk.run(wanted, _peer(stream))
+                await _send_in_time(stream, Answer(PROTOCOL, running=run.running))
+                await _tell_of_run(stream, run)
+            case Resume() as wanted:
+                run = await desk.resume(wanted, _peer(stream))
                 await _send_in_time(stream, Answer(PROTOCOL, running=run.running))
                 await _tell_of_run(stream, run)
             case Follow() as wanted:

@@ -6,7 +6,6 @@ gone or the recorder was blind, the task is asked for, at most once in ASK_S.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import msgspec
 import trio
@@ -14,6 +13,7 @@ import trio
 from .. import logs
 from ..errors import ProtocolError, TransportError, XapiFault
 from ..redact import PoolRedactor
+from .calls import Call, Tell
 from .driver import Driver, Unanswered
 from .evidence import Evidence, Intent
 from .inventory import NULL_REF, VmRecord, vm_in
@@ -21,6 +21,7 @@ from .methods import CHANGED_CODES, needs_of
 from .outcomes import Ended, Outcome, ended_as, task_in
 from .patience import WRITE_S, Patience
 from .plan import Subject
+from .proofs import MAKERS, proof_of
 from .witness import Witness
 
 ASK_S = 60.0
@@ -36,19 +37,6 @@ CANCEL_S_MAX = 60.0
 time it is left alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call to be made: what is written of it, and what it takes.
-
-    `at` is the host where its VM has to be, if that matters.
-    """
-
-    intent: Intent
-    timeout_s: float
-    wait_s: float
-    at: str | None = None
-
-
 @dataclass(slots=True)
 class Engine:
     """What the calls of one run have in common.
@@ -62,30 +50,35 @@ class Engine:
     driver: Driver
     redactor: PoolRedactor
     is_live: Callable[[], bool]
-    tell: "Tell"
+    tell: Tell
     patience: Patience = field(default_factory=Patience)
     tasks: set[str] = field(default_factory=set)
 
-    async def carry_out(self, call: Call) -> Ended:
-        """Make a call and wait for its end. A cancellation cancels the task and waits for that."""
-        with self.patience.scope():
-            await self.evidence.intended(call.intent)
+    async def carry_out(self, call: Call, *, is_intended: bool = False) -> Ended:
+        """Make a call and wait for its end. A cancellation cancels the task and waits for that.
+
+        `is_intended` if its intent is in the journal, and it is known that it was not made.
+        """
+        if not is_intended:
+            with self.patience.scope():
+                await self.evidence.intended(call.intent)
         try:
             ended = await self._unready(call)
         except trio.Cancelled:
-            stopped = Ended(Outcome.CANCELLED, "the run was stopped before the call")
-            await self._close(call, None, stopped)
+            why = "the run was stopped before the call"
+            await self.close(call, None, Ended(Outcome.CANCELLED, why, stopped=True))
             raise
         if ended is not None:
-            return await self._close(call, None, ended)
+            return await self.close(call, None, ended)
         return await self._make(call)
 
     async def skip(self, intent: Intent, why: str) -> Ended:
         """Write down that a call is not made, on purpose."""
-        call = Call(intent, 0.0, 0.0)
-        with self.patience.scope():
-            await self.evidence.intended(intent)
-        return await self._close(call, None, Ended(Outcome.SKIPPED, why))
+        ended = Ended(Outcome.SKIPPED, why)
+        with self.patience.scope(extra_s=WRITE_S):
+            await self.evidence.skipped(intent, ended)
+        self.tell.ended(intent, ended)
+        return ended
 
     async def vm_now(self, ref: str) -> VmRecord | None:
         """Ask for a VM; None if it is gone. Raises as `Driver.ask`."""
@@ -167,21 +160,28 @@ class Engine:
 
     async def _make(self, call: Call) -> Ended:
         """Make the call; from here on it is not left without an outcome."""
-        began: str | Ended = Ended(Outcome.INTERRUPTED, "the recorder was stopped during the call")
+        why = "the recorder was stopped during the call"
+        began: str | Ended = Ended(Outcome.INTERRUPTED, why, stopped=True)
         with self.patience.scope():
             began = await self._begin(call)
         if isinstance(began, Ended):
-            return await self._close(call, None, began)
+            return await self.close(call, None, began)
+        return await self.finish(call, began)
+
+    async def finish(self, call: Call, task: str, *, is_resumed: bool = False) -> Ended:
+        """See a call to its end; one of a driver that died is asked for at once, and took 0 s."""
+        self.tasks.add(task)
         began_s = trio.current_time()
         try:
-            ended = await self._end_of(call, began)
+            ended = await self._end_of(call, task, asks_first=is_resumed)
         except trio.Cancelled:
-            stopped = Ended(Outcome.INTERRUPTED, "the recorder was stopped before the task ended")
+            why = "the recorder was stopped before the task ended"
+            stopped = Ended(Outcome.INTERRUPTED, why)
             with self.patience.scope():
-                stopped = await self._cancelled(call, began, "the run was stopped")
-            await self._close(call, began, _lasted(stopped, began_s))
+                stopped = await self._cancelled(call, task, "the run was stopped")
+            await self.close(call, task, _stopped(_lasted(stopped, began_s)))
             raise
-        return await self._close(call, began, _lasted(ended, began_s))
+        return await self.close(call, task, ended if is_resumed else _lasted(ended, began_s))
 
     async def _begin(self, call: Call) -> str | Ended:
         """Return the task of the call, or why there is none."""
@@ -229,14 +229,17 @@ class Engine:
 
     # -- its end -----------------------------------------------------------------------------------
 
-    async def _end_of(self, call: Call, task: str) -> Ended:
+    async def _end_of(self, call: Call, task: str, *, asks_first: bool) -> Ended:
         with trio.move_on_after(call.timeout_s):
-            ended = await self._completion(call, task)
+            ended = await self._completion(call, task, asks_first=asks_first)
+            if ended.outcome is Outcome.VANISHED:
+                return await self._proven(call, task, ended)
             return await self._refused(call, ended) if ended.has_failed else ended
         return await self._cancelled(call, task, f"it took longer than {call.timeout_s:g} s")
 
-    async def _completion(self, call: Call, task: str) -> Ended:
+    async def _completion(self, call: Call, task: str, *, asks_first: bool = False) -> Ended:
         """Wait until a task is complete, or gone."""
+        ask_s = 0.0 if asks_first else self._ask_s
         while True:
             seen = self.witness.task(task)
             if seen is not None:
@@ -247,8 +250,9 @@ class Engine:
                     why = "the task went away before it was complete"
                     return Ended(Outcome.VANISHED, why, source="events", seq=seen.seq)
                 self.tell.progress(call.intent, record.progress)
-            with trio.move_on_after(self._ask_s) as quiet:
+            with trio.move_on_after(ask_s) as quiet:
                 await self.witness.news(task)
+            ask_s = self._ask_s
             if quiet.cancelled_caught:
                 ended = await self._asked_for(task)
                 if ended is not None:
@@ -269,6 +273,41 @@ class Engine:
         _, clean = self.redactor.record("task", task, bytes(raw))
         record = task_in(clean)
         return ended_as(record, clean, source="record") if record.is_complete else None
+
+    async def _proven(self, call: Call, task: str, ended: Ended) -> Ended:
+        """Add to the end of a task that is gone what the state of its object proves."""
+        intent = call.intent
+        try:
+            if intent.cls is Subject.VM and await self.vm_now(intent.ref) is not None:
+                # What it does may go on without it, as long as the VM says so.
+                await self.until(
+                    intent.ref, lambda vm: task not in vm.current_operations, call.timeout_s
+                )
+            proof = await self.proof(intent)
+        except (TransportError, ProtocolError, XapiFault):
+            return ended  # Nothing is claimed that nobody can show.
+        if proof is None:
+            return ended
+        return replace(ended, why=f"{ended.why}; {proof.why}", source="state", made=proof.made)
+
+    async def proof(self, intent: Intent) -> Ended | None:
+        """Ask for what shows that things are as a call was to leave them; None if they are not.
+
+        Its `why` says how they are, `made` what was made. Raises as `Driver.ask`.
+        """
+        if intent.method in MAKERS:
+            if intent.namesakes is None:
+                return None
+            made = await self.vms_called(str(intent.params[0])) - {*intent.namesakes}
+            why = "there is a VM of this name since"
+            one = made.pop() if len(made) == 1 else None
+            return None if one is None else Ended(Outcome.VANISHED, why, source="state", made=one)
+        why_so = proof_of(intent, await self.record_now(intent.cls, intent.ref))
+        return None if why_so is None else Ended(Outcome.VANISHED, why_so, source="state")
+
+    async def vms_called(self, name: str) -> set[str]:
+        """Return the VMs that have a name. Raises as `Driver.ask`."""
+        return {*await self.driver.ask("VM.get_by_name_label", name, returns=list[str])}
 
     async def _cancelled(self, call: Call, task: str, why: str) -> Ended:
         """Cancel a task and wait for its end, which may be a good one all the same."""
@@ -297,7 +336,7 @@ class Engine:
             difference = f"somebody else is at it: {vm.current_operations[others[0]]}" if vm else ""
         return replace(ended, outcome=Outcome.CHANGED, why=difference) if difference else ended
 
-    async def _close(self, call: Call, task: str | None, ended: Ended) -> Ended:
+    async def close(self, call: Call, task: str | None, ended: Ended) -> Ended:
         """Write down an outcome; a task that went well is destroyed, another is left to look at."""
         with self.patience.scope(extra_s=WRITE_S):
             await self.evidence.ended(call.intent, task, ended)
@@ -337,22 +376,6 @@ class Engine:
         return Ended(Outcome.INTERRUPTED, self.redactor.text(f"it was not made: {error}"))
 
 
-class Tell(Protocol):
-    """Is told what a run does; nobody waits for it."""
-
-    def called(self, intent: Intent) -> None:
-        """A call is made."""
-        ...
-
-    def progress(self, intent: Intent, progress: float) -> None:
-        """Its task is so far, from 0 to 1."""
-        ...
-
-    def ended(self, intent: Intent, ended: Ended) -> None:
-        """It has ended."""
-        ...
-
-
 def _differs(vm: VmRecord | None, power_state: str | None, at: str | None) -> str | None:
     """Say how a VM differs from what a call needs, None if it does not."""
     if vm is None:
@@ -367,3 +390,9 @@ def _differs(vm: VmRecord | None, power_state: str | None, at: str | None) -> st
 
 def _lasted(ended: Ended, began_s: float) -> Ended:
     return replace(ended, duration_s=round(trio.current_time() - began_s, 6))
+
+
+def _stopped(ended: Ended) -> Ended:
+    """Say of an end that it came from the stop of the run, if a resumed one is to look again."""
+    open_ends = {Outcome.CANCELLED, Outcome.INTERRUPTED, Outcome.VANISHED}
+    return replace(ended, stopped=True) if ended.outcome in open_ends else ended

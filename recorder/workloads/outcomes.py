@@ -47,8 +47,9 @@ def task_in(snapshot: bytes) -> TaskRecord:
         raise ProtocolError(f"a task record cannot be read: {error}") from error
 
 
-Source = Literal["events", "record", ""]
-"""What told the end of a task: an event in the journal, `task.get_record`, or nothing."""
+Source = Literal["events", "record", "state", ""]
+"""What told the end of a call: an event of its task in the journal, `task.get_record`, the state of
+its object where the task is gone, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ class Ended:
 
     `error` is an error of XAPI, its code and parameters; `why` is a sentence of ours. `record` is
     the JSON text of the task's last record, without secrets, and `seq` the journal's entry of it,
-    0 if no event told it.
+    0 if no event told it. `made` is what a call has made whose task is gone. `stopped` says that it
+    ended like this because its run was stopped: a resumed run makes it anew, or asks again.
     """
 
     outcome: Outcome
@@ -67,17 +69,24 @@ class Ended:
     record: bytes | None = None
     source: Source = ""
     seq: int = 0
+    made: str | None = None
+    stopped: bool = False
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the task is gone, and its object is as the call was to leave it."""
+        return self.outcome is Outcome.VANISHED and self.source == "state"
 
     @property
     def has_failed(self) -> bool:
-        """Whether what was intended was not done."""
-        return self.outcome not in {Outcome.SUCCESS, Outcome.SKIPPED}
+        """Whether what was intended was not done, as far as anybody knows."""
+        return self.outcome not in {Outcome.SUCCESS, Outcome.SKIPPED} and not self.is_proven
 
     @property
     def created_ref(self) -> str | None:
-        """The reference that the task returned, if it did."""
+        """The reference of what the call has made, if it did."""
         if self.record is None:
-            return None
+            return self.made
         text = task_in(self.record).result.removeprefix("<value>").removesuffix("</value>")
         return text if text.startswith("OpaqueRef:") else None
 

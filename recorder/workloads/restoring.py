@@ -34,6 +34,7 @@ async def restore(course: Course) -> None:
 
     async def bring_back(lane: Lane) -> None:
         found = course.plan.found[lane.ref]
+        await work.catch_up(lane.ref)
         vm = await _now(course.engine, lane.ref)
         if vm is None or vm.forbidden is not None or _is_back(vm, found):
             return
@@ -42,6 +43,19 @@ async def restore(course: Course) -> None:
         await _from_running(work, found)
 
     await work.abreast(bring_back)
+
+
+async def left(course: Course) -> str:
+    """Say which VMs are not as they were found; "" if all are."""
+    names = []
+    for found in course.plan.found.values():
+        try:
+            vm = await course.engine.vm_now(found.ref)
+        except (TransportError, ProtocolError, XapiFault):
+            vm = None  # Nobody can say that it is.
+        if vm is None or (vm.forbidden is None and not _is_back(vm, found)):
+            names.append(found.name)
+    return f"not as they were found: {', '.join(names)}" if names else ""
 
 
 async def _now(engine: Engine, ref: str) -> VmRecord | None:

@@ -12,15 +12,20 @@ from .. import logs
 from ..control.running import PartReport, RunReport
 from ..errors import WorkloadError
 from . import restoring
+from .calls import Call
 from .engine import Engine
 from .evidence import Evidence
 from .kinds import KINDS
 from .news import News
+from .past import RunPast, StepPast
 from .patience import WRITE_S
 from .plan import Plan
+from .retrace import Retrace
 from .scripts import OnFailure
+from .settling import Settling
+from .sight import Sight
 from .verdict import Tally, report_on
-from .work import Course, Work
+from .work import Course, Work, call_of
 
 
 class Status(StrEnum):
@@ -30,6 +35,7 @@ class Status(StrEnum):
     STOPPED = "stopped"  # a call failed, and the script says that this ends it
     CANCELLED = "cancelled"  # whoever began it ended it
     INTERRUPTED = "interrupted"  # the recorder was stopped
+    RESTORED = "restored"  # it was resumed only to give VMs back what they had at its start
     FAILED = "failed"  # a function of somebody else's could not go on
 
 
@@ -37,7 +43,8 @@ class Status(StrEnum):
 class Order:
     """What a run was asked to do, and by whom: `script` is its text, `user` is logged in for it.
 
-    `replay_of` is the run that it repeats.
+    `sight` is how its pool was found, `replay_of` the run that it repeats. `past` is there for one
+    that is resumed, which with `restores` only gives VMs back what they had.
     """
 
     run: str
@@ -45,7 +52,10 @@ class Order:
     script: str
     who: str
     user: str
+    sight: Sight
     replay_of: str | None = None
+    past: RunPast | None = None
+    restores: bool = False
 
 
 class Run:
@@ -57,7 +67,9 @@ class Run:
         self._evidence = evidence
         self._news = news
         self._scope = trio.CancelScope()
-        self._course = Course(order.plan, engine)
+        past = order.past
+        numbers = 0 if past is None else past.last_step
+        self._course = Course(order.plan, engine, numbers=numbers)
 
     @property
     def made(self) -> int:
@@ -74,17 +86,18 @@ class Run:
         logs.info("run-started", run=order.run, pool=order.plan.pool, script=order.plan.script)
         status, error = Status.INTERRUPTED, ""
         try:
-            await self._evidence.run_started(
-                order.plan,
-                script=order.script,
-                who=order.who,
-                user=order.user,
-                replay_of=order.replay_of,
-            )
+            await self._write_beginning()
             with self._scope:
-                await self._do_parts()
-                status = Status.STOPPED if self._course.failed else Status.COMPLETED
-                await self._restore()
+                if order.past is not None:
+                    await self._settle(order.past)
+                if order.restores:
+                    await restoring.restore(self._course)
+                    error = await restoring.left(self._course)
+                    status = Status.RESTORED
+                else:
+                    await self._do_parts()
+                    status = Status.STOPPED if self._course.failed else Status.COMPLETED
+                    await self._restore()
             if self._scope.cancelled_caught:
                 status = Status.CANCELLED
         except WorkloadError as failure:
@@ -92,11 +105,74 @@ class Run:
         finally:
             await self._end(status, error, trio.current_time() - began_s)
 
+    async def _write_beginning(self) -> None:
+        order, past = self.order, self.order.past
+        if past is None:
+            await self._evidence.run_started(
+                order.plan,
+                script=order.script,
+                who=order.who,
+                user=order.user,
+                sight=order.sight,
+                replay_of=order.replay_of,
+            )
+            return
+        logs.info("run-resumed", run=order.run, step=past.last_step, open=len(past.open_steps))
+        await self._evidence.run_resumed(
+            who=order.who,
+            user=order.user,
+            toolstack=order.sight.toolstack,
+            step=past.last_step,
+            open_steps=len(past.open_steps),
+            restore=order.restores,
+        )
+
+    async def _settle(self, past: RunPast) -> None:
+        """Find out what became of the calls under way; then all that is known can be retraced."""
+        parts = [*self.order.plan.parts, restoring.part_of(self.order.plan)]
+
+        def call_in(step: StepPast) -> Call:
+            return call_of(step.intent, parts[step.intent.part].step)
+
+        settling = Settling(
+            self._engine, past, toolstack=self.order.sight.toolstack, call_of=call_in
+        )
+        await settling.settle()
+        if not self.order.restores:
+            self._course.retrace = Retrace(past)
+            return
+        for step in past.steps.values():
+            if step.ended is None:
+                await Work(self._course, parts[step.intent.part]).drop(step)
+            else:
+                tally = self._course.tallies.setdefault(step.intent.part, Tally())
+                tally.add(step.ended)
+
     async def _do_parts(self) -> None:
         for part in self.order.plan.parts:
-            await KINDS[part.step.kind].run(Work(self._course, part))
+            work = Work(self._course, part)
+            await KINDS[part.step.kind].run(work)
+            await self._leave(work)
             if self._course.failed:
                 return
+
+    async def _leave(self, work: Work) -> None:
+        """Close calls that were intended and that nothing comes to any more. Raises WorkloadError.
+
+        A call with an outcome that nothing asked for again is one of a function that does not do
+        the same twice.
+        """
+        for step in self._course.retrace.left_of(work.part.index):
+            if step.is_undone:
+                work.leave(step)
+            elif step.ended is not None:
+                intent = step.intent
+                raise WorkloadError(
+                    f"step {intent.number} was {intent.method} on {intent.name}, and now it would"
+                    " not be made: a run is resumed by what does the same again"
+                )
+            else:
+                await work.drop(step)
 
     async def _restore(self) -> None:
         plan = self.order.plan
@@ -110,6 +186,7 @@ class Run:
     async def _end(self, status: Status, error: str, lasted_s: float) -> None:
         parts = self._reports()
         held = status is Status.COMPLETED and not any(part.broken for part in parts)
+        held = held or (status is Status.RESTORED and not error)
         report = RunReport(self.order.run, status.value, held, round(lasted_s, 3), parts, error)
         outcomes: Counter[str] = Counter()
         for part in parts:

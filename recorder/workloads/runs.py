@@ -1,7 +1,8 @@
 """The runs of a recorder: one at a time on a pool, each asked for by a client who is told."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -24,13 +25,14 @@ from ..vitals import Standing
 from .driver import Driver, OpenSession
 from .engine import Engine
 from .evidence import Evidence
-from .inventory import Inventory, inventory_in
+from .inventory import Inventory
 from .news import News
 from .plan import Plan, title_of
 from .planner import plan_for
 from .recorded import plan_in
 from .run import Order, Run
 from .scripts import Script, script_in
+from .sight import Sight, look_at
 from .witness import Witness
 
 LIVE_S_MAX = 120.0
@@ -70,6 +72,15 @@ class Told:
             self.run.cancel()
 
 
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What a run works with; its driver is closed when it ends."""
+
+    driver: Driver
+    redactor: PoolRedactor
+    witness: Witness
+
+
 class Runs:
     """Begins runs in the nursery that it is given. `observe` is an observer of the keeper."""
 
@@ -87,6 +98,17 @@ class Runs:
     def pools(self) -> frozenset[str]:
         """The pools on which something runs."""
         return frozenset(self._busy)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the runs that are under way."""
+        return frozenset(run.order.run for run, _ in self._under_way.values())
+
+    def post(self, pool: str) -> Post:
+        """Return where a pool is recorded; its name was checked."""
+        post = self._roster.post(pool)
+        assert post is not None
+        return post
 
     def status(self, pool: str) -> RunStatus | None:
         """Tell of the run that is under way on a pool, None if there is none."""
@@ -114,71 +136,86 @@ class Runs:
 
     async def begin(self, wanted: Wanted, who: str) -> Told:
         """Plan a run and, unless it is only asked for, begin it. Raises Refused."""
-        self._check_goes_on()
+        self.check_goes_on()
         script = _script_in(wanted)
-        post = self._roster.post(wanted.pool)
-        assert post is not None  # The names of pools were checked.
+        post = self.post(wanted.pool)
         if wanted.dry_run:
             return await self._planned(wanted, script, post)
-        under_way = self._busy.get(wanted.pool)
+        with self.claimed(wanted.pool, script.name):
+            return await self._begin(wanted, script, post, who)
+
+    @contextmanager
+    def claimed(self, pool: str, name: str) -> Iterator[None]:
+        """Keep others off a pool for what is begun in the context. Raises Refused.
+
+        It is free again once the run has ended, or if none was begun.
+        """
+        under_way = self._busy.get(pool)
         if under_way is not None:
-            text = f"{under_way} runs on pool {wanted.pool} already; wait for its end"
+            text = f"{under_way} runs on pool {pool} already; wait for its end"
             raise Refused(ErrorName.RUN_UNDER_WAY, text)
-        self._busy[wanted.pool] = script.name
-        began = False
+        self._busy[pool] = name
         try:
-            told = await self._begin(wanted, script, post, who)
-            began = True
-        finally:
-            if not began:
-                self._forget(wanted.pool)
-        return told
+            yield
+        except BaseException:
+            self._forget(pool)
+            raise
 
     async def _planned(self, wanted: Wanted, script: Script, post: Post) -> Told:
-        await self._until_live(post)
+        await self.until_live(post)
         driver = self._driver(post, PoolRedactor(self._ways.redactor))
         try:
-            plan = plan_of(wanted, script, (await _read(driver, wanted.pool))[0])
-            await _check_role(driver, plan, post.pool.driven.user)
+            sight = await sight_of(driver, wanted.pool)
+            plan = plan_of(wanted, script, sight.inventory)
+            await check_role(driver, plan, post.pool.driven.user)
         finally:
             await driver.aclose()
         return Told(_running(None, plan))
 
     async def _begin(self, wanted: Wanted, script: Script, post: Post, who: str) -> Told:
         """Begin a run once its pool is recorded; what it is to see comes from the journal then."""
-        pool = wanted.pool
-        await self._until_live(post)
-        witness = self._witnesses[pool] = Witness(pool)
+        await self.until_live(post)
+        kit = self.kit(post)
+        try:
+            sight = await sight_of(kit.driver, wanted.pool)
+            plan = plan_of(wanted, script, sight.inventory)
+            await check_role(kit.driver, plan, post.pool.driven.user)
+            self.check_goes_on()
+        except BaseException:
+            await kit.driver.aclose()
+            raise
+        run, user = _run_id(wanted.pool, self._ways.now_ns()), post.pool.driven.user
+        repeats = None if wanted.replay is None else wanted.replay.run
+        order = Order(run, plan, wanted.script, who, user, sight, replay_of=repeats)
+        return self.launch(post, kit, order)
+
+    def kit(self, post: Post) -> Kit:
+        """Return what a run on a pool works with; it sees from now on what is recorded."""
         redactor = PoolRedactor(self._ways.redactor)
         driver = self._driver(post, redactor)
-        try:
-            inventory, records = await _read(driver, pool)
-            plan = plan_of(wanted, script, inventory)
-            await _check_role(driver, plan, post.pool.driven.user)
-            self._check_goes_on()
-        except BaseException:
-            await driver.aclose()
-            raise
-        for ref in plan.found:
-            witness.follow(ref, records.get(ref, b"{}"))  # A VM of a replay may be gone.
-        now_ns = self._ways.now_ns()
-        order = Order(
-            _run_id(pool, now_ns),
-            plan,
-            wanted.script,
-            who,
-            post.pool.driven.user,
-            replay_of=None if wanted.replay is None else wanted.replay.run,
-        )
+        witness = self._witnesses[post.pool.name] = Witness(post.pool.name)
+        return Kit(driver, redactor, witness)
+
+    def launch(self, post: Post, kit: Kit, order: Order) -> Told:
+        """Let a run begin, or go on."""
+        pool = post.pool.name
+        for ref in order.plan.found:
+            # A VM of a run that is repeated, or goes on, may be gone.
+            kit.witness.follow(ref, order.sight.records.get(ref, b"{}"))
         news = News()
         evidence = Evidence(self._pen.clone(), pool, order.run, self._ways.now_ns)
         engine = Engine(
-            evidence, witness, driver, redactor, is_live=lambda: _is_live(post), tell=news
+            evidence,
+            kit.witness,
+            kit.driver,
+            kit.redactor,
+            is_live=lambda: _is_live(post),
+            tell=news,
         )
         run = Run(order, engine, evidence, news)
-        self._under_way[pool] = run, now_ns
+        self._under_way[pool] = run, self._ways.now_ns()
         self._nursery.start_soon(self._live, run, engine)
-        return Told(_running(order.run, plan), news, run)
+        return Told(_running(order.run, order.plan), news, run)
 
     async def _live(self, run: Run, engine: Engine) -> None:
         """Let a run be carried out. In the nursery: the run, and what hurries it at a stop."""
@@ -200,7 +237,7 @@ class Runs:
             self._forget(run.order.plan.pool)
             await engine.driver.aclose()
 
-    def _check_goes_on(self) -> None:
+    def check_goes_on(self) -> None:
         """Refuse what would be begun in a nursery that is closing. Raises Refused."""
         if self._is_stopping:
             raise Refused(ErrorName.STOPPING, "the recorder is stopping")
@@ -224,7 +261,8 @@ class Runs:
             uniform=self._ways.uniform,
         )
 
-    async def _until_live(self, post: Post) -> None:
+    async def until_live(self, post: Post) -> None:
+        """Wait until a pool is recorded without a gap. Raises Refused."""
         with trio.move_on_after(LIVE_S_MAX):
             while not _is_live(post):  # noqa: ASYNC110 - nobody tells of it
                 await trio.sleep(LIVE_LOOK_S)
@@ -251,19 +289,16 @@ def _script_in(wanted: Wanted) -> Script:
         raise Refused(ErrorName.WORKLOAD_REFUSED, *error.texts) from error
 
 
-async def _read(driver: Driver, pool: str) -> tuple[Inventory, dict[str, bytes]]:
-    """Return the VMs and hosts of a pool, and the records of the VMs. Raises Refused."""
+async def sight_of(driver: Driver, pool: str) -> Sight:
+    """Return how a pool is found. Raises Refused."""
     try:
-        session = await driver.open()
-        vms = await session.get_all_records("VM")
-        hosts = await session.get_all_records("host")
-        return inventory_in(pool, vms, hosts), vms
+        return await look_at(await driver.open(), pool)
     except (TransportError, ProtocolError, XapiFault) as error:
         logs.warning("workload-not-begun", pool=pool, error=str(error))
         raise Refused(ErrorName.WORKLOAD_REFUSED, f"pool {pool}: {error}") from error
 
 
-async def _check_role(driver: Driver, plan: Plan, user: str) -> None:
+async def check_role(driver: Driver, plan: Plan, user: str) -> None:
     """Refuse a plan with calls that its user may not make. Raises Refused.
 
     What a custom function calls is not known before.

@@ -4,10 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from ..control.running import PartReport
-from .outcomes import Outcome
+from .outcomes import Ended, Outcome
 from .plan import Part, title_of
-
-FAILED = frozenset(Outcome) - {Outcome.SUCCESS, Outcome.SKIPPED}
 
 
 @dataclass(slots=True)
@@ -15,18 +13,23 @@ class Tally:
     """What came of the calls of a part: how many ended how, and how long the slowest took."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
+    failures: int = 0
     slowest_s: float = 0.0
 
-    def add(self, outcome: Outcome, duration_s: float = 0.0) -> None:
-        """A call has ended."""
-        self.outcomes[outcome] += 1
-        self.slowest_s = max(self.slowest_s, duration_s)
+    def add(self, ended: Ended) -> None:
+        """A call has ended.
+
+        No failure is one whose task is gone if its object proves it done, and one that a stop ended
+        and that was made anew.
+        """
+        self.outcomes[ended.outcome] += 1
+        self.failures += ended.has_failed and not ended.stopped
+        self.slowest_s = max(self.slowest_s, ended.duration_s)
 
 
 def report_on(part: Part, tally: Tally) -> PartReport:
     """Compare what came of a part with what is expected of it."""
-    failures = sum(tally.outcomes[outcome] for outcome in FAILED)
-    slowest_s = tally.slowest_s
+    failures, slowest_s = tally.failures, tally.slowest_s
     expect, broken = part.step.expect, []
     if failures > expect.failures_max:
         broken.append(f"{failures} calls failed, {expect.failures_max} may")

@@ -58,6 +58,10 @@ class Witness:
         self._followed[ref] = Seen(0, snapshot)
         self._ring(ref)
 
+    def recall(self, task: str, seen: Seen) -> None:
+        """Take what was told of a task before this began, unless something was told since."""
+        self._tasks.setdefault(task, seen)
+
     def task(self, ref: str) -> Seen | None:
         """Return what is known of a task."""
         return self._tasks.get(ref)

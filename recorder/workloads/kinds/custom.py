@@ -14,6 +14,12 @@
 `do` is the only way to make a call, so that every one of them is recorded, parameters included:
 give it no secrets. It refuses VMs that were not chosen. The module is imported by the process that
 drives: the recorder, if one runs.
+
+A run that is resumed calls the function again; what it did before is answered from the record, call
+by call, and not done again. So it has to do the same again: what it takes from a clock, from chance
+or from the pool it gets by `work.noted`, which the record keeps.
+
+    dice = await work.noted("dice", int, throw)
 """
 
 import importlib

@@ -40,8 +40,11 @@ async def run(work: "Work") -> None:
 
 
 async def _empty(work: "Work", host: str, number: int) -> None:
-    protected = await work.untouchable_on(host)
-    if protected is not None:
+    async def look() -> str:
+        return await work.untouchable_on(host) or ""
+
+    protected = await work.noted(f"untouchable in round {number}", str, look, about=host)
+    if protected:
         await work.skip(host, EVACUATE, why=protected, round_=number)
         return
     await work.do(host, DISABLE, round_=number)

@@ -52,7 +52,11 @@ def targets(hosts: Sequence[str], rounds: int, order: Order, seed: int) -> list[
 async def run(work: "Work") -> None:
     """Move all VMs, and begin the next round when the last of them has arrived."""
     lanes = work.part.lanes
-    here = {lane.ref: work.host(lane.ref) for lane in lanes}
+
+    async def look() -> dict[str, str]:
+        return {lane.ref: work.host(lane.ref) for lane in lanes}
+
+    here = await work.noted("hosts", dict[str, str], look)
     ways = {lane.ref: lane.hosts for lane in lanes}
     if not all(ways.values()):
         step = work.part.step
