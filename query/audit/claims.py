@@ -67,7 +67,8 @@ class Called(msgspec.Struct, frozen=True):
 class StepEnded(msgspec.Struct, frozen=True):
     """It ended; `error` and `record` are JSON text, `entry` is the event that told it.
 
-    `made` is what it has made, if its task does not tell that.
+    `made` is what it has made, if its task does not tell that; `stopped` says that the run was
+    stopped, and that one that goes on makes a cancelled call anew.
     """
 
     seq: int
@@ -85,19 +86,14 @@ class StepEnded(msgspec.Struct, frozen=True):
     stopped: bool = False
 
     @property
-    def has_failed(self) -> bool:
-        """Whether what was intended was not done; what a stop ended was made anew, or not."""
-        return self.outcome in FAILED and self.told.has_failed and not self.stopped
+    def is_told_by_state(self) -> bool:
+        """Whether its task is gone, and its object is said to be as the call was to leave it."""
+        return self.outcome == Outcome.VANISHED and self.source == "state"
 
     @property
-    def told(self) -> Ended:
-        """What is told of its end, without what proves it."""
-        return Ended(
-            Outcome(self.outcome),
-            duration_s=self.duration_s,
-            source="state" if self.source == "state" else "",
-            stopped=self.stopped,
-        )
+    def has_failed(self) -> bool:
+        """Whether what was intended was not done."""
+        return self.outcome in FAILED and not self.is_told_by_state
 
 
 class RunEnded(msgspec.Struct, frozen=True):
@@ -148,8 +144,13 @@ class StepClaim:
 
     @property
     def succeeded(self) -> bool:
-        """Whether it is said to have been done."""
+        """Whether its task is said to have done it."""
         return self.outcome == Outcome.SUCCESS
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is said to have been done, by its task or by the state of its object."""
+        return self.succeeded or (self.ended is not None and self.ended.is_told_by_state)
 
     @property
     def created_ref(self) -> str | None:
@@ -180,8 +181,20 @@ class Claims:
     """The entries from its first mark to its last."""
 
     def of_part(self, index: int) -> list[StepClaim]:
-        """Return the calls of a part of the plan, in the order in which they were intended."""
-        return [step for step in self.steps if step.intended.part == index]
+        """Return the calls of a part of the plan, in the order in which they were intended.
+
+        Without those that were cancelled when the run was stopped, and made anew when it went on.
+        """
+        return [
+            step for step in self.steps if step.intended.part == index and not self.is_anew(step)
+        ]
+
+    def is_anew(self, step: StepClaim) -> bool:
+        """Tell whether a call was given up for another one in its place."""
+        end = step.ended
+        if end is None or not end.stopped or end.outcome != Outcome.CANCELLED:
+            return False
+        return any(seq > end.seq for seq in self.resumed)
 
     def part_of(self, step: StepClaim) -> Part | None:
         """Return the part that a call belongs to; None for one that restores, or for none."""

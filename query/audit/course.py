@@ -237,7 +237,7 @@ def _missing(part: Part, lane: Lane, claims: Claims, plan: Plan) -> Iterator[Fin
 
 
 def _clones_missing(own: Sequence[StepClaim], steps: Sequence[StepClaim]) -> Iterator[Finding]:
-    if any(step.intended.method == "VM.start" and not step.succeeded for step in own):
+    if any(step.intended.method == "VM.start" and not step.is_done for step in own):
         return
     refs = [step.intended.ref for step in steps]
     failed = {step.intended.ref for step in steps if _ended_lane(step)}

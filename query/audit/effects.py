@@ -134,7 +134,7 @@ def others_did_something(claims: Claims, recorded: Recorded) -> Iterator[Finding
 
 
 def _done(claims: Claims) -> Iterator[StepClaim]:
-    return (step for step in claims.steps if step.succeeded)
+    return (step for step in claims.steps if step.is_done)
 
 
 def _has(field: str, value: Json) -> Callable[[ObjectSeen], bool]:
