@@ -192,9 +192,9 @@ class Claims:
     def is_anew(self, step: StepClaim) -> bool:
         """Tell whether a call was given up for another one in its place."""
         end = step.ended
-        if end is None or not end.stopped or end.outcome != Outcome.CANCELLED:
+        if end is None or end.outcome != Outcome.CANCELLED or (step.called and not end.stopped):
             return False
-        return any(seq > end.seq for seq in self.resumed)
+        return any(seq > step.intended.seq for seq in self.resumed)
 
     def part_of(self, step: StepClaim) -> Part | None:
         """Return the part that a call belongs to; None for one that restores, or for none."""

@@ -278,7 +278,7 @@ def calls_follow_each_other(claims: Claims) -> Iterator[Finding]:
             if end is None or other.intended.seq < end:
                 text = f"{other.intended.method} began before {one.intended.method} had ended"
                 yield _disorder(text, one, other)
-            elif any(end < seq < other.intended.seq for seq in claims.resumed):
+            elif any(one.intended.seq < seq < other.intended.seq for seq in claims.resumed):
                 continue  # What was stopped goes on.
             elif _ended_lane(one) and other.intended.method != evacuate.ENABLE:
                 text = f"it was called although {one.intended.method} before it did not succeed"

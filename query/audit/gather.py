@@ -64,6 +64,7 @@ def _recorded(history: History, claims: Claims) -> Recorded:
         at_start=_at_start(history, claims),
         unsettled=_unsettled(history, claims),
         repeated=_repeated(history, claims),
+        readings=_readings(history, claims.pool),
         last_states=bool(lacks.last_states_only),
         clock_stepped=bool(history.plain(*stepped)),
     )
@@ -330,6 +331,17 @@ def _at_start(history: History, claims: Claims) -> Inventory | None:
     except msgspec.ValidationError:
         return None  # Records of another shape than the planner reads tell no plan.
     return Inventory(claims.pool, vms, hosts)
+
+
+_READINGS = """
+SELECT r.seq, min(d.seq) FROM marks r JOIN marks d ON d.pool = r.pool AND d.seq > r.seq
+WHERE r.pool = $pool AND r.name = 'registered' AND d.name = 'baseline-done' GROUP BY r.seq
+"""
+
+
+def _readings(history: History, pool: str) -> list[range]:
+    rows = msgspec.convert(history.plain(_READINGS, {"pool": pool}), list[tuple[int, int]])
+    return [range(first, last) for first, last in rows]
 
 
 _REPEATED = """

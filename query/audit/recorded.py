@@ -121,8 +121,8 @@ class Recorded:
     references that the VMs of the run mention, with the VM; `messages` the uuids that messages are
     about, by reference of the message. `at_start` is what the pool consisted of when the run began,
     None if nobody can know. `unsettled` are entries that told of VMs outside of the plan near then.
-    `repeated` is the run that a replay repeats. `last_states` tells that the pool was followed by
-    `stream = "from"`.
+    `repeated` is the run that a replay repeats, `readings` are the baselines of the pool.
+    `last_states` tells that the pool was followed by `stream = "from"`.
     """
 
     tasks: Mapping[str, Sequence[TaskSeen]] = field(default_factory=dict)
@@ -137,6 +137,7 @@ class Recorded:
     at_start: Inventory | None = None
     unsettled: Sequence[int] = ()
     repeated: Repeated | None = None
+    readings: Sequence[range] = ()
     last_states: bool = False
     clock_stepped: bool = False
 
