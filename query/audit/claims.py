@@ -1,7 +1,8 @@
 """What a run says of itself: its marks, read. Pure; what cannot be read is a finding."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 
@@ -13,6 +14,7 @@ from recorder.workloads.scripts import Script, script_in
 from ..records import Json
 from .finding import Finding, Rule, contradicted
 
+K = TypeVar("K")
 FAILED = frozenset(Outcome) - {Outcome.SUCCESS, Outcome.SKIPPED}
 
 
@@ -177,17 +179,21 @@ class Claims:
     ended: RunEnded | None
     resumed: list[int]
     flaws: list[Finding]
-    seqs: range = field(default_factory=lambda: range(0))
+    seqs: range
     """The entries from its first mark to its last."""
+    by_part: Mapping[int, Sequence[StepClaim]]
+    by_object: Mapping[str, Sequence[StepClaim]]
+    by_task: Mapping[str, StepClaim]
+    """The first call that claims a task."""
+    made: Mapping[str, StepClaim]
+    """The calls that are said to have made a VM, by its reference."""
 
     def of_part(self, index: int) -> list[StepClaim]:
         """Return the calls of a part of the plan, in the order in which they were intended.
 
         Without those that were cancelled when the run was stopped, and made anew when it went on.
         """
-        return [
-            step for step in self.steps if step.intended.part == index and not self.is_anew(step)
-        ]
+        return [step for step in self.by_part.get(index, ()) if not self.is_anew(step)]
 
     def is_anew(self, step: StepClaim) -> bool:
         """Tell whether a call was given up for another one in its place."""
@@ -303,7 +309,22 @@ def claims_in(pool: str, run: str, marks: Sequence[Mark]) -> Claims | None:
         reading.resumed,
         reading.flaws,
         range(marks[0].seq, marks[-1].seq + 1),
+        _grouped(steps, lambda step: step.intended.part),
+        _grouped(steps, lambda step: step.intended.ref),
+        {step.task: step for step in reversed(steps) if step.task is not None},
+        {
+            step.created_ref: step
+            for step in steps
+            if step.created_ref is not None and step.intended.cls == "VM"
+        },
     )
+
+
+def _grouped(steps: Sequence[StepClaim], key: Callable[[StepClaim], K]) -> dict[K, list[StepClaim]]:
+    groups: dict[K, list[StepClaim]] = {}
+    for step in steps:
+        groups.setdefault(key(step), []).append(step)
+    return groups
 
 
 def _step(intended: Intended, reading: _Reading) -> StepClaim:

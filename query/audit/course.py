@@ -36,12 +36,14 @@ def calls_are_planned(claims: Claims, recorded: Recorded) -> Iterator[Finding]:
         steps = claims.of_part(part.index)
         lanes = {lane.ref: lane for lane in part.lanes}
         clones = _clones(steps, lanes)
-        for ref in dict.fromkeys(step.intended.ref for step in steps):
-            own = [step for step in steps if step.intended.ref == ref]
+        by_object: dict[str, list[StepClaim]] = {}
+        for step in steps:
+            by_object.setdefault(step.intended.ref, []).append(step)
+        for ref, own in by_object.items():
             yield from _misnamed(own, part, plan)
             if ref in lanes:
                 yield from _of_lane(own, part, lanes[ref], claims, recorded)
-            elif part.step.kind is Kind.CUSTOM and ref in claims_made(claims):
+            elif part.step.kind is Kind.CUSTOM and ref in claims.made:
                 continue  # A function may go on with what it has made.
             elif ref in clones:
                 yield from _of_clone(own)
@@ -52,15 +54,6 @@ def calls_are_planned(claims: Claims, recorded: Recorded) -> Iterator[Finding]:
             yield from _of_restoring(step, claims, plan)
         elif not 0 <= step.intended.part < len(plan.parts):
             yield _unplanned(step, f"the plan has no step {step.intended.part + 1}")
-
-
-def claims_made(claims: Claims) -> dict[str, StepClaim]:
-    """Return the calls that are said to have made a VM, by its reference."""
-    return {
-        step.created_ref: step
-        for step in claims.steps
-        if step.created_ref is not None and step.intended.cls == "VM"
-    }
 
 
 def _unplanned(step: StepClaim, why: str) -> Finding:
@@ -218,8 +211,11 @@ def planned_calls_were_made(claims: Claims) -> Iterator[Finding]:
 
 
 def _missing(part: Part, lane: Lane, claims: Claims, plan: Plan) -> Iterator[Finding]:
-    steps = claims.of_part(part.index)
-    own = [step for step in steps if step.intended.ref == lane.ref]
+    own = [
+        step
+        for step in claims.by_object.get(lane.ref, ())
+        if step.intended.part == part.index and not claims.is_anew(step)
+    ]
     made = {(step.intended.method, step.intended.round) for step in own}
     seqs = [own[-1].seqs[-1]] if own else [claims.started.seq]
     if own and _ended_lane(own[-1]):
@@ -233,7 +229,7 @@ def _missing(part: Part, lane: Lane, claims: Claims, plan: Plan) -> Iterator[Fin
         text = f"{_words(method, round_)} of {plan.name_of(lane.ref)} is planned and missing"
         yield contradicted(Rule.MISSING, text, seqs)
     if part.step.kind is Kind.CLONE and lane.closing:
-        yield from _clones_missing(own, steps)
+        yield from _clones_missing(own, claims.of_part(part.index))
 
 
 def _clones_missing(own: Sequence[StepClaim], steps: Sequence[StepClaim]) -> Iterator[Finding]:

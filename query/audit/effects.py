@@ -151,11 +151,8 @@ def _reached(
 ) -> Iterator[Finding]:
     """Yield a finding unless something was told to hold while a call was made, or soon after."""
     assert step.ended is not None
-    later = [
-        other.intended.seq
-        for other in claims.steps
-        if other.intended.ref == step.intended.ref and other.intended.seq > step.ended.seq
-    ]
+    about = claims.by_object.get(step.intended.ref, ())
+    later = [other.intended.seq for other in about if other.intended.seq > step.ended.seq]
     rows = [
         row
         for row in recorded.between(step.intended.ref, step.intended.seq, min(later, default=None))

@@ -6,8 +6,10 @@ was under way, and it is none that only people make. XAPI itself changes AUTOMAT
 
 from collections.abc import Iterator
 
+from recorder.workloads.kinds.evacuate import EVACUATE
+from recorder.workloads.scripts import Kind
+
 from .claims import Claims, StepClaim
-from .course import claims_made
 from .finding import Finding, Rule, unproven
 from .recorded import SETTLE_US, ObjectSeen, Recorded
 
@@ -60,9 +62,8 @@ BY_PEOPLE = frozenset(
 def nobody_else_changed_them(claims: Claims, recorded: Recorded) -> Iterator[Finding]:
     """No VM of the run was changed by others, unless an outcome says so of it."""
     told = {step.intended.ref for step in claims.steps if step.outcome == "changed-by-others"}
-    made = claims_made(claims)
     for ref, rows in recorded.objects.items():
-        is_ours = ref in made or (claims.plan is not None and ref in claims.plan.found)
+        is_ours = ref in claims.made or (claims.plan is not None and ref in claims.plan.found)
         if not is_ours or ref in told:
             continue
         foreign = [row for row in rows if is_foreign_in(row, claims, recorded)]
@@ -86,36 +87,35 @@ def is_foreign_in(row: ObjectSeen, claims: Claims, recorded: Recorded) -> bool:
     if row.operation == "mod" and row.changed is not None:
         changed = {*row.changed} - AUTOMATIC
         return bool(changed) and (bool(changed & BY_PEOPLE) or not _is_own(row, claims, recorded))
-    return row.is_gone or row.ref not in claims_made(claims)
+    return row.is_gone or row.ref not in claims.made
 
 
 def _is_own(row: ObjectSeen, claims: Claims, recorded: Recorded) -> bool:
     """Tell whether it carried a task of the run; or none, and a call to it was under way."""
-    carried = {one.task for one in recorded.carried if (one.ref, one.seq) == (row.ref, row.seq)}
-    own = {step.task for step in claims.steps if step.task is not None}
-    if any(recorded.subtasks.get(task, task) in own for task in carried):
+    carried = recorded.carried.get((row.ref, row.seq), frozenset())
+    if any(recorded.subtasks.get(task, task) in claims.by_task for task in carried):
         return True
+    evacuations = _evacuations(claims)
     if carried:
-        return _is_evacuated(row, claims)
-    made = claims_made(claims)
-    return any(_is_during(row, step) for step in _calls_about(row.ref, claims, made))
+        return any(_is_during(row, step) for step in evacuations)
+    own = [*claims.by_object.get(row.ref, ()), *evacuations]
+    making = claims.made.get(row.ref)
+    return any(_is_during(row, step) for step in (*own, *([making] if making else [])))
 
 
-def _calls_about(ref: str, claims: Claims, made: dict[str, StepClaim]) -> Iterator[StepClaim]:
-    """Yield the calls that may change a VM: those about it, of its making, and evacuations."""
-    for step in claims.steps:
-        if step.intended.ref == ref or step is made.get(ref) or step.intended.cls == "host":
-            yield step
+def _evacuations(claims: Claims) -> list[StepClaim]:
+    """Return the calls that move VMs by tasks of their own."""
+    parts = () if claims.plan is None else claims.plan.parts
+    hosts = [lane.ref for part in parts if part.step.kind is Kind.EVACUATE for lane in part.lanes]
+    return [
+        step
+        for host in dict.fromkeys(hosts)
+        for step in claims.by_object.get(host, ())
+        if step.intended.method == EVACUATE
+    ]
 
 
 def _is_during(row: ObjectSeen, step: StepClaim) -> bool:
     if step.task is None or row.seq < step.intended.seq:
         return False
     return step.ended is None or row.at_us <= step.ended.at_us + SETTLE_US
-
-
-def _is_evacuated(row: ObjectSeen, claims: Claims) -> bool:
-    """Tell whether a host is evacuated, which moves VMs by tasks of its own."""
-    return any(
-        step.intended.method == "host.evacuate" and _is_during(row, step) for step in claims.steps
-    )

@@ -1,6 +1,7 @@
 """Asks the history for what a run claims, and for what was recorded while it was on."""
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -14,10 +15,8 @@ from ..known import Origin
 from ..lacks import lacks_between
 from ..states import states_of_class
 from .claims import Claims, Mark, claims_in
-from .course import claims_made
 from .judge import Audit, judge
 from .recorded import (
-    Carrying,
     GapSeen,
     ObjectSeen,
     Recorded,
@@ -28,6 +27,7 @@ from .recorded import (
 )
 from .scripted import READ_US
 
+K = TypeVar("K")
 _MARKS = """
 SELECT seq, epoch_us(received_at) AS at_us, name, detail FROM marks
 WHERE pool = $pool AND detail ->> '$.run' = $run ORDER BY seq
@@ -50,12 +50,14 @@ def _recorded(history: History, claims: Claims) -> Recorded:
     planned = _planned(claims, tasks.values()) + _unclaimed(history, claims)
     first, last = claims.started.seq, _last(history, claims)
     lacks = lacks_between(history, Instant(seq=first), Instant(seq=last), pool=claims.pool)
+    carried = _carried(history, claims.pool, [*own, *subtasks], planned, first, last)
     stepped = _CLOCK, {"pool": claims.pool, "first": first, "last": last}
     return Recorded(
         tasks=tasks,
         objects=_objects(history, claims, planned),
         entries=_entries(history, claims),
-        carried=_carried(history, claims.pool, [*own, *subtasks], planned, first, last),
+        carried=_sets(((one.ref, one.seq), one.task) for one in carried),
+        carriers=_sets((one.task, one.ref) for one in carried),
         subtasks=subtasks,
         gaps=_gaps(history, claims.pool),
         touched=_touched(history, claims.pool, first, last),
@@ -70,6 +72,13 @@ def _recorded(history: History, claims: Claims) -> Recorded:
     )
 
 
+def _sets(pairs: Iterable[tuple[K, str]]) -> dict[K, frozenset[str]]:
+    found: dict[K, set[str]] = {}
+    for key, value in pairs:
+        found.setdefault(key, set()).add(value)
+    return {key: frozenset(values) for key, values in found.items()}
+
+
 _CLOCK = """
 SELECT seq FROM marks
 WHERE name IN ('clock-stepped', 'disk-full') AND seq BETWEEN $first AND $last
@@ -79,7 +88,7 @@ WHERE name IN ('clock-stepped', 'disk-full') AND seq BETWEEN $first AND $last
 
 def _planned(claims: Claims, tasks: Iterable[Sequence[TaskSeen]]) -> list[str]:
     """Return the VMs and hosts of a run: of its plan, those it made, those it says it made."""
-    refs = {step.intended.ref for step in claims.steps} | set(claims_made(claims))
+    refs = {step.intended.ref for step in claims.steps} | set(claims.made)
     if claims.plan is not None:
         refs |= {*claims.plan.found, *claims.plan.hosts}
         refs |= {lane.ref for part in claims.plan.parts for lane in part.lanes}
@@ -110,13 +119,19 @@ class _Last(msgspec.Struct):
     seq: int
 
 
+_LAST = """
+SELECT seq FROM (
+    SELECT min(seq) AS seq FROM marks WHERE name IN ('started', 'stopped') AND seq > $last
+    UNION ALL SELECT last_seq FROM pools WHERE pool = $pool
+) WHERE seq IS NOT NULL ORDER BY seq LIMIT 1
+"""
+
+
 def _last(history: History, claims: Claims) -> int:
-    """Return the last entry of a run; of one without an end the last of its pool."""
+    """Return the last entry of a run; of one without an end the last while its recorder lived."""
     if claims.ended is not None:
         return claims.seqs[-1]
-    row = history.first(
-        _Last, "SELECT last_seq AS seq FROM pools WHERE pool = $pool", {"pool": claims.pool}
-    )
+    row = history.first(_Last, _LAST, {"pool": claims.pool, "last": claims.seqs[-1]})
     return claims.seqs[-1] if row is None else max(row.seq, claims.seqs[-1])
 
 
@@ -194,11 +209,17 @@ ORDER BY seq
 """
 
 
+class _Carrying(msgspec.Struct):
+    seq: int
+    ref: str
+    task: str
+
+
 def _carried(
     history: History, pool: str, tasks: Sequence[str], refs: Sequence[str], first: int, last: int
-) -> list[Carrying]:
+) -> list[_Carrying]:
     params = {"pool": pool, "tasks": tasks, "refs": refs, "first": first, "last": last}
-    return history.all(Carrying, _CARRIED, params)
+    return history.all(_Carrying, _CARRIED, params)
 
 
 # -- objects ---------------------------------------------------------------------------------------

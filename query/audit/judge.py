@@ -109,13 +109,17 @@ def judge(claims: Claims, recorded: Recorded) -> Audit:
             one.seqs,
         )
     )
+    by_step: dict[int | None, list[Finding]] = {}
+    for one in found:
+        by_step.setdefault(one.step, []).append(one)
+    in_order = sorted(claims.steps, key=lambda step: step.number)
     return Audit(
         claims.pool,
         claims.run,
         claims.started.script,
         _verdict(found),
         _why(found, claims),
-        [_step(step, found, recorded) for step in sorted(claims.steps, key=lambda s: s.number)],
+        [_step(step, by_step.get(step.number, []), recorded) for step in in_order],
         found,
         changes_beside(claims, recorded),
     )
@@ -153,9 +157,8 @@ def _calls(numbers: list[int]) -> str:
     return f"calls {told}: "
 
 
-def _step(step: StepClaim, found: list[Finding], recorded: Recorded) -> StepVerdict:
+def _step(step: StepClaim, own: list[Finding], recorded: Recorded) -> StepVerdict:
     told = step.intended
-    own = [one for one in found if one.step == step.number]
     end = recorded.end_of(step.task)
     return StepVerdict(
         told.step,

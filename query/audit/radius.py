@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import msgspec
 
 from .claims import Claims
-from .course import claims_made
 from .recorded import Recorded, Touched
 
 _ROUTINE: dict[str, frozenset[str]] = {
@@ -54,7 +53,7 @@ class Change(msgspec.Struct, frozen=True, rename={"cls": "class"}):
 
 def changes_beside(claims: Claims, recorded: Recorded) -> list[Change]:
     """Return all that changed and was not in the plan, strangers first."""
-    planned = set(claims_made(claims))
+    planned = set(claims.made)
     if claims.plan is not None:
         planned |= {*claims.plan.found, *(lane.ref for p in claims.plan.parts for lane in p.lanes)}
     chains = _Chains(claims, recorded, planned)
@@ -88,10 +87,11 @@ class _Chains:
         rows = (row for ref in planned for row in recorded.of(ref)[:1])
         self._uuids = {row.uuid: row.name or row.ref for row in rows}
         self._planned = planned
-        for one in recorded.carried:
-            number = self._steps.get(recorded.subtasks.get(one.task, one.task))
-            if number is not None:
-                self._carried.setdefault(one.ref, f"carried the task of call {number}")
+        for (ref, _), tasks in recorded.carried.items():
+            for task in sorted(tasks):
+                number = self._steps.get(recorded.subtasks.get(task, task))
+                if number is not None:
+                    self._carried.setdefault(ref, f"carried the task of call {number}")
 
     def of(self, one: Touched) -> str | None:
         """Say how an object follows from the run, None if it does not."""

@@ -61,14 +61,6 @@ class ObjectSeen(msgspec.Struct, frozen=True, rename={"cls": "class"}):
         return self.operation == "del"
 
 
-class Carrying(msgspec.Struct, frozen=True):
-    """An entry that told of an object that carries a task."""
-
-    seq: int
-    ref: str
-    task: str
-
-
 class GapSeen(msgspec.Struct, frozen=True):
     """From after which entry the pool was uncertain, and up to which; None if it still is."""
 
@@ -117,18 +109,20 @@ class Recorded:
 
     `tasks`, `objects` are in order by reference: those of the tasks that are claimed, and of the
     VMs and hosts of the plan, from a little before the run. `entries` are those that the outcomes
-    name. `subtasks` are the tasks below those of the run, with the one at the top. `named` are
-    references that the VMs of the run mention, with the VM; `messages` the uuids that messages are
-    about, by reference of the message. `at_start` is what the pool consisted of when the run began,
-    None if nobody can know. `unsettled` are entries that told of VMs outside of the plan near then.
-    `repeated` is the run that a replay repeats, `readings` are the baselines of the pool.
-    `last_states` tells that the pool was followed by `stream = "from"`.
+    name. `carried` has the tasks that an object carried at an entry, by both, and `carriers` the
+    objects that carried a task. `subtasks` are the tasks below those of the run, with the one at
+    the top. `named` are references that the VMs of the run mention, with the VM; `messages` the
+    uuids that messages are about, by reference of the message. `at_start` is what the pool
+    consisted of when the run began, None if nobody can know. `unsettled` are entries that told of
+    VMs outside of the plan near then. `repeated` is the run that a replay repeats, `readings` are
+    the baselines of the pool. `last_states` tells that it was followed by `stream = "from"`.
     """
 
     tasks: Mapping[str, Sequence[TaskSeen]] = field(default_factory=dict)
     objects: Mapping[str, Sequence[ObjectSeen]] = field(default_factory=dict)
     entries: Mapping[int, TaskSeen] = field(default_factory=dict)
-    carried: Sequence[Carrying] = ()
+    carried: Mapping[tuple[str, int], frozenset[str]] = field(default_factory=dict)
+    carriers: Mapping[str, frozenset[str]] = field(default_factory=dict)
     subtasks: Mapping[str, str] = field(default_factory=dict)
     gaps: Sequence[GapSeen] = ()
     touched: Sequence[Touched] = ()
@@ -167,7 +161,3 @@ class Recorded:
     def gaps_in(self, first: int, last: int | None) -> list[int]:
         """Return the gaps that lie in a part of the journal."""
         return [gap.seq for gap in self.gaps if gap.touches(first, last)]
-
-    def carriers(self, task: str) -> frozenset[str]:
-        """Return the objects that were seen to carry a task."""
-        return frozenset(one.ref for one in self.carried if one.task == task)

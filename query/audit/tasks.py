@@ -73,9 +73,9 @@ def _of_another(step: StepClaim, seen: Sequence[TaskSeen], recorded: Recorded) -
     if names and f"Async.{step.intended.method}" not in names:
         text = f"its task is one of {', '.join(sorted(names))}"
         yield contradicted(Rule.TASK, text, [*step.seqs, seen[0].seq], step.number)
-    carriers = recorded.carriers(task)
+    carriers = recorded.carriers.get(task, frozenset())
     if carriers and step.intended.ref not in carriers:
-        seqs = [one.seq for one in recorded.carried if one.task == task]
+        seqs = [seq for (_, seq), tasks in recorded.carried.items() if task in tasks]
         text = f"its task worked on another object than {step.intended.name}"
         yield contradicted(Rule.TASK, text, [*step.seqs, *seqs], step.number)
 
