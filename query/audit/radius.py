@@ -83,9 +83,10 @@ class _Chains:
         self._recorded = recorded
         self._steps = {step.task: step.number for step in claims.steps if step.task is not None}
         self._carried: dict[str, str] = {}
-        self._names = _names(claims)
         rows = (row for ref in planned for row in recorded.of(ref)[:1])
-        self._uuids = {row.uuid: row.name or row.ref for row in rows}
+        known = [(row.ref, row.uuid, row.name) for row in rows if row.name]
+        self._names = {**{ref: name for ref, _, name in known}, **_names(claims)}
+        self._uuids = {uuid: name for _, uuid, name in known}
         self._planned = planned
         for (ref, _), tasks in recorded.carried.items():
             for task in sorted(tasks):
