@@ -271,14 +271,22 @@ def calls_follow_each_other(claims: Claims) -> Iterator[Finding]:
     for own in by_lane.values():
         for one, other in pairwise(own):
             end = None if one.ended is None else one.ended.seq
+            if _went_on_between(one, other, claims):
+                continue  # What was stopped goes on, and its outcome may be found later.
             if end is None or other.intended.seq < end:
                 text = f"{other.intended.method} began before {one.intended.method} had ended"
                 yield _disorder(text, one, other)
-            elif any(one.intended.seq < seq < other.intended.seq for seq in claims.resumed):
-                continue  # What was stopped goes on.
             elif _ended_lane(one) and other.intended.method != evacuate.ENABLE:
                 text = f"it was called although {one.intended.method} before it did not succeed"
                 yield _disorder(text, one, other)
+
+
+def _went_on_between(one: StepClaim, other: StepClaim, claims: Claims) -> bool:
+    """Tell whether the run was resumed since a call, up to its outcome or the next one."""
+    last = other.intended.seq
+    if one.ended is None or one.ended.seq > last:
+        last = claims.seqs[-1] if one.ended is None else one.ended.seq
+    return any(one.intended.seq < seq < last for seq in claims.resumed)
 
 
 def _disorder(text: str, one: StepClaim, other: StepClaim) -> Finding:
@@ -297,6 +305,8 @@ def steps_follow_each_other(claims: Claims) -> Iterator[Finding]:
     for (_, one), (_, other) in pairwise(sorted(groups.items())):
         last = max(one, key=lambda step: step.seqs[-1])
         first = min(other, key=lambda step: step.intended.seq)
+        if _went_on_between(last, first, claims):
+            continue
         if last.ended is None or first.intended.seq < last.ended.seq:
             text = "it was called before all that comes before it in the script had ended"
             yield _disorder(text, last, first)

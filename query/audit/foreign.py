@@ -86,7 +86,8 @@ def is_foreign_in(row: ObjectSeen, claims: Claims, recorded: Recorded) -> bool:
         return False
     if row.operation == "mod" and row.changed is not None:
         changed = {*row.changed} - AUTOMATIC
-        return bool(changed) and (bool(changed & BY_PEOPLE) or not _is_own(row, claims, recorded))
+        by_people = bool(changed & BY_PEOPLE) and not _is_custom(row, claims)
+        return bool(changed) and (by_people or not _is_own(row, claims, recorded))
     return row.is_gone or row.ref not in claims.made
 
 
@@ -101,6 +102,12 @@ def _is_own(row: ObjectSeen, claims: Claims, recorded: Recorded) -> bool:
     own = [*claims.by_object.get(row.ref, ()), *evacuations]
     making = claims.made.get(row.ref)
     return any(_is_during(row, step) for step in (*own, *([making] if making else [])))
+
+
+def _is_custom(row: ObjectSeen, claims: Claims) -> bool:
+    """Tell whether a function of somebody else's was at it, which may change anything."""
+    calls = claims.by_object.get(row.ref, ())
+    return any(one.intended.kind == Kind.CUSTOM and _is_during(row, one) for one in calls)
 
 
 def _evacuations(claims: Claims) -> list[StepClaim]:

@@ -6,21 +6,18 @@ from typing import TypeVar
 import msgspec
 
 from recorder.instant import Instant
-from recorder.workloads.inventory import HostRecord, Inventory, VmRecord
 
 from ..database import History
 from ..errors import NoSuchRun
 from ..gaps import gap_spans
-from ..known import Origin
 from ..lacks import lacks_between
-from ..states import states_of_class
+from .beginning import at_start, repeated, unsettled
 from .claims import Claims, Mark, claims_in
 from .judge import Audit, judge
 from .recorded import (
     GapSeen,
     ObjectSeen,
     Recorded,
-    Repeated,
     TaskRecord,
     TaskSeen,
     Touched,
@@ -63,9 +60,9 @@ def _recorded(history: History, claims: Claims) -> Recorded:
         touched=_touched(history, claims.pool, first, last),
         named=_named(history, claims.pool, planned, last),
         messages=_messages(history, claims.pool, first, last),
-        at_start=_at_start(history, claims),
-        unsettled=_unsettled(history, claims),
-        repeated=_repeated(history, claims),
+        at_start=at_start(history, claims),
+        unsettled=unsettled(history, claims),
+        repeated=repeated(history, claims),
         readings=_readings(history, claims.pool),
         last_states=bool(lacks.last_states_only),
         clock_stepped=bool(history.plain(*stepped)),
@@ -330,28 +327,11 @@ def _messages(history: History, pool: str, first: int, last: int) -> dict[str, s
     return {row.ref: row.about for row in rows if row.about is not None}
 
 
-# -- what may have been missed, and the beginning --------------------------------------------------
+# -- what may have been missed ---------------------------------------------------------------------
 
 
 def _gaps(history: History, pool: str) -> list[GapSeen]:
     return [GapSeen(gap.seq, gap.since_seq, gap.closed_seq) for gap in gap_spans(history, pool)]
-
-
-def _at_start(history: History, claims: Claims) -> Inventory | None:
-    """Return what the pool consisted of when the run began, None if that is not certain."""
-    at = Instant(seq=claims.started.seq)
-    records: dict[str, dict[str, object]] = {}
-    for cls in ("vm", "host"):
-        told = states_of_class(history, cls, at, pool=claims.pool)
-        if not all(verdict.is_certain for verdict in told.verdicts):
-            return None
-        records[cls] = {state.ref: state.fields for state in told.states if state.exists}
-    try:
-        vms = {ref: msgspec.convert(one, VmRecord) for ref, one in records["vm"].items()}
-        hosts = {ref: msgspec.convert(one, HostRecord) for ref, one in records["host"].items()}
-    except msgspec.ValidationError:
-        return None  # Records of another shape than the planner reads tell no plan.
-    return Inventory(claims.pool, vms, hosts)
 
 
 _READINGS = """
@@ -363,41 +343,3 @@ WHERE r.pool = $pool AND r.name = 'registered' AND d.name = 'baseline-done' GROU
 def _readings(history: History, pool: str) -> list[range]:
     rows = msgspec.convert(history.plain(_READINGS, {"pool": pool}), list[tuple[int, int]])
     return [range(first, last) for first, last in rows]
-
-
-_REPEATED = """
-SELECT seq, detail ->> '$.text' AS text, detail ->> '$.plan' AS plan FROM marks
-WHERE name = 'run-started' AND detail ->> '$.run' = $run ORDER BY seq
-"""
-
-
-def _repeated(history: History, claims: Claims) -> Repeated | None:
-    run = claims.started.replay_of
-    return None if run is None else history.first(Repeated, _REPEATED, {"run": run})
-
-
-_UNSETTLED = """
-SELECT seq FROM changes
-WHERE pool = $pool AND class IN ('vm', 'host') AND NOT list_contains($refs, ref)
-    AND field IN ('name_label', 'tags', 'power_state', 'resident_on', 'is_a_template')
-    AND received_at BETWEEN make_timestamptz($from) AND make_timestamptz($until)
-UNION SELECT seq FROM events
-WHERE pool = $pool AND class IN ('vm', 'host') AND operation IN ('add', 'del')
-    AND origin <> $baseline
-    AND received_at BETWEEN make_timestamptz($from) AND make_timestamptz($until)
-ORDER BY seq LIMIT 5
-"""
-_UNSETTLED_US = 10_000_000
-
-
-def _unsettled(history: History, claims: Claims) -> list[int]:
-    """Return entries that told of other VMs, near the time at which the run was planned."""
-    at_us = claims.started.at_us
-    params = {
-        "pool": claims.pool,
-        "refs": [] if claims.plan is None else list(claims.plan.found),
-        "from": at_us - _UNSETTLED_US,
-        "until": at_us + _UNSETTLED_US,
-        "baseline": Origin.BASELINE.value,
-    }
-    return [int(str(seq)) for (seq,) in history.plain(_UNSETTLED, params)]
