@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from recorder.errors import ProtocolError, WorkloadError
-from recorder.workloads.outcomes import Ended, Outcome, TaskRecord, task_in
+from recorder.workloads.outcomes import Outcome, TaskRecord, task_in
 from recorder.workloads.plan import Part, Plan
 from recorder.workloads.scripts import Script, script_in
 
