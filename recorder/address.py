@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import urlsplit
@@ -84,6 +85,24 @@ class Address:
             return f"unix:{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
+
+
+def with_members(addresses: Sequence[Address], members: Sequence[str]) -> list[Address]:
+    """Return the configured addresses, and behind them where else hosts of the pool are.
+
+    Those are spoken to as the first configured one is. A recorder that was told to stay on this
+    machine, or to use the socket of a host, does not leave it for what a pool says.
+    """
+    first, found = addresses[0], list(addresses)
+    for member in members:
+        try:
+            address = first.with_host(member)
+        except ProtocolError:
+            continue  # What is no address for us is none of the pool's hosts for us.
+        stays = not first.is_loopback or address.is_loopback
+        if stays and first.scheme != "unix" and address not in found:
+            found.append(address)
+    return found
 
 
 def _unix(text: str) -> Address:

@@ -17,6 +17,8 @@ from .timetable import Schedule, mistakes_of
 
 POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SECRET_BYTES_MAX = 4096
+AUDIT_S_MAX = 3600
+"""Of the audit trail: asked more seldom, a host may have dropped what was not read yet."""
 
 
 class Tls(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,6 +38,14 @@ class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     password_credential: str | None = None
 
 
+class AuditTrail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Whether, and how often, the audit trail of a pool is read; times in seconds."""
+
+    enabled: bool = True
+    interval_s: float = 10.0
+    overlap_s: float = 5.0
+
+
 class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One pool to record. The password is named here, never written here."""
 
@@ -48,6 +58,7 @@ class Pool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tls: Tls = msgspec.field(default_factory=Tls)
     stream: Stream = Stream.REGISTER
     workload: Login | None = None
+    audit_trail: AuditTrail = msgspec.field(default_factory=AuditTrail)
 
     @property
     def recorded(self) -> "Pool":
@@ -225,6 +236,9 @@ def _pool_mistakes(pool: Pool, *, at: str) -> Iterator[str]:
     yield from _login_mistakes(pool, at=at, remote=remote)
     if pool.workload is not None:
         yield from _login_mistakes(pool.workload, at=f"{at}.workload", remote=remote)
+    for name in ("interval_s", "overlap_s"):
+        if not 1 <= getattr(pool.audit_trail, name) <= AUDIT_S_MAX:
+            yield f"{at}.audit_trail.{name}: must be from 1 to {AUDIT_S_MAX}"
     tls = pool.tls
     if sum([tls.ca_file is not None, tls.fingerprint is not None, not tls.verify]) > 1:
         yield f"{at}.tls: give one of ca_file, fingerprint and verify = false, not several"

@@ -14,7 +14,7 @@ from random import SystemRandom
 import trio
 
 from . import logs, notify
-from .address import Address
+from .address import Address, with_members
 from .anchors import Anchors
 from .bulletin import Bulletin, Tally
 from .clock import WallClock, wall_ns
@@ -22,7 +22,6 @@ from .config import Config, Limits, Pool, password_of
 from .config import Journal as JournalConfig
 from .control import endpoint
 from .control.protocol import ScheduleAction
-from .errors import ProtocolError
 from .front import Counter, Front, Listen
 from .journal.digest_key import load_or_create
 from .journal.files import Disk
@@ -33,12 +32,13 @@ from .model import RECORDER, Detail, Draft, Mark, MarkName, PoolTail
 from .redact import Redactor
 from .reload import Reloader, Reread
 from .reload import Ways as ReloadWays
-from .roster import Roster
+from .roster import MakeWatch, Roster
 from .session import ORIGINATOR, Acquaintances, Credentials, Session, open_session
 from .startup import Startup
 from .steward import Steward
 from .threads import RunSync
 from .tls import TlsPolicy
+from .trail.memory import TrailMemory
 from .transport import Dial
 from .watch import OpenSession, Watch
 from .workloads.archive import Archive
@@ -121,20 +121,7 @@ async def serve(
                 intake.start_soon(steward.serve)
                 if seams.watchdog_s is not None:
                     intake.start_soon(_beat, keeper, seams.watchdog_s, seams.tell)
-                roster = Roster(
-                    intake,
-                    lambda pool, opener, tail: Watch(
-                        pool,
-                        pen.clone(),
-                        tail,
-                        open_session=opener,
-                        redactor=redactor,
-                        limits=config.limits,
-                        now_ns=seams.now_ns,
-                        uniform=seams.uniform,
-                        report=startup.report,
-                    ),
-                )
+                roster = Roster(intake, _watches(config.limits, pen, redactor, startup, seams))
                 for pool, opener in zip(config.pools, openers, strict=True):
                     roster.start(pool, opener, tails.get(pool.name, PoolTail()))
                 runs = _runs(intake, roster, pen, redactor, config.limits, seams)
@@ -162,6 +149,25 @@ async def serve(
             if scope.cancelled_caught:
                 logs.error("last-words-lost")
             pen.close()
+
+
+def _watches(
+    limits: Limits, pen: Pen, redactor: Redactor, startup: Startup, seams: Seams
+) -> MakeWatch:
+    """Return what makes the watch of a pool."""
+    trail = TrailMemory(pen, seams.run_sync)
+    return lambda pool, opener, tail: Watch(
+        pool,
+        pen.clone(),
+        tail,
+        open_session=opener,
+        redactor=redactor,
+        limits=limits,
+        now_ns=seams.now_ns,
+        uniform=seams.uniform,
+        report=startup.report,
+        trail=trail,
+    )
 
 
 async def _beat(keeper: Keeper, watchdog_s: float, tell: notify.Notify) -> None:
@@ -234,24 +240,6 @@ def opener_of(
         )
 
     return opener
-
-
-def with_members(addresses: Sequence[Address], members: Sequence[str]) -> list[Address]:
-    """Return the configured addresses, and behind them where else hosts of the pool are.
-
-    Those are spoken to as the first configured one is. A recorder that was told to stay on this
-    machine, or to use the socket of a host, does not leave it for what a pool says.
-    """
-    first, found = addresses[0], list(addresses)
-    for member in members:
-        try:
-            address = first.with_host(member)
-        except ProtocolError:
-            continue  # What is no address for us is none of the pool's hosts for us.
-        stays = not first.is_loopback or address.is_loopback
-        if stays and first.scheme != "unix" and address not in found:
-            found.append(address)
-    return found
 
 
 def _keeper(journal: Journal, tally: Tally, steward: Steward, front: Front, seams: Seams) -> Keeper:

@@ -70,6 +70,8 @@ class MarkName(StrEnum):
     REDACTED = "redacted"  # seq, leaf, reason: an entry whose body is no longer kept
     DISK_FULL = "disk-full"  # entries waited for room: since_ns, waited_s
     CLOCK_STEPPED = "clock-stepped"  # the clock of the recorder went back: from_ns, to_ns
+    AUDIT_TRAIL_READ = "audit-trail-read"  # how far, of each host: see FORMAT.md
+    AUDIT_TRAIL_REFUSED = "audit-trail-refused"  # error: who did what stays unknown
     RUN_STARTED = "run-started"  # a workload begins; its details, and those below: FORMAT.md
     RUN_NOTED = "run-noted"  # what it saw of the pool and goes by from here on
     RUN_RESUMED = "run-resumed"  # it goes on after its driver died, or was stopped

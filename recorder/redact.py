@@ -94,6 +94,10 @@ class Redactor:
         """Return the reference of an object, unless it gives access to a session."""
         return self._masks.mask(ref) if cls == SESSION or ref.encode() in tokens else ref
 
+    def session(self, ref: bytes) -> bytes:
+        """Return what stands for the reference of a session, wherever it is found."""
+        return self._masks.mask(ref.decode()).encode()
+
     def text(self, text: str, tokens: Collection[bytes] = ()) -> str:
         """Return a sentence about what went wrong, without secrets that a server put into it."""
         for token in tokens:
@@ -203,6 +207,16 @@ class PoolRedactor:
         """Return reference and record of an object without secrets. Raises ProtocolError."""
         clean = self._redactor.record(cls, snapshot, self._tokens)
         return self._redactor.ref(cls, ref, self._tokens), clean
+
+    def session(self, ref: bytes) -> bytes:
+        """Return what stands for the reference of a session, wherever it is found."""
+        return self._redactor.session(ref)
+
+    def bare(self, line: bytes) -> bytes:
+        """Return a line of text without the references of our sessions."""
+        for token in self._tokens:
+            line = line.replace(token, self.session(token))
+        return line
 
     def text(self, text: str) -> str:
         """Return a sentence about what went wrong, without secrets that the pool put into it."""

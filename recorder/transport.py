@@ -104,6 +104,75 @@ class Connection:
             if not done:
                 await self.aclose()
 
+    async def get(self, target: str, *, cookie: str, timeout_s: float) -> None:
+        """Ask for a page; `next_piece` then gives its body. The connection is of no use after that.
+
+        `timeout_s` is for the head of the answer. Raises what `post` does.
+        """
+        assert not self._busy, "one call at a time"
+        if not self._usable:
+            raise TransportError(f"the connection to {self.address} is closed")
+        self._busy, self._answered = True, False
+        request = h11.Request(
+            method="GET",
+            target=target,
+            headers=[
+                ("Host", self._host_header()),
+                ("User-Agent", USER_AGENT),
+                ("Cookie", cookie),
+            ],
+        )
+        sent = b"".join(self._http.send(event) or b"" for event in (request, h11.EndOfMessage()))
+        with self._closing_on_error(timeout_s), trio.fail_after(timeout_s):
+            await self._stream.send_all(sent)
+            while not isinstance(response := await self._next_event(), h11.Response):
+                pass  # What comes before the answer proper, such as `100 Continue`, says nothing.
+            status, body = response.status_code, bytearray()
+            while status != 200 and len(body) < HEADER_BYTES_MAX:
+                event = await self._next_event()
+                if not isinstance(event, h11.Data):
+                    break
+                body += event.data
+            self._accepted(target.partition("?")[0], status, bytes(body))
+
+    async def next_piece(self, *, timeout_s: float) -> bytes:
+        """Return the next bytes of the page that was asked for, none at its end.
+
+        Where the host says no length, as xapi, the end of the connection is the end of the page:
+        nobody can tell whether it is all of it. Raises what `post` does.
+        """
+        with self._closing_on_error(timeout_s), trio.fail_after(timeout_s):
+            event = await self._next_event()
+        return bytes(event.data) if isinstance(event, h11.Data) else b""
+
+    @contextmanager
+    def _closing_on_error(self, timeout_s: float) -> Iterator[None]:
+        """Tell every failure as `post` does; after one, the connection is of no more use."""
+        try:
+            yield
+        except trio.TooSlowError as error:
+            self._usable = False
+            raise TransportError(
+                f"{self.address} did not go on with its answer within {timeout_s:g} s"
+            ) from error
+        except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
+            self._usable = False
+            raise TransportError(f"lost the connection to {self.address}: {_why(error)}") from error
+        except h11.RemoteProtocolError as error:
+            self._usable = False
+            raise self._protocol_error(error) from error
+
+    async def _next_event(self) -> h11.Event:
+        """Return the next part of an answer: its head, a piece, or its end."""
+        while (event := self._http.next_event()) is h11.NEED_DATA:
+            data = await self._stream.receive_some(READ_BYTES)
+            self._answered = self._answered or bool(data)
+            self._http.receive_data(bytes(data))
+        if isinstance(event, h11.ConnectionClosed):
+            raise self._ended_early()
+        await trio.lowlevel.checkpoint()
+        return event  # type: ignore[return-value]  # NEED_DATA was seen to, PAUSED is of servers
+
     async def aclose(self) -> None:
         """Close the connection at once, without a good-bye: never waits for the host."""
         self._usable = False

@@ -17,11 +17,13 @@ from .errors import AnotherPool, LoginRefused, XentrailError
 from .identity import Identity
 from .keeper import Pen
 from .line import Failure, retold
-from .losses import is_permanent
+from .losses import Loss, is_permanent
 from .model import PoolTail, Stream
 from .redact import PoolRedactor, Redactor
 from .scribe import Scribe
 from .session import Session
+from .trail.collector import Collector
+from .trail.memory import TrailMemory
 from .vitals import Vitals
 from .xapi.backoff import Backoff
 
@@ -50,6 +52,7 @@ class Watch:
 
     `open_session` is told which hosts the pool has besides those in the configuration, and whether
     to go gently because the password was refused; its context logs in and, when left, logs out.
+    With `trail`, which knows what the journal holds of it, the audit trail is collected as well.
     `report` is told the outcome of every attempt to connect: None, or the error. `vitals` tells
     how it goes.
     """
@@ -66,6 +69,7 @@ class Watch:
         now_ns: WallClock,
         uniform: Callable[[float, float], float],
         report: Callable[[str, XentrailError | None], None],
+        trail: TrailMemory | None = None,
     ) -> None:
         self.vitals = Vitals(pool.name, pool.stream.value)
         self._pool = pool
@@ -76,6 +80,16 @@ class Watch:
         self._scribe = Scribe(
             pool.name, pen, tail, redactor=self._redactor, now_ns=now_ns, vitals=self.vitals
         )
+        self._collector: Collector | None = None
+        if trail is not None and pool.audit_trail.enabled:
+            self._collector = Collector(
+                pool,
+                pen.clone(),
+                redactor=self._redactor,
+                memory=trail,
+                vitals=self.vitals,
+                now_ns=now_ns,
+            )
         self._limits = limits
         self._now_ns = now_ns
         self._report = report
@@ -103,6 +117,8 @@ class Watch:
             while True:
                 await self._connect_once()
         finally:
+            if self._collector is not None:
+                self._collector.close()
             await self._scribe.stop()
 
     async def _connect_once(self) -> None:
@@ -178,11 +194,27 @@ class Watch:
         recorded = Recorded(
             self._pool.name, self._scribe, self._identity, self._limits, self._succeeded
         )
-        loss = await EPOCHS[self._pool.stream](session, recorded).run()
+        loss = await self._record_epoch(session, EPOCHS[self._pool.stream](session, recorded))
         self.vitals.away(loss.detail)
         await self._scribe.lose(loss)
         if trio.current_time() - began_s >= STEADY_S:
             self._backoff.reset()
+
+    async def _record_epoch(self, session: Session, epoch: Epoch) -> Loss:
+        """Run an epoch; in the nursery beside it the audit trail is collected until it ends."""
+        if self._collector is None:
+            return await epoch.run()
+        outcome: Loss | Failure
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._collector.follow, session, lambda: self.members)
+            try:
+                outcome = await epoch.run()
+            except Expected as error:
+                outcome = error
+            nursery.cancel_scope.cancel()
+        if isinstance(outcome, Loss):
+            return outcome
+        raise outcome
 
     def _succeeded(self) -> None:
         self._report(self._pool.name, None)

@@ -48,6 +48,7 @@ def test_annotated_file_loads_and_shows_the_defaults() -> None:
         config.Config,
         config.Pool,
         config.Login,
+        config.AuditTrail,
         config.Tls,
         config.Limits,
         config.Journal,
@@ -67,6 +68,14 @@ def test_annotated_file_explains_every_key(struct: type[msgspec.Struct]) -> None
         ("", "no pool to record: add a [[pools]] table"),
         ("pols = 3", "unknown key pols; did you mean 'pools'?"),
         (POOL + 'colour = "red"', "unknown key pools[0].colour; known: name, addresses, user,"),
+        (
+            POOL + "audit_trail.interval_s = 0.5",
+            "pools[0].audit_trail.interval_s: must be from 1 to",
+        ),
+        (
+            POOL + "audit_trail.overlap_s = 4000",
+            "pools[0].audit_trail.overlap_s: must be from 1 to",
+        ),
         (POOL + 'tls.fingerprnt = "ab"', "unknown key pools[0].tls.fingerprnt; did you mean"),
         ("[limits]\nsilence = 3\n" + POOL, "unknown key limits.silence; did you mean 'silence_s'?"),
         ("[limits]\nsilence_s = 0\n" + POOL, "limits.silence_s: must be more than 0"),

@@ -75,6 +75,8 @@ class Chronicle:
                 case Mark(MarkName.REGISTERED):
                     self.registered.add(draft.pool)
                     self.live.discard(draft.pool)
+                case GapOpened(cause=GapCause.AUDIT_TRAIL):
+                    continue
                 case GapOpened():
                     self.live.discard(draft.pool)
                 case Mark(MarkName.BASELINE_DONE):

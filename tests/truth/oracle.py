@@ -37,6 +37,7 @@ READING = frozenset(
         "event.next",
         "event.from",
         "event.inject",
+        "task.create",
         "event.get_current_id",
     }
 )
@@ -90,7 +91,7 @@ def tampering(outcome: Outcome) -> None:
 def causes(chronicle: Chronicle, entries: list[Entry], matcher: Matcher) -> None:
     """P4: no gap is declared without a trouble that explains it, shortly before."""
     for number, entry in enumerate(entries):
-        if not isinstance(entry.body, GapOpened):
+        if not isinstance(entry.body, GapOpened) or entry.body.cause is GapCause.AUDIT_TRAIL:
             continue
         at_s = chronicle.durable_s(entry.seq)
         explained = any(

@@ -72,6 +72,7 @@ def plan_of(
         per_minute=rng.choice([1.0, 2.0, 4.0]),
         latency_s=rng.choice([0.0, 0.0, 0.002, 0.8]),
         stream=stream,
+        trail=seed % 20 == 3,
     )
     shape = shape or drawn
     names = list(kinds or _usual(rng, shape.stream))

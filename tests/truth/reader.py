@@ -146,7 +146,7 @@ def blindness(entries: list[Entry]) -> list[Blind]:
     spans: list[Blind] = []
     for entry in entries:
         match entry.body:
-            case GapOpened(cause, _, _, since_ns):
+            case GapOpened(cause, _, _, since_ns) if cause is not GapCause.AUDIT_TRAIL:
                 assert since_ns is not None
                 opened[entry.seq] = Blind(since_ns, FOREVER, entry.seq, FOREVER, cause)
                 spans.append(opened[entry.seq])

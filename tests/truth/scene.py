@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import trio
 
-from recorder.config import Config, Journal, Limits, Pool, Tls
+from recorder.config import AuditTrail, Config, Journal, Limits, Pool, Tls
 from recorder.model import Stream
 from recorder.simulator.activity import drive
 from recorder.simulator.calls import Call, Result
@@ -56,7 +56,8 @@ class Shape:
     """What is recorded: how many pools, of how many hosts and VMs, over which stream.
 
     One that `lasts` for days does not grow: no snapshot is taken, the journal is kept short, and
-    neither pools nor recorder are asked to write down what they did for the oracle.
+    neither pools nor recorder are asked to write down what they did for the oracle. With `trail`
+    the audit trail is collected as well, which takes half as long again.
     """
 
     pools: int = 1
@@ -66,6 +67,7 @@ class Shape:
     latency_s: float = 0.0
     stream: Stream = Stream.REGISTER
     lasts: bool = False
+    trail: bool = False
 
 
 class Listener(Injector):
@@ -180,7 +182,14 @@ class Scene:
         address = f"http://{site.pool.hosts[0].address}"
         # There is no TLS here; to read the authorities of the system takes longer than a baseline.
         tls, stream = Tls(verify=False), self.shape.stream
-        return Pool(name=site.name, addresses=(address,), user=USER, tls=tls, stream=stream)
+        return Pool(
+            name=site.name,
+            addresses=(address,),
+            user=USER,
+            tls=tls,
+            stream=stream,
+            audit_trail=AuditTrail(enabled=self.shape.trail),
+        )
 
 
 @asynccontextmanager

@@ -10,7 +10,16 @@ happened and was still on its way is all that a time says more than a count.
 import bisect
 from dataclasses import dataclass, field
 
-from recorder.model import BaselineChunk, BaselineRecord, Entry, Event, GapOpened, Mark, MarkName
+from recorder.model import (
+    BaselineChunk,
+    BaselineRecord,
+    Entry,
+    Event,
+    GapCause,
+    GapOpened,
+    Mark,
+    MarkName,
+)
 from tests.truth.matching import Matcher
 from tests.truth.reader import FOREVER, Blind, blindness
 
@@ -69,7 +78,7 @@ class Timeline:
                 case Mark(MarkName.REGISTERED):
                     certain = entry.seq
                     self.registered_seq = self.registered_seq or entry.seq
-                case GapOpened():
+                case GapOpened(cause=cause) if cause is not GapCause.AUDIT_TRAIL:
                     self.certain_seqs[entry.seq] = certain
                 case BaselineChunk(cls):
                     self.readings.setdefault(cls, entry.seq)

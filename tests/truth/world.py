@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 from recorder.address import Address
-from recorder.config import Config, Limits, Pool
+from recorder.config import AuditTrail, Config, Limits, Pool
 from recorder.daemon import Seams, serve
 from recorder.journal.digest_key import NAME
 from recorder.journal.files import Disk
@@ -118,7 +118,12 @@ class World:
 
     def config(self, stream: Stream = Stream.REGISTER) -> Config:
         pools = [
-            Pool(name=name, addresses=(f"http://127.0.0.1:{port}",), stream=stream)
+            Pool(
+                name=name,
+                addresses=(f"http://127.0.0.1:{port}",),
+                stream=stream,
+                audit_trail=AuditTrail(enabled=False),
+            )
             for port, name in enumerate(self.pools, 1)
         ]
         return Config(pools=tuple(pools), limits=Limits(), schedules=tuple(self.schedules))

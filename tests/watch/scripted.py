@@ -15,7 +15,7 @@ import pytest
 import trio
 
 from recorder import daemon
-from recorder.config import Config, Limits, Pool
+from recorder.config import AuditTrail, Config, Limits, Pool
 from recorder.daemon import Seams, serve
 from recorder.errors import XapiFault
 from recorder.front import Listen
@@ -239,7 +239,12 @@ class Stage:
 
     def config(self, *names: str) -> Config:
         pools = [
-            Pool(name=name, addresses=(f"http://{self.address(name)}",), stream=self.stream)
+            Pool(
+                name=name,
+                addresses=(f"http://{self.address(name)}",),
+                stream=self.stream,
+                audit_trail=AuditTrail(enabled=False),
+            )
             for name in (names or self.pools)
         ]
         return Config(pools=tuple(pools), limits=self.limits)

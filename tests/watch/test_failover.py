@@ -8,8 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from recorder.address import Address
-from recorder.daemon import with_members
+from recorder.address import Address, with_members
 from recorder.journal.store import Journal
 from recorder.model import GapCause, GapClosed, MarkName
 from tests.fakes import FakeHost, slave_of
