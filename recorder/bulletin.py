@@ -94,6 +94,7 @@ class Bulletin:
 def status_of(vitals: Vitals, *, disk_full: bool, now_ns: int, now_s: float) -> PoolStatus:
     """Return how one pool stands."""
     last_ns, lag_s = vitals.last_event_at_ns, vitals.lag_s(now_s=now_s)
+    line_ns = vitals.audit_line_at_ns
     return PoolStatus(
         pool=vitals.pool,
         state=state_of(vitals, disk_full=disk_full),
@@ -112,6 +113,8 @@ def status_of(vitals: Vitals, *, disk_full: bool, now_ns: int, now_s: float) -> 
         gap=_gap(vitals, now_ns),
         baseline=_baseline(vitals, now_ns),
         error=vitals.error,
+        last_audit_line_at=_time(line_ns),
+        last_audit_line_age_s=None if line_ns is None else _age_s(line_ns, now_ns),
     )
 
 

@@ -156,6 +156,9 @@ def _columns(pools: Sequence[PoolStatus]) -> Iterator[Column]:
     yield column("lag", (_span(one.lag_s) for one in pools), right=True, spare=1)
     yield column("events/s", (f"{one.events_per_s:.1f}" for one in pools), right=True)
     yield column("queue", (f"{one.pressure_percent:.0f} %" for one in pools), right=True)
+    ages = [one.last_audit_line_age_s for one in pools]
+    if any(age is not None for age in ages):
+        yield column("last call", map(_age, ages), right=True, spare=2)
     yield column("baseline", (_baseline(one) for one in pools), right=True, spare=4)
 
 

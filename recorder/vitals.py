@@ -7,7 +7,6 @@ clock's in ns since 1970, spans those of trio's clock in seconds.
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from math import ceil
 
@@ -91,8 +90,8 @@ class Vitals:
     gap: OpenGap | None = None
     baseline: LastBaseline | None = None
     error: str | None = None
-    audit_line_at: datetime | None = None
-    """The time in the newest line of the audit trail, by the pool's clock, in UTC."""
+    audit_line_at_ns: int | None = None
+    """The time in the newest line of the audit trail, by the pool's clock."""
     rate: Rate = field(default_factory=Rate)
     _epoch: Place | None = None
     _answer: tuple[Submission, float] | None = None
@@ -128,9 +127,9 @@ class Vitals:
         self.last_event_id, self.last_event_at_ns = events[-1].id, at_ns
         self._answer = submission, arrived_at_s
 
-    def took_line(self, at: datetime) -> None:
+    def took_line(self, *, at_ns: int) -> None:
         """A line of the audit trail of that time came."""
-        self.audit_line_at = at if self.audit_line_at is None else max(at, self.audit_line_at)
+        self.audit_line_at_ns = max(at_ns, self.audit_line_at_ns or 0)
 
     def live(self, baseline: LastBaseline) -> None:
         """The pool was read completely."""

@@ -166,7 +166,8 @@ class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     `epoch` is the seq of the mark that began the session under way. `lag_s` is how long the last
     answer with events took from its arrival until it was durable. `events` are those since the
     watch of the pool began, `events_per_s` the average of the last minute, `pressure_percent` how
-    full the server's queue of events got in it.
+    full the server's queue of events got in it. `last_audit_line_at` is the time in the newest line
+    of the audit trail that was kept, by the clock of the pool.
     """
 
     pool: str
@@ -188,6 +189,8 @@ class PoolStatus(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     run: RunStatus | None = None
     schedule: ScheduleStatus | None = None
+    last_audit_line_at: str | None = None
+    last_audit_line_age_s: float | None = None
 
 
 class CheckpointStatus(msgspec.Struct, frozen=True):

@@ -1,6 +1,7 @@
 """Collects the audit trail of one pool: what is known of each host, across its sessions."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC
 
 import trio
 
@@ -151,7 +152,7 @@ class Collector:
         intake.done(piece, submission)
         self._own += intake.own - before
         if (at := parsed(piece.newest)) is not None:
-            self._vitals.took_line(at)
+            self._vitals.took_line(at_ns=int(at.replace(tzinfo=UTC).timestamp() * 1e9))
 
     async def _put(self, body: Body) -> None:
         await self._pen.put([Draft(self._now_ns(), self._pool, body)])

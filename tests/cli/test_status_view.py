@@ -72,6 +72,16 @@ def test_narrow_terminal_has_fewer_columns_and_no_cell_is_cut(
     assert "lag" not in shown(report, 72, capsys)[2]
 
 
+def test_newest_line_of_the_audit_trail_is_told_where_there_is_one(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Who does not read the trail, or has no line yet, has no column for it."""
+    with_line = shown(report_of(last_audit_line_age_s=4.0), 140, capsys)
+    assert with_line[2].split()[-3:] == ["last", "call", "baseline"]
+    assert "4 s ago" in with_line[3]
+    assert "last call" not in shown(report_of(), 140, capsys)[2]
+
+
 def test_what_is_not_well_is_told_below(capsys: pytest.CaptureFixture[str]) -> None:
     """An open gap, and why there is no session, in words of their own."""
     lines = shown(report_of(State.BLIND, gap=GAP, error="connection refused"), 80, capsys)

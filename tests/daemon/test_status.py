@@ -49,6 +49,8 @@ async def test_status_of_a_live_pool_tells_everything(
         "error": None,
         "run": None,
         "schedule": None,
+        "last_audit_line_at": None,
+        "last_audit_line_age_s": None,
     }
     baseline = told["baseline"]
     assert isinstance(baseline, dict)

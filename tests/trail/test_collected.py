@@ -3,11 +3,15 @@
 import json
 from itertools import pairwise
 
+import pytest
 import trio
 
-from recorder.model import GapCause, GapOpened, Mark, MarkName
+from recorder.config import Pool
+from recorder.model import GapCause, GapOpened, Mark, MarkName, PoolTail
+from recorder.roster import Post, Roster
 from recorder.simulator.faults import effects
 from recorder.trail.rounds import TASK
+from recorder.watch import OpenSession
 from tests.trail.office import Day, played
 from tests.truth.scene import Scene, Site
 
@@ -169,3 +173,28 @@ def test_one_task_is_made_for_all_questions() -> None:
     names: list[str] = []
     played(still)
     assert names == [TASK]
+
+
+def test_status_tells_when_the_newest_line_was_written() -> None:
+    """By the clock of the pool, which wrote it; our own questions do not count."""
+
+    async def worked(scene: Scene, site: Site) -> None:
+        await trio.sleep(60)
+        await work(site)
+        began_s.append(trio.current_time())
+        await trio.sleep(50)
+        line_ns.extend(post.watch.vitals.audit_line_at_ns for post in posts.values())
+
+    began_s: list[float] = []
+    line_ns: list[int | None] = []
+    posts: dict[str, Post] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        start = Roster.start
+
+        def noting(self: Roster, pool: Pool, opener: OpenSession, tail: PoolTail) -> None:
+            start(self, pool, opener, tail)
+            posts.update(self._posts)
+
+        patch.setattr(Roster, "start", noting)
+        one = played(worked)
+    assert line_ns == [one.at_ns(began_s[0])]
