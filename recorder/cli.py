@@ -8,6 +8,7 @@ import typer
 
 from . import check_cli, control_cli, journal_cli
 from .errors import ConfigError
+from .import_cli import import_audit
 from .options import DEFAULT_DATA, DEMO_MARKER, ConfigOption, DataOption, data_folder
 from .replay_cli import replay_on_pool, replay_simulated
 from .resume_cli import resume
@@ -44,6 +45,7 @@ def register(app: typer.Typer) -> None:
     app.command()(simulate)
     app.command()(fault)
     journal_cli.register(app)
+    app.command(name="import-audit")(import_audit)
     workload.command()(schedules)
     workload.command("resume")(resume)
     app.add_typer(workload)

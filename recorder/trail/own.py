@@ -37,8 +37,9 @@ def trackid_of(session: str) -> str:
 class OwnSessions:
     """The sessions of the recorder with one pool, the newest last."""
 
-    def __init__(self) -> None:
-        self._trackids: deque[str] = deque(maxlen=SESSIONS_MAX)
+    def __init__(self, *, sessions_max: int | None = SESSIONS_MAX) -> None:
+        """None remembers all of them."""
+        self._trackids: deque[str] = deque(maxlen=sessions_max)
 
     @property
     def trackids(self) -> tuple[str, ...]:
