@@ -594,6 +594,8 @@ SELECT e.pool, e.seq, e.ref, d.line_seq, 'task', CASE
     WHEN d.confidence IN ('exact', 'likely') THEN 'likely' ELSE d.confidence END
 FROM events e JOIN task_doers d ON d.pool = e.pool AND d.ref = e.ref
 WHERE e.class = 'task' AND e.origin = 'live'
+    -- Those of calls in the background stay when they are over: the server collects them some time.
+    AND NOT (e.operation = 'del' AND e.name LIKE '%Async.%')
     AND NOT EXISTS (FROM attributions a WHERE a.about = 'event' AND a.seq = e.seq);
 
 -- One row a run of a workload.

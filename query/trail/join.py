@@ -6,8 +6,8 @@ loaded: after each batch, all that lies near what came is worked out anew.
 - A task was made by the call whose line has its mark and its name. A client can choose both: this
   is sure only if no other line has the mark, and if each line of the same call, while the task was
   on, has a task that fits. One that has not hides its own task, which another may claim.
-- A field was changed by the only session that set it on this object at about that time. A line is
-  later than what it tells of, and times in a trail are not sorted.
+- A field was changed by the only session that set it on this object at about that time, unless the
+  server writes it, too. A line is later than what it tells of, and times in a trail are not sorted.
 - A task was cancelled by the call whose mark is in its current_operations.
 - What a host says for itself, under its own reference, is no user's doing.
 """
@@ -104,10 +104,15 @@ FROM events WHERE server_at IS NULL
 _FORGET_EVENTS = """
 DELETE FROM attributions WHERE about = 'event' AND seq IN (SELECT seq FROM near_events)
 """
+_SERVERS_OWN = """
+    (class = 'task' OR (class, field) IN (('vm', 'platform'), ('host', 'other_config')))
+"""
+"""Fields that users may set and the server writes by itself: of two writes at about the same time
+nobody knows which is whose. It writes in every task that it is at work on, also in a client's."""
 _SETTERS = f"""
 INSERT INTO attributions
 WITH pairs AS (
-    SELECT e.pool, e.class, e.ref, e.seq, l.trackid, l.call, min(l.seq) AS line_seq,
+    SELECT e.pool, e.class, e.ref, e.seq, l.trackid, l.call, l.field, min(l.seq) AS line_seq,
         CASE WHEN e.operation = 'del' THEN 'destroy' ELSE 'setter' END AS how
     FROM near_events e JOIN near_lines l ON l.pool = e.pool AND l.target = e.ref
         AND l.class = e.class AND l.result = 'OK'
@@ -118,7 +123,8 @@ WITH pairs AS (
     GROUP BY ALL
 )
 SELECT pool, 'event', class, ref, seq, line_seq, how,
-    CASE WHEN count(*) OVER (PARTITION BY seq) = 1 THEN 'exact' ELSE 'several' END
+    CASE WHEN count(*) OVER (PARTITION BY seq) > 1 OR how = 'setter' AND {_SERVERS_OWN}
+        THEN 'several' ELSE 'exact' END
 FROM pairs
 """  # noqa: S608  # constants
 _DUMMY = "DummyRef:[|]([0-9a-f]{8})-([0-9a-f]{4})"
