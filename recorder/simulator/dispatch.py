@@ -151,7 +151,6 @@ class Dispatcher:
         async def work() -> None:
             try:
                 outcome.result = await self._attend(errand, method, args)
-                await until_due()
                 outcome.fault = None
             except Fault as fault:
                 outcome.fault = fault
@@ -196,6 +195,8 @@ class Dispatcher:
         database = self._pool.database
         host = host_before(database, errand.call, errand.given)
         result = await method.body(errand, args)
+        if is_real(errand.task):
+            await until_due()
         host = host or host_after(database, errand.call, errand.given)
         self._write_where_it_was_done(errand, host)
         return result

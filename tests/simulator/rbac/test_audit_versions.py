@@ -21,6 +21,7 @@ from recorder.simulator.guard import LOOK_UP_S
 from recorder.simulator.inventory import PoolSpec
 from recorder.simulator.pool import SimulatedPool
 from recorder.simulator.server import Served, Sockets, serve
+from recorder.simulator.toolstack import Manner, operations_in
 from recorder.simulator.values import Fault
 from tests.simulator.rbac.support import (
     MASTER,
@@ -180,3 +181,19 @@ async def test_what_ha_starts_is_the_masters_own_doing(autojump_clock: MockClock
         assert " /var/lib/xcp/xapi|VM.start R:" in line
         assert f"'LOCAL_SUPERUSER' '{master}' 'ALLOWED' 'OK' 'API' 'VM.start' (('vm' " in line
         assert line.endswith("('start_paused' 'B(false)' '' '') ('force' 'B(true)' '' '')))")
+
+
+async def test_an_operation_that_is_to_last_has_its_line_when_it_ends(
+    autojump_clock: MockClock,
+) -> None:
+    """Not when the pool was done with it: between line and end of the task there is no time."""
+    async with a_bench() as bench:
+        begun_s, begun = trio.current_time(), len(bench.lines())
+        with operations_in(Manner(until_s=begun_s + 10)):
+            vm = bench.vm("vm-001")
+            task = await bench.call("Async.VM.assert_operation_valid", vm, "snapshot")
+        await trio.sleep(9.9)
+        assert bench.lines()[begun:] == []
+        assert (await bench.finished(task))["status"] == "success"
+        assert trio.current_time() == pytest.approx(begun_s + 10)
+        assert len(bench.lines()[begun:]) == 1
