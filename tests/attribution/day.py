@@ -21,7 +21,7 @@ from recorder.simulator.inventory import PoolSpec
 from recorder.simulator.pool import SimulatedPool
 from recorder.simulator.truth import Truth
 from recorder.simulator.values import Fault
-from tests.attribution.people import PEOPLE, USERS, Act, Ideas
+from tests.attribution.people import PEOPLE, USERS, Act, Ideas, Person
 from tests.truth.world import deterministic_scheduling, now_s
 
 PASSWORD = "key of root"
@@ -45,17 +45,32 @@ class Plan:
     has_ha: bool = False
     late_s_max: float = 0.0
     forgers: bool = False
+    has_restart: bool = False
 
     @classmethod
     def of(cls, seed: int, calls: int = 200) -> "Plan":
         """Return the plan of a seed: one in three pools has HA and loses a host.
 
-        In every second one lines are out of order by milliseconds, in the others people lie.
+        In every second one lines are out of order by milliseconds, in the others people lie. In one
+        of five xapi restarts in the middle of it; another host is the master then, if there is one.
         """
         has_ha, late_s_max = seed % 3 == 0, 0.004 if seed % 2 else 0.0
         hosts = 3 if has_ha else 1 + seed % 2
         lies = seed % 2 == 0
-        return cls(seed, calls, hosts, has_ha=has_ha, late_s_max=late_s_max, forgers=lies)
+        return cls(
+            seed,
+            calls,
+            hosts,
+            has_ha=has_ha,
+            late_s_max=late_s_max,
+            forgers=lies,
+            has_restart=seed % 5 == 3,
+        )
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """Where its hosts answer, the first master first."""
+        return [f"192.0.2.{number}" for number in range(11, 11 + self.hosts)]
 
     @property
     def spec(self) -> PoolSpec:
@@ -66,6 +81,7 @@ class Plan:
             seed=self.seed,
             speed=self.speed,
             password=PASSWORD,
+            addresses=self.addresses,
             users=USERS,
             audit=XAPI_24_11 if self.seed % 4 == 1 else XAPI_25_32,
         )
@@ -75,14 +91,14 @@ class Plan:
 class Day:
     """What a day left behind: the truth, and the lines of each host by its address.
 
-    Every change after the first `begun` ones has an event with an id.
+    `epochs` has how many changes there were when somebody began to listen: first of all, and after
+    each restart. From then on they have events with ids, which begin anew.
     """
 
     plan: Plan
     truth: Truth
-    begun: int
+    epochs: Sequence[int]
     lines: Mapping[str, Sequence[str]]
-    master: str
     bugs: Sequence[Exception]
 
 
@@ -96,6 +112,7 @@ class Pool:
     rng: random.Random
     hands: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(UNDER_WAY_MAX))
     sessions: list[str] = field(default_factory=list)
+    epochs: list[int] = field(default_factory=list)
 
     @classmethod
     def of(cls, plan: Plan) -> "Pool":
@@ -107,29 +124,39 @@ class Pool:
         front.trail.syslog.late_s_max = plan.late_s_max
         return cls(plan, simulated, front, random.Random(f"people of {plan.seed}"))
 
-    async def log_in(self) -> None:
-        """Open a session for everybody."""
-        for person in PEOPLE:
-            password = f"key of {person.user}"
-            params: list[Sent] = [person.user, password, "1.0", f"client of {person.user}"]
-            call = Call("session.login_with_password", params)
-            self.sessions.append(
-                str(await self.front.dispatcher.answer(call, self.door(person.address)))
-            )
+    def listen(self) -> None:
+        """Let somebody listen, so that events have ids; nobody needs to read them."""
+        self.simulated.hub.register("OpaqueRef:listener", ["*"])
+        self.epochs.append(len(self.simulated.truth.changes))
+
+    async def log_in(self, person: Person) -> str:
+        """Open a session for somebody."""
+        params: list[Sent] = [person.user, f"key of {person.user}", "1.0", f"client {person.user}"]
+        call = Call("session.login_with_password", params)
+        return str(await self.front.dispatcher.answer(call, self.door(person.address)))
 
     def door(self, client: str) -> Door:
         """Return the way in of a client, by a connection of its own."""
-        address = self.simulated.hosts[0].address
+        address = self.front.dispatcher.master_address()
         peer, thread = f"HTTPS {client}", self.front.trail.thread()
         return Door(address, peer=peer, listener=":::80", thread=thread)
 
     async def act(self, act: Act) -> None:
-        """Make a call; that it fails is as good as that it succeeds."""
+        """Make a call; it may fail as well as succeed. A session that is lost is opened anew."""
         call = Call(act.method, [self.sessions[act.who], *act.args], act.headers)
         try:
             await self.front.dispatcher.answer(call, self.door(PEOPLE[act.who].address))
-        except Fault:
-            return
+        except Fault as fault:
+            if fault.code == "SESSION_INVALID":
+                self.sessions[act.who] = await self.log_in(PEOPLE[act.who])
+
+    def restart(self) -> None:
+        """Restart xapi; with a second host that one is the master from now on."""
+        if len(self.simulated.hosts) > 1:
+            self.front.move_master(self.simulated.hosts[1].ref)
+        else:
+            self.front.restart()
+        self.listen()
 
 
 async def work(pool: Pool) -> None:
@@ -138,9 +165,11 @@ async def work(pool: Pool) -> None:
     The nursery holds the calls under way, at most UNDER_WAY_MAX, and guests that act.
     """
     ideas = Ideas(pool.simulated, pool.rng, forgers=pool.plan.forgers)
-    made, falls_at = 0, pool.plan.calls // 2 if pool.plan.has_ha else -1
+    plan = pool.plan
+    made, falls_at = 0, plan.calls // 2 if plan.has_ha else -1
+    restarts_at = plan.calls * 2 // 3 if plan.has_restart else -1
     async with trio.open_nursery() as nursery:
-        while made < pool.plan.calls:
+        while made < plan.calls:
             await trio.sleep(ideas.pause_s())
             for act in ideas.next():
                 await trio.sleep(act.wait_s)
@@ -149,6 +178,8 @@ async def work(pool: Pool) -> None:
                 made += 1
                 if made == falls_at:
                     nursery.start_soon(_lose_a_host, pool)
+                if made == restarts_at:
+                    pool.restart()
             if pool.rng.random() < 1 / GUESTS_EVERY:
                 nursery.start_soon(_stir_a_guest, pool, pool.rng.random())
 
@@ -200,15 +231,13 @@ def day_of(seed: int) -> Day:
 
 async def _spend(plan: Plan) -> Day:
     pool = Pool.of(plan)
-    # Somebody listens from the beginning, so that events have ids; nobody needs to read them.
-    pool.simulated.hub.register("OpaqueRef:listener", ["*"])
-    begun = len(pool.simulated.truth.changes)
+    pool.listen()
     async with trio.open_nursery() as nursery:
         await nursery.start(pool.front.run)
-        await pool.log_in()
+        pool.sessions += [await pool.log_in(person) for person in PEOPLE]
         await work(pool)
         await trio.sleep(REST_S)
         nursery.cancel_scope.cancel()
-    addresses = [host.address for host in pool.simulated.hosts]
-    lines = {address: pool.front.trail.files(address).since("") for address in addresses}
-    return Day(plan, pool.simulated.truth, begun, lines, addresses[0], pool.simulated.bugs.seen)
+    files = pool.front.trail.files
+    lines = {address: files(address).since("") for address in plan.addresses}
+    return Day(plan, pool.simulated.truth, pool.epochs, lines, pool.simulated.bugs.seen)

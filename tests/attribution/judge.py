@@ -15,7 +15,7 @@ from tests.attribution.day import Day
 class Claim:
     """Somebody is said to have made a task, or a change, by a call.
 
-    `about` is the reference of the task or the id of the event; `trackid` tells the session.
+    `about` is the reference of the task or the index of the change; `trackid` tells the session.
     """
 
     about: str | int
@@ -28,11 +28,13 @@ class Judge:
     """Knows of one day what really happened."""
 
     def __init__(self, day: Day) -> None:
-        self._changes = day.truth.changes[day.begun :]
+        self._changes = day.truth.changes
+        self._doings = [doing for doing in day.truth.doings if doing.ended_s is not None]
+        self._begun = day.epochs[0]
 
     @cached_property
     def doers(self) -> Mapping[str | int, Doing | None]:
-        """Who made each task, by reference, and each change, by the id of its event.
+        """Who made each task, by reference, and each change, by its index.
 
         None is the pool itself. A task is made by whoever its first event is due to.
         """
@@ -45,14 +47,29 @@ class Judge:
             return False
         return trackid(doing.session) == claim.trackid and doing.call == claim.call
 
+    def headers_of(self, claim: Claim) -> Mapping[str, str]:
+        """Return the headers of the call that made it in truth; none if nobody did."""
+        doing = self.doers.get(claim.about)
+        return {} if doing is None else doing.headers
+
     def wrong(self, claims: Iterable[Claim]) -> list[str]:
         """Return what is wrong, in words for who has to find out why."""
         return [self._told(claim) for claim in claims if not self.is_right(claim)]
 
+    def share_right(self, claims: Iterable[Claim], confidence: str) -> float:
+        """Return how many of the claims with this confidence are right, from 0 to 1; 1 of none."""
+        verdicts = [self.is_right(claim) for claim in claims if claim.confidence == confidence]
+        return sum(verdicts) / len(verdicts) if verdicts else 1.0
+
+    def share_told(self, claims: Iterable[Claim]) -> float:
+        """Return of how many tasks that calls have made it is said, rightly, who made the call."""
+        told = {claim.about for claim in claims if self.is_right(claim)}
+        made = {doing.task for doing in self._doings if doing.task in self.doers and not doing.lent}
+        return len(made & told) / len(made)
+
     def _subjects(self) -> Iterable[tuple[str | int, Change]]:
-        for change in self._changes:
-            assert change.event_id is not None
-            yield change.event_id, change
+        for index, change in enumerate(self._changes[self._begun :], self._begun):
+            yield index, change
             if change.cls == "task" and change.operation == "add":
                 yield change.ref, change
 
@@ -61,8 +78,8 @@ class Judge:
         truth = "the pool itself" if doing is None else f"{doing.user} by {doing.method}"
         about = str(claim.about)
         if isinstance(claim.about, int):
-            (change,) = (item for item in self._changes if item.event_id == claim.about)
+            change = self._changes[claim.about]
             record = json.loads(change.snapshot)
             name = record.get("name_label", "")
-            about = f"event {about}, {change.cls}.{change.operation} of {name} {change.ref}"
+            about = f"change {about}, {change.cls}.{change.operation} of {name} {change.ref}"
         return f"{about}: {claim.confidence} {claim.call} of {claim.trackid}, in truth {truth}"

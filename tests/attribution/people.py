@@ -177,6 +177,15 @@ class Ideas:
         )
         return [Act(self._boss(), f"task.{verb}", (task, *args))]
 
+    def meddle(self) -> Sequence[Act]:
+        """Write what the server writes itself, in something that it is at work on."""
+        vm, pending, word = self._guest(), self._pending(), self._word()
+        if not pending or self._rng.random() < 0.3:
+            return [Act(self._boss(), "VM.add_to_platform", (vm, word, word))]
+        task = self._rng.choice(pending)
+        verb, *args = self._rng.choice((("set_progress", 0.3), ("add_to_other_config", word, word)))
+        return [Act(self._boss(), f"task.{verb}", (task, *args))]
+
     def tell(self) -> Sequence[Act]:
         """Create a message, or let an object tell of itself though nothing has changed."""
         vm = self._guest()
@@ -281,6 +290,7 @@ _HONEST: _Kinds = [
     (2.0, Ideas.cancel),
     (1.5, Ideas.own_task),
     (1.0, Ideas.tell),
+    (1.0, Ideas.meddle),
 ]
 _LIES: _Kinds = [
     (1.5, Ideas.forge),
