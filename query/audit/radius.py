@@ -29,7 +29,10 @@ _FOLLOWS = {
     "network": "connects VMs",
 }
 _SHARED = frozenset({"host", "vm", "sr", "network", "pool"})
-_OWN_TASKS = {"VM.update_allowed_operations": "is of XAPI itself: what may be done"}
+_OWN_TASKS = {
+    "VM.update_allowed_operations": "is of XAPI itself: what may be done",
+    "xentrail reads the audit trail": "is of the recorder itself",
+}
 _HEARTBEATS = {"host_metrics": "measures itself", "pif_metrics": "measures itself"}
 
 

@@ -7,6 +7,7 @@ import pytest
 from query.audit.judge import Audit, Verdict
 from query.audit.radius import Change
 from recorder.model import BaselineRecord, Event, MarkName, Operation
+from recorder.trail.rounds import TASK
 from tests.audit.lies import cycle
 from tests.audit.plays import Liar, audited, played
 from tests.workloads.theatre import script, step
@@ -45,7 +46,8 @@ def _names(told: Audit) -> set[str]:
 
 
 def test_strangers_come_first_with_their_fields_and_do_not_touch_the_verdict() -> None:
-    """Somebody else's VM gets a tag, a network comes, and a task of nobody's runs."""
+    """Somebody else's VM gets a tag, a network comes, and a task of nobody's runs; the recorder's
+    own, by which it reads the audit trail, is none."""
     liar = Liar(cycle())
     planned = {str(detail["ref"]) for _, detail in liar.tale.marks(MarkName.STEP_INTENDED)}
     ((begun, _),) = liar.tale.marks(MarkName.RUN_STARTED)
@@ -56,6 +58,7 @@ def test_strangers_come_first_with_their_fields_and_do_not_touch_the_verdict() -
         _event("vm", others[0].ref, Operation.MOD, {**record, "tags": ["mine"]}),
         _event("network", "OpaqueRef:n", Operation.ADD, {"uuid": "n", "name_label": "storage"}),
         _event("task", "OpaqueRef:t", Operation.ADD, {"uuid": "t", "name_label": "Async.VM.copy"}),
+        _event("task", "OpaqueRef:o", Operation.ADD, {"uuid": "o", "name_label": TASK}),
     ]
     last = liar.tale.marks(MarkName.STEP_ENDED)[-1][0]
     liar.add(last, *events)

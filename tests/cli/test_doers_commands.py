@@ -8,7 +8,7 @@ import pytest
 from query.database import open_for_reading
 from query.loader import refresh
 from recorder.model import AuditLine, Draft, GapCause, GapOpened
-from tests.attribution.chain import POOL, drafts_of, write_journal
+from tests.attribution.chain import POOL, write_journal, written
 from tests.attribution.day import Day, day_of
 from tests.cli.questions import Program
 from tests.history import journals
@@ -23,8 +23,8 @@ def day() -> Day:
 @pytest.fixture(scope="module")
 def data(day: Day, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("day")
-    write_journal(day, folder / "journal")
-    refresh(folder)
+    for _end in write_journal(written(day), folder / "journal"):
+        refresh(folder)
     return folder
 
 
@@ -125,7 +125,7 @@ def test_what_nobody_asked_for_is_told_with_what_it_comes_from(program: Program,
     told = {
         row["ref"] for row in rows if row["class"] == "vm" and row["cause"].startswith("rebooted")
     }
-    changes = day.truth.changes[day.begun :]
+    changes = day.truth.changes[day.epochs[0] :]
     by_itself = {change.ref for change in changes if change.cls == "vm" and change.by is None}
     assert told <= by_itself
 
@@ -146,7 +146,7 @@ def test_gap_of_the_trail_is_said_of_who_did_it_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lines are missing, no states are; with --strict that is an error."""
-    drafts = drafts_of(day_of(0))[:400]
+    drafts = written(day_of(0)).drafts[:400]
     lost = GapOpened(GapCause.AUDIT_TRAIL, "lines were lost", None, drafts[-1].received_at_ns)
     drafts += [Draft(drafts[-1].received_at_ns + 10**9, POOL, lost)]
     journals.write_journal(tmp_path / "journal", drafts)
@@ -161,7 +161,7 @@ def test_where_no_trail_is_recorded_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody is accused, and nobody cleared."""
-    drafts = [one for one in drafts_of(day_of(0)) if not isinstance(one.body, AuditLine)]
+    drafts = [one for one in written(day_of(0)).drafts if not isinstance(one.body, AuditLine)]
     journals.write_journal(tmp_path / "journal", drafts[:500])
     program = Program(tmp_path, capsys, monkeypatch)
     assert "no audit trail is recorded" in program("audit-trail").err

@@ -45,6 +45,7 @@ def tell(data: Path) -> None:
 async def _night(data: Path) -> None:
     await trio.sleep(BEGINS_S - now_s())
     async with world(1, data) as one:
+        one.reads_trails = True
         await one.add_pool(POOL, vms=len(NAMES), per_minute=0)
         async with _operator(one) as session:
             vms = await _name_vms(session)

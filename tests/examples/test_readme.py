@@ -29,7 +29,7 @@ def test_example_prints_what_the_readme_shows(example: Example, run: Callable[[s
 def test_every_question_has_an_example() -> None:
     """Each command of the history is shown at work."""
     asked = {
-        command.name or getattr(command.callback, "__name__", "")
+        command.name or getattr(command.callback, "__name__", "").replace("_", "-")
         for command in app.registered_commands
         if command.rich_help_panel == "Ask the past"
     }

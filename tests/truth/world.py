@@ -77,6 +77,7 @@ class World:
         self.pools: dict[str, SimulatedPool] = {}
         self.fronts: dict[str, Front] = {}
         self.schedules: Sequence[Schedule] = ()
+        self.reads_trails = False  # Of most stories they are noise.
 
     async def add_pool(
         self,
@@ -122,7 +123,7 @@ class World:
                 name=name,
                 addresses=(f"http://127.0.0.1:{port}",),
                 stream=stream,
-                audit_trail=AuditTrail(enabled=False),
+                audit_trail=AuditTrail(enabled=self.reads_trails),
             )
             for port, name in enumerate(self.pools, 1)
         ]
