@@ -19,7 +19,7 @@ from pathlib import Path
 import trio
 import trio.testing
 
-from recorder.model import MarkName
+from recorder.model import Entry, MarkName
 from recorder.simulator.faults import effects
 from recorder.simulator.values import NULL_REF, Fault
 from tests.truth.world import deterministic_scheduling
@@ -192,6 +192,8 @@ class Played:
     status: str | None
     planned: int
     refused: list[str]
+    entries: list[Entry]
+    """The journal."""
 
     @classmethod
     def of(cls, schedule: Schedule, world: Mortal, refused: list[str]) -> "Played":
@@ -218,6 +220,7 @@ class Played:
             str(ended[-1]["status"]) if ended else None,
             planned,
             refused,
+            [*world.entries()],
         )
 
     def check(self) -> None:
