@@ -62,7 +62,17 @@ def written(day: Day, *, poll_s: float = POLL_S) -> Written:
     return journal
 
 
-def write_journal(journal: Written, folder: Path, *, parts: int = 1) -> Iterator[int]:
+def drafts_of(day: Day, *, poll_s: float = POLL_S) -> list[Draft]:
+    """Return the entries of a day alone."""
+    return written(day, poll_s=poll_s).drafts
+
+
+def write_journal(day: Day, folder: Path) -> None:
+    """Write the journal of a day at once."""
+    list(write_parts(written(day), folder, parts=1))
+
+
+def write_parts(journal: Written, folder: Path, *, parts: int) -> Iterator[int]:
     """Write a journal part by part; yield after each how many entries there are."""
     drafts, begin = journal.drafts, 0
     for number in range(1, parts + 1):

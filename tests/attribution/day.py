@@ -101,6 +101,11 @@ class Day:
     lines: Mapping[str, Sequence[str]]
     bugs: Sequence[Exception]
 
+    @property
+    def begun(self) -> int:
+        """How many changes there were when somebody began to listen."""
+        return self.epochs[0]
+
 
 @dataclass(slots=True)
 class Pool:

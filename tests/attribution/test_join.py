@@ -7,7 +7,7 @@ import pytest
 
 from query.database import History
 from query.loader import refresh
-from tests.attribution.chain import Written, write_journal, written
+from tests.attribution.chain import Written, write_parts, written
 from tests.attribution.day import Day, Plan, spend
 from tests.attribution.judge import Claim, Judge
 from tests.attribution.people import DEBUG
@@ -44,7 +44,7 @@ def claims_of(history: History, journal: Written) -> list[Claim]:
 def claims_about(day: Day, data: Path, *, parts: int) -> list[Claim]:
     """Return what is said of a day that was loaded in so many pieces."""
     journal = written(day)
-    for _end in write_journal(journal, data / "journal", parts=parts):
+    for _end in write_parts(journal, data / "journal", parts=parts):
         refresh(data)
     with refresh(data).open() as history:
         return claims_of(history, journal)
