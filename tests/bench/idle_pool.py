@@ -18,6 +18,7 @@ import trio
 import trio.testing
 
 from recorder.address import Address
+from recorder.config import AuditTrail
 from tests.truth.world import World, world
 
 SETTLE_S = 60.0
@@ -95,6 +96,7 @@ async def _record(hosts: int, vms: int, minutes: int, data: Path) -> list[str]:
     """Record a pool for so long, and return what that was, line by line."""
     wire = Wire()
     async with world(1, data) as scene:
+        scene.audit_trail = AuditTrail()
         addresses = [f"127.0.0.{number + 1}" for number in range(hosts)]
         pool = await scene.add_pool(
             "pool-1", vms=vms, hosts=hosts, per_minute=0.0, addresses=addresses

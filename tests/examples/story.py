@@ -15,6 +15,7 @@ import trio
 import trio.testing
 
 from recorder.address import Address
+from recorder.config import AuditTrail
 from recorder.session import Credentials, Session, open_session
 from recorder.threads import inline
 from recorder.tls import TlsPolicy
@@ -45,7 +46,7 @@ def tell(data: Path) -> None:
 async def _night(data: Path) -> None:
     await trio.sleep(BEGINS_S - now_s())
     async with world(1, data) as one:
-        one.reads_trails = True
+        one.audit_trail = AuditTrail()
         await one.add_pool(POOL, vms=len(NAMES), per_minute=0)
         async with _operator(one) as session:
             vms = await _name_vms(session)

@@ -76,8 +76,8 @@ class World:
         put_key(data / "keys")
         self.pools: dict[str, SimulatedPool] = {}
         self.fronts: dict[str, Front] = {}
+        self.audit_trail = AuditTrail(enabled=False)  # In most stories it is noise.
         self.schedules: Sequence[Schedule] = ()
-        self.reads_trails = False  # Of most stories they are noise.
 
     async def add_pool(
         self,
@@ -123,7 +123,7 @@ class World:
                 name=name,
                 addresses=(f"http://127.0.0.1:{port}",),
                 stream=stream,
-                audit_trail=AuditTrail(enabled=self.reads_trails),
+                audit_trail=self.audit_trail,
             )
             for port, name in enumerate(self.pools, 1)
         ]
