@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 _TIME = pa.timestamp("us", tz="UTC")
 

@@ -106,7 +106,7 @@ def _report(claims: Claims, part: Part | None) -> _Report:
     index = len(claims.plan.parts) if part is None else part.index
     ends = [one.ended for one in claims.steps if one.intended.part == index and one.ended]
     expect = Expect() if part is None else part.step.expect
-    failures = sum(end.has_failed for end in ends)
+    failures = sum(end.has_failed and not end.stopped for end in ends)
     slowest_s = max((end.duration_s for end in ends), default=0.0)
     is_slow = expect.seconds_max is not None and slowest_s > expect.seconds_max
     return _Report(
@@ -139,6 +139,7 @@ def status_is_true(claims: Claims) -> Iterator[Finding]:
         for step in claims.steps
         if step.ended is not None
         and step.ended.has_failed
+        and not step.ended.stopped
         and step.intended.kind != RESTORE
         and (part := claims.part_of(step)) is not None
         and part.step.on_failure is not OnFailure.CONTINUE

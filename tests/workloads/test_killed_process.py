@@ -113,6 +113,9 @@ def test_killed_recorder_is_started_again_and_its_run_goes_on(tmp_path: Path, ca
     assert f"xentrail workload resume {name} goes on" in died.stderr
     shown = xentrail("workload", "show", name, "--data", str(data))
     assert "completed; all that was expected held; resumed 1 x" in shown.stderr
+    audited = xentrail("workload", "audit", name, "--data", str(data), "--format", "json")
+    assert "contradicted" not in audited.stdout, audited.stdout
+    assert "provable" in audited.stdout or "proven" in audited.stdout
 
 
 def test_killed_command_that_recorded_by_itself_is_resumed_by_another(tmp_path: Path) -> None:

@@ -159,12 +159,17 @@ async def test_vms_get_back_the_power_state_and_host_found_at_the_start(
 
 
 async def test_task_that_vanishes_is_told_as_such(tmp_path: Path, autojump_clock: Clock) -> None:
-    """Nobody knows how the operation ended, so nothing else is claimed."""
+    """Nobody knows how the operation ended; what its VM shows is told as that, and no more."""
     async with theatre(tmp_path, vms=4) as play:
         play.rules({"match": "Async.VM.start", "effect": "task_vanish", "lasts_s": 1})
         told = await start_one(play)
         (ended,) = ends(play)
     assert outcomes(told) == [("start", "vanished")]
+    assert (ended["source"], str(ended["why"]).rpartition("; ")[2]) == (
+        "state",
+        "the VM is Running",
+    )
+    assert told.over.held, "what its VM proves is no failure"
     assert (ended["record"], ended["error"]) == (None, None)
 
 

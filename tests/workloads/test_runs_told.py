@@ -16,7 +16,7 @@ from query.loader import refresh
 from query.runs import run_called, runs, steps
 from recorder.clock import wall_ns
 from recorder.journal.store import Journal
-from recorder.model import Draft, Mark, MarkName
+from recorder.model import Detail, Draft, Mark, MarkName
 from tests.cli.questions import Program
 from tests.workloads.theatre import script, step, theatre
 
@@ -158,3 +158,41 @@ def test_commands_print_runs_and_their_calls(
         "   expects at most 0 failures",
         "then each VM gets back its power state and host",
     ]
+
+
+def test_run_that_died_and_one_that_was_resumed_are_told_as_such(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who started behind the last word of a run does not drive it; of two ends the last counts."""
+    run = Program(tmp_path, capsys, monkeypatch)
+    write(
+        tmp_path,
+        Mark(MarkName.RUN_STARTED, STARTED),
+        Mark(MarkName.STEP_INTENDED, {**INTENDED, "step": 1}),
+    )
+    begun = json.loads(run("workload", "runs", "--format", "json").out)["rows"][0]
+    assert (begun["died"], begun["resumed"]) == (False, 0)
+    started = Draft(wall_ns(), "", Mark(MarkName.STARTED, {}))
+    journal = Journal.open(tmp_path / "journal", keys=tmp_path / "keys", now_ns=wall_ns)
+    journal.append([started])
+    journal.close()
+    listed = run("workload", "runs")
+    assert "died" in listed.out
+    assert f"xentrail workload resume {RUN['run']} goes on" in listed.err
+    assert "to go on with it: xentrail workload resume" in run("workload", "show", "2026").err
+    stopped: Detail = {**RUN, "status": "interrupted", "held": False, "parts": "[]", "error": None}
+    left: Detail = {**RUN, "step": 1, "task": "t", "outcome": "interrupted", "stopped": True}
+    write(
+        tmp_path,
+        Mark(MarkName.RUN_RESUMED, {**RUN, "who": "root", "restore": False}),
+        Mark(MarkName.STEP_ENDED, left),
+        Mark(MarkName.RUN_ENDED, stopped),
+        Mark(MarkName.RUN_RESUMED, {**RUN, "who": "root", "restore": False}),
+        Mark(MarkName.STEP_ENDED, {**RUN, "step": 1, "task": "t", "outcome": "success"}),
+    )
+    (row,) = json.loads(run("workload", "runs", "--format", "json").out)["rows"]
+    assert (row["status"], row["died"], row["resumed"], row["success"]) == (None, False, 2, 1)
+    write(tmp_path, Mark(MarkName.RUN_ENDED, {**stopped, "status": "completed", "held": True}))
+    (row,) = json.loads(run("workload", "runs", "--format", "json").out)["rows"]
+    assert (row["status"], row["held"], row["made"]) == ("completed", True, 1)
+    assert "completed, resumed 2 x" in run("workload", "runs").out

@@ -94,13 +94,21 @@ def test_ctrl_c_ends_a_run_in_good_order(tmp_path: Path) -> None:
                 assert run.stderr.readline().startswith("a test on pool lab")
                 run.send_signal(signal.SIGINT)
                 out, errors = run.communicate(timeout=WAIT_S_MAX)
+            name = str(marks(tmp_path / "data", MarkName.RUN_STARTED)[0].detail["run"])
+            back = xentrail(
+                *("workload", "resume", name, "--restore", "--data", str(tmp_path / "data"))
+            )
             stop(process)
     assert run.returncode == 50, errors
     assert "ending the run" in errors
+    assert f"to go on with it: xentrail workload resume {name}; with --restore only" in errors
+    assert back.returncode == 0, back.stderr
+    assert f"run {name} restored after" in back.stdout
     assert "cancelled after" in out
     assert "NOT all that was expected held" in out
-    (ended,) = marks(tmp_path / "data", MarkName.RUN_ENDED)
+    ended, restored = marks(tmp_path / "data", MarkName.RUN_ENDED)
     assert ended.detail["status"] == "cancelled"
+    assert restored.detail["status"] == "restored"
     outcomes = marks(tmp_path / "data", MarkName.STEP_ENDED)
     assert len(outcomes) == len(marks(tmp_path / "data", MarkName.STEP_INTENDED))
 
