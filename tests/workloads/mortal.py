@@ -65,6 +65,8 @@ class Kill:
 
     moment: Moment
     nth: int
+    when: Callable[[], bool] | None = None
+    """Instead of the nth: the first for which this holds."""
 
 
 class Killed(Crash):
@@ -166,7 +168,7 @@ class Life:
         kill = self.kill
         if kill is None or self.is_over or kill.moment is not moment:
             return
-        if self._counts[moment] == kill.nth:
+        if self._counts[moment] == kill.nth if kill.when is None else kill.when():
             self.end(power=moment is Moment.IN_SYNC)
             raise Killed
 

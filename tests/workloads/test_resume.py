@@ -228,7 +228,12 @@ def test_failure_that_ended_a_run_ends_the_resumed_one_before_any_other_call(
         async with mortal(tmp_path, seed=1) as world:
             world.rules({"match": "Async.VM.suspend", "effect": "task_failure", "count": 1})
             text = script(step("powercycle", vms={"names": ["*"], "count": 2}, iterations=2))
-            await world.live(run_of(text), Kill(Moment.AFTER_SYNC, 42))
+
+            def is_time() -> bool:
+                outcomes = [str(end["outcome"]) for end in ends(world)]
+                return outcomes[-1:] == ["failure"]
+
+            await world.live(run_of(text), Kill(Moment.AFTER_SYNC, 0, is_time))
             intended, made = len(world.marks(MarkName.STEP_INTENDED)), len(world.made)
             before = [str(end["outcome"]) for end in ends(world)]
             await resume(world)
