@@ -23,8 +23,8 @@ def day() -> Day:
 @pytest.fixture(scope="module")
 def data(day: Day, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("day")
-    for _end in write_journal(written(day), folder / "journal"):
-        refresh(folder)
+    write_journal(day, folder / "journal")
+    refresh(folder)
     return folder
 
 
