@@ -192,7 +192,8 @@ CREATE TABLE tasks (
 -- imported: whether it was read from a copy of the file
 -- written_at: when it was written, by the clock of the host
 -- thread: the thread of xapi
--- client: the address that the call came from, or the socket of the host itself
+-- client: the address that the call came from, or the socket of the host itself; empty where the server
+--   does not say, as of its pages
 -- listener: the address that took the call; empty for one in the background
 -- task_name: what the header calls the task; clients can choose that
 -- mark_kind: R if the header says that the call has a task in the database, D if not
@@ -568,7 +569,8 @@ WITH RECURSIVE made AS (
 SELECT pool, ref, root, line_seq, how, confidence FROM made;
 
 -- Who is behind each event: by a line of its own; because a task that made the object says so; or,
--- likely, because of the only task that the object carried then, or that the event is of.
+-- likely, because of the only task that the object carried then, or that the event is of. Guests reboot,
+-- and snapshots go, while a task is at work on a VM: what it never does to one is not likely its doing.
 -- attributions.*
 -- seq: the entry that told the event
 -- task: the task by which that is known; null where the line is of the change itself
@@ -580,9 +582,21 @@ FROM attributions WHERE about = 'event'
 UNION ALL
 SELECT c.pool, c.seq, c.task, d.line_seq, 'task', CASE
     WHEN d.confidence = 'suspicious' THEN 'suspicious'
+    WHEN f.of_kin AND c.operation NOT IN ('snapshot', 'snapshot_with_quiesce', 'checkpoint', 'revert',
+        'clone', 'copy', 'destroy') THEN 'several'
+    WHEN f.of_new_domain AND c.operation NOT IN ('start', 'start_on', 'resume', 'resume_on', 'revert',
+        'clean_reboot', 'hard_reboot', 'pool_migrate', 'migrate_send') THEN 'several'
     WHEN c.tasks = 1 AND d.confidence IN ('exact', 'likely') THEN 'likely'
     ELSE 'several' END
 FROM carried c JOIN task_doers d ON d.pool = c.pool AND d.ref = c.task
+    LEFT JOIN (
+        SELECT pool, seq, ref, bool_or(field IN ('snapshots', 'parent')) AS of_kin,
+            bool_or(field = 'guest_metrics' OR field = 'domid' AND new NOT IN ('-1', '"-1"'))
+                AS of_new_domain
+        FROM changes
+        WHERE class = 'vm' AND field IN ('snapshots', 'parent', 'guest_metrics', 'domid')
+        GROUP BY ALL
+    ) f ON f.pool = c.pool AND f.seq = c.seq AND f.ref = c.ref
 WHERE NOT EXISTS (FROM attributions a WHERE a.about = 'event' AND a.seq = c.seq)
 UNION ALL
 SELECT e.pool, e.seq, t.ref, d.line_seq, 'result', d.confidence

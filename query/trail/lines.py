@@ -176,10 +176,14 @@ def _time_us(text: str) -> int | None:
 def _caller(text: str) -> tuple[str, str, str]:
     """Return thread, client and listener of `80 HTTP 127.0.0.1->127.0.0.1:8290`.
 
-    The address of an IPv6 client is as the server writes it, with colons.
+    The address of an IPv6 client is as the server writes it, with colons. Where the server does
+    not name the client, as for its pages and for calls that it does not know, there is no arrow;
+    then it is the socket of the host itself, or the address that took the call.
     """
     thread, _, rest = text.partition(" ")
-    client, _, listener = rest.partition("->")
+    client, arrow, listener = rest.partition("->")
+    if not arrow and not client.startswith("/"):
+        return thread, "", client
     for scheme in ("HTTPS ", "HTTP "):
         client = client.removeprefix(scheme)
     return thread, client, listener

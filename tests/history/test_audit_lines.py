@@ -73,12 +73,12 @@ def test_a_line_is_taken_apart() -> None:
     [
         ("HTTPS 2001:db8::7->:::80", "2001:db8::7", ":::80"),
         ("HTTPS 10.0.0.9->", "10.0.0.9", ""),
-        ("10.0.0.9:8290", "10.0.0.9:8290", ""),
+        ("10.0.0.9:8290", "", "10.0.0.9:8290"),
         ("/var/lib/xcp/xapi", "/var/lib/xcp/xapi", ""),
     ],
 )
 def test_who_called_is_told_apart(who: str, client: str, listener: str) -> None:
-    """By IPv4 and IPv6, in the background, over HTTP alone, and from the host itself."""
+    """By IPv4 and IPv6, in the background, without a client, and from the host itself."""
     line = line_in(raw(who=who))
     assert line is not None
     assert (line.client, line.listener) == (client, listener)
