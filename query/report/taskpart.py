@@ -12,6 +12,7 @@ from .tables import Column, count, evidence, name, section, table
 from .times import DASH, Clock
 
 _OBJECTS_MAX = 3
+_BY_AT = 3
 
 
 def tasks_part(outcomes: Outcomes, clock: Clock) -> Html:
@@ -27,6 +28,10 @@ def tasks_part(outcomes: Outcomes, clock: Clock) -> Html:
         Column("evidence"),
     ]
     rows = [_task(row, outcomes, clock) for row in outcomes.rows]
+    if any(row.by for row in outcomes.rows):
+        columns.insert(_BY_AT, Column("by", wide=True))
+        for cells, row in zip(rows, outcomes.rows, strict=True):
+            cells.insert(_BY_AT, name(row.by, 80) if row.by else "?")
     loud = [index for index, row in enumerate(outcomes.rows) if row.status in FAILED]
     total = sum(outcomes.counts.values())
     told = ", ".join(f"{number:,} {shown(key, 20)}" for key, number in outcomes.counts.items())

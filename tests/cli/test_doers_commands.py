@@ -142,6 +142,15 @@ def test_life_of_an_object_names_who_changed_it(program: Program, data: Path) ->
     assert "  by root@10.0.0." in program("history", str(ref), "--all").out
 
 
+def test_report_names_who_made_a_task(program: Program, tmp_path: Path) -> None:
+    """And puts a question mark where nobody is known."""
+    page = tmp_path / "day.html"
+    assert program("report", "--since", "2026-09-21", "-o", str(page)).code == 0
+    html = page.read_text(encoding="utf-8").replace("<wbr>", "")
+    assert "root@10.0.0.1" in html
+    assert 'data-title="by" class="wide">?<' in html
+
+
 def test_gap_of_the_trail_is_said_of_who_did_it_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
