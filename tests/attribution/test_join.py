@@ -12,6 +12,8 @@ from tests.attribution.day import Day, Plan, spend
 from tests.attribution.judge import Claim, Judge
 from tests.attribution.people import DEBUG
 
+pytestmark = pytest.mark.seeds
+
 CALLS = 2500
 SEEDS = (0, 1, 3, 8)
 """Ten thousand calls: with and without people who lie, HA, restarts, late lines, both versions."""

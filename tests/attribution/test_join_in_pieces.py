@@ -12,6 +12,8 @@ from tests.attribution.chain import write_journal
 from tests.attribution.day import day_of
 from tests.history.stories import contents
 
+pytestmark = pytest.mark.seeds
+
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(1, 20))]
 
 

@@ -10,6 +10,8 @@ from tests.attribution.chain import write_journal, written
 from tests.attribution.day import Plan, spend
 from tests.attribution.judge import Claim, Judge
 
+pytestmark = pytest.mark.seeds
+
 OF_OWN_CHANGES = """
 SELECT e.seq, l.trackid, l.call, d.confidence
 FROM event_doers d JOIN audit_lines l ON l.seq = d.line_seq JOIN events e ON e.seq = d.seq

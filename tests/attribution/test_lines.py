@@ -14,6 +14,8 @@ from tests.attribution.day import Day, Plan, day_of, spend
 from tests.attribution.people import DEBUG, PEOPLE
 from tests.attribution.told import Told, told
 
+pytestmark = pytest.mark.seeds
+
 SEEDS = [*range(4), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(4, 60))]
 _BESIDE = frozenset({"Host.call_extension", "session.create", ANY_TASK})
 """Calls that have lines and are no calls of a client: they are said of one, beside its own line."""

@@ -15,6 +15,8 @@ from tests.attribution.day import Day, day_of
 from tests.attribution.judge import Claim, Judge
 from tests.attribution.told import Told, told
 
+pytestmark = pytest.mark.seeds
+
 MS_S = 0.0015
 """Times in lines are cut to milliseconds: a line may look older than what it is about."""
 WINDOW_S = 2.0

@@ -9,6 +9,8 @@ from recorder.model import MarkName
 from tests.audit.plays import Liar, Tale, audit_in, history_of, played
 from tests.workloads.theatre import script, step
 
+pytestmark = pytest.mark.seeds
+
 FAULTS = (
     {"match": "*VM.*", "effect": "task_failure", "probability": 0.08, "lasts_s": 2},
     {"match": "Async.*", "effect": "task_vanish", "probability": 0.03},

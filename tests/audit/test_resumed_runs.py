@@ -8,6 +8,8 @@ from recorder.model import MarkName
 from tests.audit.plays import Liar, Tale, audited
 from tests.workloads.schedules import play, schedule_of
 
+pytestmark = pytest.mark.seeds
+
 
 @pytest.mark.parametrize(
     "seed",

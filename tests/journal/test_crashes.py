@@ -14,6 +14,8 @@ from recorder.model import Draft
 from tests.journal.crashes import run
 from tests.journal.memorydisk import MemoryDisk
 
+pytestmark = pytest.mark.seeds
+
 SCHEDULES = 2_000
 STOPS = (
     *("exists", "create_folder", "sync_folder", "lock", "names", "mode", "open_read", "size"),

@@ -8,6 +8,8 @@ import pytest
 
 from tests.trail.office import TRAIL, USUAL, Day, day
 
+pytestmark = pytest.mark.seeds
+
 SEEDS, SEEDS_LONG, BATCH = 40, 1000, 10
 
 

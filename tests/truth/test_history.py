@@ -15,6 +15,8 @@ from tests.truth.scene import Shape
 from tests.truth.simulate import simulate
 from tests.truth.troubles import KINDS
 
+pytestmark = pytest.mark.seeds
+
 CLOCKS = ("recorder-clock", "server-clock", "hidden")
 STEADY = [kind for kind in KINDS if kind not in CLOCKS]
 """Troubles that leave all clocks right, and none of a server that lies about what it has."""

@@ -20,6 +20,8 @@ from tests.truth.plan import plan_of
 from tests.truth.simulate import Outcome, simulate
 from tests.truth.verdict import Broken
 
+pytestmark = pytest.mark.seeds
+
 SEEDS_MAX = 5
 
 ASKED_MAX = 200

@@ -8,6 +8,8 @@ from tests.truth.campaign import failure_of
 from tests.truth.mutants import MUTANTS
 from tests.truth.plan import plan_of
 
+pytestmark = pytest.mark.seeds
+
 SEEDS_MAX = 5
 
 

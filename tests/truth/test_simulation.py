@@ -20,6 +20,8 @@ from tests.truth.simulate import digest_of, simulate
 from tests.truth.troubles import KINDS
 from tests.truth.verdict import Broken
 
+pytestmark = pytest.mark.seeds
+
 SEEDS, SEEDS_LONG = 500, 20_000
 BATCH, BATCH_LONG = 25, 100
 

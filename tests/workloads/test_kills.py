@@ -4,6 +4,8 @@ import pytest
 
 from tests.workloads.schedules import play, schedule_of
 
+pytestmark = pytest.mark.seeds
+
 SEEDS = 300
 BLOCK = 20
 
