@@ -1,7 +1,7 @@
 """Joins lines of the audit trail to the tasks and the events that they tell of.
 
 A row is a function of the lines, tasks and events within seconds of each other, whenever they were
-loaded: after each batch, all that lies near what came is worked out anew.
+loaded: after each batch, all that lies near what came is worked out anew (stretches.py).
 
 - A task was made by the call whose line has its mark and its name. A client can choose both: this
   is sure only if no other line has the mark, and if each line of the same call, while the task was
@@ -15,6 +15,7 @@ loaded: after each batch, all that lies near what came is worked out anew.
 import msgspec
 
 from ..database import History
+from .stretches import HOUR_US, Stretch, stretches_of
 
 NEAR_S = 5
 """What belongs together is no further apart: WRITTEN_S, ENDED_S, and whole seconds."""
@@ -26,20 +27,13 @@ _CUT_US = 2_000
 """Times in lines are cut to milliseconds: a line may look older than what it tells of."""
 
 
-class _Span(msgspec.Struct):
-    """From the first to the last microsecond since 1970 UTC; None if there is none."""
-
-    first_us: int | None
-    last_us: int | None
-
-
-_CAME = """
-SELECT epoch_us(min(written_at)) AS first_us, epoch_us(max(written_at)) AS last_us FROM (
-    SELECT coalesce(server_at, received_at) AS written_at FROM events WHERE seq > $after
+_CAME = f"""
+SELECT min(at_us), max(at_us) FROM (
+    SELECT epoch_us(coalesce(server_at, received_at)) AS at_us FROM events WHERE seq > $after
     UNION ALL
-    SELECT written_at FROM audit_lines WHERE seq > $after AND written_at IS NOT NULL
-)
-"""
+    SELECT epoch_us(written_at) FROM audit_lines WHERE seq > $after AND written_at IS NOT NULL
+) GROUP BY at_us // {HOUR_US}
+"""  # noqa: S608  # a constant
 _WINDOW = f"""
     created - INTERVAL 1 SECOND AS begins, finished + INTERVAL {ENDED_S} SECOND AS ends
 """
@@ -150,26 +144,30 @@ def join(history: History, after_seq: int) -> None:
     """Work out anew who did what lies near the entries after `after_seq`, which were just added."""
     if not history.connection.execute("SELECT 1 FROM audit_lines LIMIT 1").fetchall():
         return
-    came = history.first(_Span, _CAME, {"after": after_seq})
-    if came is None or came.first_us is None or came.last_us is None:
-        return
+    came = history.plain(_CAME, {"after": after_seq})
+    for stretch in stretches_of(msgspec.convert(came, list[Stretch])):
+        _join_near(history, stretch)
+
+
+def _join_near(history: History, came: Stretch) -> None:
     near = _wider(came)
     _make(history, _TASKS.format(name="near_tasks"), near)
-    around = history.first(_Span, _AROUND.format(name="near_tasks"), near)
-    far = _wider(around or came)
+    far = _wider(_around(history, "near_tasks", near))
     _make(history, _TASKS.format(name="far_tasks"), far)
-    around = history.first(_Span, _AROUND.format(name="far_tasks"), far)
-    _make(history, _LINES, _wider(around or came))
+    _make(history, _LINES, _wider(_around(history, "far_tasks", far)))
     _make(history, _EVENTS, near)
     for statement in (_FORGET_TASKS, _OWN_TASKS, _FORGET_EVENTS, _SETTERS, _CANCELS):
         history.connection.execute(statement)
+
+
+def _around(history: History, tasks: str, span: dict[str, object]) -> Stretch:
+    (bounds,) = history.plain(_AROUND.format(name=tasks), span)
+    return msgspec.convert(bounds, Stretch)
 
 
 def _make(history: History, sql: str, span: dict[str, object]) -> None:
     history.connection.execute(sql, span)
 
 
-def _wider(span: _Span) -> dict[str, object]:
-    assert span.first_us is not None
-    assert span.last_us is not None
-    return {"first": span.first_us - NEAR_S * 10**6, "last": span.last_us + NEAR_S * 10**6}
+def _wider(stretch: Stretch) -> dict[str, object]:
+    return {"first": stretch.first_us - NEAR_S * 10**6, "last": stretch.last_us + NEAR_S * 10**6}
