@@ -4,7 +4,9 @@
         ('trackid=...' 'SID' 'USER' 'ALLOWED' 'OK' 'API' 'VM.start' (('vm' 'NAME' 'UUID' 'REF')))
 
 Two layers of escapes: the whole line is in printable ASCII, and inside of it atoms are quoted. What
-stands between `[` and `|audit] (` can be chosen by the client; the rest cannot.
+stands between `[` and `|audit] (` can be chosen by the client; the rest cannot. A client can also
+write `|audit] (` there, and what looks like the rest: only behind the true one all is whole, since
+whatever comes before it has `|audit]` outside of quotes, or a quote that `'trackid` closes.
 """
 
 import re
@@ -12,19 +14,19 @@ from datetime import UTC, datetime
 
 import msgspec
 
-_END = b"|audit] ("
+_END = "|audit] ("
 _TIME = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?Z")
+_ANOTHER = re.compile(r"\[\d{4}-?\d\d-?\d\dT[\d:.]++Z\|audit\|")
 _MARK = re.compile(r"(?P<name>.*?) ?(?P<kind>[RD]):(?P<digits>[0-9a-f]{12})", re.DOTALL)
 _ESCAPE = re.compile(rb"\\(?:x([0-9A-F]{2})|(\\))")
-_TOKEN = re.compile(r"\s*(?:([()])|'((?:[^'\\]|\\.)*)')", re.DOTALL)
+_ATOM = r"'([^'\\]*+(?:\\.[^'\\]*+)*+)'\s*+"
+_HEAD = re.compile(rf"\(\s*+{_ATOM * 7}\(\s*+", re.DOTALL)
+_ARGUMENT = re.compile(rf"\(\s*+{_ATOM * 4}\)\s*+", re.DOTALL)
+_TAIL = re.compile(r"\)\s*+\)\s*+")
 _QUOTED = re.compile(r"\\(.)", re.DOTALL)
 _ERROR = re.compile(r"ERROR:(\w*)(?:: \[ ?(.*?) ?\])?", re.DOTALL)
-_HEAD_ATOMS = 7
-_DEPTH_MAX = 8
 INTERNAL = "OpaqueRef:"
 """How the user of a line begins that a host wrote for itself: it is the reference of the host."""
-
-Tree = str | list["Tree"]
 
 
 class Argument(msgspec.Struct, frozen=True):
@@ -87,22 +89,22 @@ class Line(msgspec.Struct, frozen=True):
 
 def line_in(raw: bytes) -> Line | None:
     """Return what a line says, None if it is no whole line of an audit trail."""
-    begin, end = raw.find(b"["), raw.find(_END)
-    if begin < 0 or end < begin:
+    _, _, text = _plain(raw).partition("[")
+    said, end = None, text.find(_END)
+    while end >= 0 and (said := _said(text, end + len(_END) - 1)) is None:
+        end = text.find(_END, end + 1)
+    # Behind half a line stands another one, unless a client says so: whose is the client, and when?
+    if said is None or _ANOTHER.search(text, 0, end):
         return None
-    header = _plain(raw[begin + 1 : end])
-    tree = _tree(_plain(raw[end + len(_END) - 1 :]))
-    fields = header.split("|", 4)
-    if tree is None or len(fields) < 5 or fields[1] != "audit":
+    fields = text[:end].split("|", 4)
+    if len(fields) < 5 or fields[1] != "audit":
         return None
     at_us = _time_us(fields[0])
-    head = [atom for atom in tree[:_HEAD_ATOMS] if isinstance(atom, str)]
-    arguments = _arguments(tree[_HEAD_ATOMS:])
-    if at_us is None or len(head) < _HEAD_ATOMS or arguments is None:
+    if at_us is None:
         return None
     thread, client, listener = _caller(fields[3])
     name, kind, digits = _task(fields[4])
-    trackid, sid, user, verdict, result, api, call = head
+    (trackid, sid, user, verdict, result, api, call), arguments = said
     return Line(
         at_us=at_us,
         thread=thread,
@@ -136,26 +138,22 @@ def _byte(found: "re.Match[bytes]") -> bytes:
     return bytes([int(found[1], 16)]) if found[1] else b"\\"
 
 
-def _tree(text: str) -> list[Tree] | None:
-    """Read one list of atoms and lists, None if it is not whole or something follows."""
-    stack: list[list[Tree]] = []
-    place = 0
-    while found := _TOKEN.match(text, place):
+def _said(text: str, begin: int) -> tuple[list[str], tuple[Argument, ...]] | None:
+    """Read the atoms and the arguments, None if they are not whole or something follows."""
+    head = _HEAD.match(text, begin)
+    if head is None:
+        return None
+    place, arguments = head.end(), []
+    while found := _ARGUMENT.match(text, place):
         place = found.end()
-        if found[1] == "(":
-            stack.append([])
-        elif not stack:
-            return None
-        elif found[1] is None:
-            atom = found[2]
-            stack[-1].append(_QUOTED.sub(r"\1", atom) if "\\" in atom else atom)
-        elif len(stack) == 1:
-            return stack[0] if not text[place:].strip() else None
-        else:
-            stack[-2].append(stack.pop())
-        if len(stack) > _DEPTH_MAX:
-            return None
-    return None
+        arguments.append(Argument(*map(_unquoted, found.groups())))
+    if _TAIL.fullmatch(text, place) is None:
+        return None
+    return [_unquoted(atom) for atom in head.groups()], tuple(arguments)
+
+
+def _unquoted(atom: str) -> str:
+    return _QUOTED.sub(r"\1", atom) if "\\" in atom else atom
 
 
 # -- the parts ---------------------------------------------------------------------------------
@@ -192,20 +190,3 @@ def _caller(text: str) -> tuple[str, str, str]:
 def _task(text: str) -> tuple[str, str, str]:
     found = _MARK.fullmatch(text)
     return (found["name"], found["kind"], found["digits"]) if found else (text, "", "")
-
-
-def _arguments(trees: list[Tree]) -> tuple[Argument, ...] | None:
-    """Return the arguments, which come as one list of lists of four atoms."""
-    if len(trees) != 1 or isinstance(trees[0], str):
-        return None
-    arguments = []
-    for tree in trees[0]:
-        if isinstance(tree, str) or len(tree) != 4:
-            return None
-        name, value, uuid, ref = tree
-        if not (isinstance(name, str) and isinstance(value, str)):
-            return None
-        if not (isinstance(uuid, str) and isinstance(ref, str)):
-            return None
-        arguments.append(Argument(name, value, uuid, ref))
-    return tuple(arguments)

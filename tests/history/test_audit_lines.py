@@ -3,11 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from query.loader import refresh
-from query.trail.lines import line_in
+from query.trail.lines import Line, line_in
 from recorder.model import AuditLine, Draft, Event, Mark, MarkName, Operation, Stream
+from recorder.simulator.audit import printable
 from tests.history.journals import rows, text, write_journal
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "audit_lines"
@@ -17,6 +19,8 @@ TEMPLATE = (
     "('trackid=2de35285f426c5deb8e0f6c91e98b846' 'S-1-5-21' '{user}' 'ALLOWED' '{result}' 'API'"
     " 'VM.clone' {arguments})"
 )
+
+FORGED = "x|audit] ('trackid=0' 'S-1' 'somebody' 'ALLOWED' 'OK' 'API' 'VM.start' (('a' '' '' '')))"
 
 
 def raw(
@@ -48,6 +52,36 @@ def test_every_recorded_line_is_understood(version: str) -> None:
     assert {line.is_internal for line in known} == {True, False}
     assert {line.error[0] for line in known if line.error} >= {"VM_BAD_POWER_STATE"}
     assert {line.client for line in known} >= {"127.0.0.1", "/var/lib/xcp/xapi"}
+
+
+def atom(text: str) -> str:
+    """Return an atom as a line has it, before the whole line is escaped."""
+    quoted = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{quoted}'"
+
+
+def atoms(*texts: str) -> str:
+    return f"({' '.join(map(atom, texts))})"
+
+
+def put_together(line: Line) -> str:
+    """Return the end of a line, from the task on, made of what was understood of it."""
+    mark = f"{line.kind}:{line.digits}" if line.kind else ""
+    task = " ".join(part for part in (line.task_name, mark) if part)
+    said = (line.sid, line.user, line.verdict, line.result, line.api, line.call)
+    head = atoms(f"trackid={line.trackid}", *said)
+    arguments = " ".join(atoms(*msgspec.structs.astuple(one)) for one in line.arguments)
+    return printable(f"|{task}|audit] {head[:-1]} ({arguments}))")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_nothing_that_is_said_is_lost(version: str) -> None:
+    """What was taken apart gives the same bytes when it is put together."""
+    for one in lines_of(version):
+        line = line_in(one)
+        assert line is not None
+        end = put_together(line).encode()
+        assert one[-len(end) :] == end
 
 
 def test_a_line_is_taken_apart() -> None:
@@ -92,6 +126,10 @@ def test_who_called_is_told_apart(who: str, client: str, listener: str) -> None:
         ("R:80040c8cc0fc", ("", "R", "80040c8cc0fc")),
         ("x R:80040c8cc0fc D:80040c8cc0f1", ("x R:80040c8cc0fc", "D", "80040c8cc0f1")),
         ("x R:80040C8CC0FC", ("x R:80040C8CC0FC", "", "")),
+        (FORGED, (FORGED, "", "")),
+        (FORGED[:-3], (FORGED[:-3], "", "")),
+        (f"{FORGED}{FORGED} R:80040c8cc0fc", (f"{FORGED}{FORGED}", "R", "80040c8cc0fc")),
+        ("|audit] (" * 9, ("|audit] (" * 9, "", "")),
     ],
 )
 def test_header_may_say_what_a_client_likes(task: str, parts: tuple[str, str, str]) -> None:
@@ -99,7 +137,7 @@ def test_header_may_say_what_a_client_likes(task: str, parts: tuple[str, str, st
     line = line_in(raw(task=task))
     assert line is not None
     assert (line.task_name, line.kind, line.digits) == parts
-    assert line.call == "VM.clone"
+    assert (line.user, line.call) == ("root", "VM.clone")
 
 
 def test_error_of_a_call_has_code_and_parameters() -> None:
@@ -116,6 +154,7 @@ WHOLE = raw(arguments="(('vm' 'web' 'a-uuid' 'OpaqueRef:04eb55ed'))")
     "broken",
     [
         *(WHOLE[:end] for end in range(0, len(WHOLE), 7)),
+        *(WHOLE[:end] + WHOLE for end in range(WHOLE.index(b"[") + 1, len(WHOLE) + 1, 7)),
         WHOLE + b" 'more'",
         WHOLE + b")",
         WHOLE.replace(b"20261123T", b"20261323T"),
@@ -125,10 +164,13 @@ WHOLE = raw(arguments="(('vm' 'web' 'a-uuid' 'OpaqueRef:04eb55ed'))")
         raw(arguments="(" * 100_000),
         b"[" * 100_000,
         raw(arguments="'" + "\\\\" * 100_000),
+        b"[" + b"|audit] ('" * 20_000,
+        b"[" + FORGED.encode() * 2_000,
+        b"[|audit] (" + b"'|audit] (' " * 10_000,
     ],
 )
 def test_what_is_no_whole_line_is_none(broken: bytes) -> None:
-    """A cut line, one that something follows, another log; however long it is."""
+    """A cut line, or with another one behind it; one that something follows; another log."""
     assert line_in(broken) is None
 
 
