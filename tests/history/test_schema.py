@@ -35,7 +35,7 @@ def test_every_column_says_what_it_holds(there: list[TableRow]) -> None:
 def test_rows_carry_evidence(there: list[TableRow]) -> None:
     """Each row of a table or view names an entry of the journal; those of current_state have it in
     objects."""
-    evidence = {"seq", "first_seq", "last_seq", "since_seq", "ended_seq", "epoch"}
+    evidence = {"seq", "first_seq", "last_seq", "since_seq", "ended_seq", "line_seq", "epoch"}
     for row in there:
         if row.name == "current_state":
             continue
