@@ -138,6 +138,7 @@ def test_events_as_json_and_csv_agree(run: Program) -> None:
         "gap": None,
         "changed_fields": None,
         "stream": "register",
+        "by": None,
     }
     assert (second["operation"], second["origin"], second["gap"]) == ("del", "inferred", 11)
 

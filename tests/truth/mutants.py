@@ -287,12 +287,12 @@ def _says_nothing_of_its_stop(patch: pytest.MonkeyPatch) -> None:
 
 
 def _asks_for_more_than_it_may(patch: pytest.MonkeyPatch) -> None:
-    """It makes a task of its own on the server."""
+    """It makes a network of its own on the server."""
     current_id = Session.current_id
 
     async def bold(self: Session) -> int:
         with suppress(XapiFault):  # It goes on as if nothing had been: only the server knows.
-            await self.call("task.create", "recording", "", returns=str)
+            await self.call("network.create", {"name_label": "recording"}, returns=str)
         return await current_id(self)
 
     patch.setattr(Session, "current_id", bold)
