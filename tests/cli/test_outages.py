@@ -87,7 +87,7 @@ def entries_of(data: Path) -> list[Entry]:
 def only_gap(data: Path, cause: GapCause, recovered_ns: int) -> None:
     """There was one gap, which was closed and vouches for nothing of the outage, and then the stop.
 
-    What a host that was killed had in its audit trail is lost with it here, and may be a gap of that.
+    What a killed host had in its audit trail is lost with it here, and may be a gap of that.
     Nobody answered before `recovered_ns`, on the clock of this machine, which all processes share.
     """
     entries = entries_of(data)

@@ -12,6 +12,7 @@ from recorder.config import Config, Login, Reading
 from recorder.journal.scan import scan
 from recorder.model import Mark, MarkName
 from recorder.simulator.faults import effects
+from recorder.workloads.inventory import NULL_REF
 from tests.daemon.clients import ask, connected, refusal
 from tests.workloads.theatre import Theatre, Told, script, step, theatre
 
@@ -76,6 +77,24 @@ async def test_master_that_moves_loses_the_tasks_and_not_the_run(
     assert (first, last) == ("vanished", "success")
     assert len(set(masters)) > 1
     assert told.over.status == "completed"
+
+
+async def test_nobody_moves_to_the_host_of_a_vm_that_did_not_start(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """It has none: the call is skipped, and the journal says why."""
+    async with theatre(tmp_path, vms=6) as play:
+        play.rules({"match": "Async.VM.start", "effect": "fault", "code": "VM_REQUIRES_SR"})
+        text = script(
+            step("start_async", on_failure="continue"), step("permute", on_failure="continue")
+        )
+        await play.run(text)
+        check_claims(play)
+        moved = [mark for mark in play.marks(MarkName.STEP_INTENDED) if mark["part"] == 1]
+        ends = {mark["step"]: mark for mark in play.marks(MarkName.STEP_ENDED)}
+    nowhere = [mark for mark in moved if NULL_REF in str(mark["params"])]
+    assert nowhere, "a VM that did not start stands before one in the list"
+    assert {ends[mark["step"]]["outcome"] for mark in nowhere} == {"skipped"}
 
 
 async def test_answer_that_is_lost_leaves_a_task_that_is_found(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..forecast import Forecast
+from ..inventory import NULL_REF
 from ..plan import Lane
 from ..scripts import Order, Step
 from ..selection import shuffled
@@ -68,6 +69,10 @@ async def run(work: "Work") -> None:
             target = ways[lane.ref][number - 1]
             if target == here[lane.ref]:
                 why = f"it is on {work.name(target)} already"
+                await work.skip(lane.ref, MIGRATE, target, why=why, round_=number)
+                return
+            if target == NULL_REF:
+                why = "the VM before it is on no host that it could go to"
                 await work.skip(lane.ref, MIGRATE, target, why=why, round_=number)
                 return
             await work.do(
