@@ -11,7 +11,7 @@ from ..values import short_ref
 from .output import Column, console, write_answer, write_table
 from .words import at_text
 
-ERRORS_AND_CURVES_COLUMNS = 150
+ERRORS_AND_MORE_COLUMNS = 150
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -36,7 +36,7 @@ def show(rows: Sequence[TaskRow], form: Format, lacks: Lacks) -> None:
         at = [column.title for column in columns].index("curve")
         del columns[at]
         cells = [[*row[:at], *row[at + 1 :]] for row in cells]
-    if any(row.by for row in rows):
+    if any(row.by for row in rows) and _has_room_beside_errors(rows):
         columns.append(Column("by", wide=True))
         cells = [[*cell, row.by or "?"] for cell, row in zip(cells, rows, strict=True)]
     write_table(columns, cells)
@@ -44,9 +44,12 @@ def show(rows: Sequence[TaskRow], form: Format, lacks: Lacks) -> None:
 
 def _has_room_for_curves(rows: Sequence[TaskRow]) -> bool:
     """True if there are curves to show, and no error is cut short for them."""
+    return _has_room_beside_errors(rows) and any(has_steps(row.curve) for row in rows)
+
+
+def _has_room_beside_errors(rows: Sequence[TaskRow]) -> bool:
     has_errors = any(row.error_code is not None for row in rows)
-    has_room = not has_errors or console().width >= ERRORS_AND_CURVES_COLUMNS
-    return has_room and any(has_steps(row.curve) for row in rows)
+    return not has_errors or console().width >= ERRORS_AND_MORE_COLUMNS
 
 
 def _cells(row: TaskRow) -> list[str]:
