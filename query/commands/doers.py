@@ -71,7 +71,7 @@ def who(
         if not rows:
             say("no line of an audit trail tells who: see --unattributed, and xentrail gaps")
     if not is_recorded:
-        say("no audit trail is recorded: see [audit_trail] in the configuration")
+        say("no audit trail is recorded: see [pools.audit_trail] in the configuration")
     ask.finish(lacking)
 
 
@@ -145,7 +145,7 @@ def audit_trail(
         is_recorded = doers.has_trail(history)
     screen.calls(rows, ask.form, lacking)
     if not is_recorded:
-        say("no audit trail is recorded: see [audit_trail] in the configuration")
+        say("no audit trail is recorded: see [pools.audit_trail] in the configuration")
     elif not rows:
         say("no line fits")
     if len(rows) == limit:

@@ -183,7 +183,15 @@ class Run:
         if plan.restore or rolls_back:
             await restoring.restore(self._course)
 
+    def _count_the_rest(self) -> None:
+        """Recorded calls count although the run ended before it came to them again."""
+        for index in range(len(self.order.plan.parts) + 1):
+            for step in self._course.retrace.left_of(index):
+                if step.ended is not None:
+                    self._course.tallies.setdefault(index, Tally()).add(step.ended)
+
     async def _end(self, status: Status, error: str, lasted_s: float) -> None:
+        self._count_the_rest()
         parts = self._reports()
         held = status is Status.COMPLETED and not any(part.broken for part in parts)
         held = held or (status is Status.RESTORED and not error)

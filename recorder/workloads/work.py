@@ -119,13 +119,19 @@ class Work:
 
         Raises LaneEnded if one did not succeed.
         """
+        is_over = False
         for step in self._course.retrace.all_of(self.part.index, ref):
             if step.ended is None:
                 await self.drop(step)
-            elif step.is_undone:
-                self.leave(step)
-            else:
-                self._come_of(step.intent, step.ended)
+                continue
+            self.leave(step)
+            if step.is_undone:
+                continue
+            if step.ended.has_failed:
+                self._failed()
+            is_over |= step.ended.has_failed or step.ended.outcome is Outcome.SKIPPED
+        if is_over:
+            raise LaneEnded
 
     def leave(self, step: StepPast) -> None:
         """Count a recorded call of which nothing comes any more."""

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.seeds
 @pytest.mark.parametrize(
     "seed",
     [
-        *(0, 19, 96, 312),
+        *(0, 19, 96, 312, 443),
         *(pytest.param(n, marks=pytest.mark.soak) for n in range(1, 300) if n not in {19, 96}),
     ],
 )
