@@ -43,6 +43,16 @@ class Spread:
         return max(self.values)
 
 
+def number(value: float) -> str:
+    """Write a number as people read it: three digits that say something."""
+    if value == 0:
+        return "0"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    digits = 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+    return f"{value:.{digits}f}"
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """What somebody needed or did: `who` at `what`, in a unit such as "events/s" or "ms".
