@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from recorder.model import BaselineChunk, BaselineRecord, Operation, Stream
 
-from .compare import changes_between
+from .compare import Comparison
 from .known import Known, Memory, Origin, PoolState, Reading
 from .records import fields_of, title_of
 from .rows import Rows, Stamp, Told
@@ -24,6 +24,7 @@ class Baselines:
 
     memory: Memory
     rows: Rows
+    comparison: Comparison
     _chunk: BaselineChunk | None = None
     _chunk_seq: int = 0
     _records: list[tuple[Stamp, BaselineRecord]] = field(default_factory=list)
@@ -84,7 +85,7 @@ class Baselines:
         elif not record.snapshot:
             told = Told(Operation.MOD, Origin.INFERRED, pool.gap_found(known))
         else:
-            changes = changes_between(known.snapshot, record.snapshot)
+            changes = self.comparison.changes(known.key, known.snapshot, record.snapshot)
             told = Told(
                 Operation.MOD, Origin.INFERRED, pool.gap_found(known), changes, record.snapshot
             )

@@ -4,7 +4,7 @@ Nearly all of the time goes into two steps, so that both are left to C: cutting 
 fields (6 us for the 91 of a VM, 9 us into a dictionary), and comparing them (4 us).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import compress
 from operator import itemgetter, ne
@@ -47,22 +47,57 @@ class _Read(msgspec.Struct, frozen=True, gc=False):
     values: Values
 
 
+class _Foreseen(msgspec.Struct, frozen=True, gc=False):
+    """What a comparison came to before anybody asked; it holds both, so that they stay what they
+    are known by: their places in memory."""
+
+    old: bytes
+    new: bytes
+    changes: tuple[FieldChange, ...]
+
+
 class Comparison:
     """Compares snapshots of objects, and learns meanwhile which fields they have."""
 
     def __init__(self) -> None:
         self._shapes: dict[Kind, _Shape] = {}
         self._shapes_made = 0
+        self._foreseen: dict[int, _Foreseen] = {}
+
+    def foresee(self, kind: Kind, snapshots: Iterable[bytes | None]) -> None:
+        """Compare what one object will go through, so that `changes` has the answers at hand.
+
+        Measured: an object that is followed through a batch is cut into its fields once a snapshot
+        and stays in the caches of the processor meanwhile; in the order of entries each snapshot
+        comes from memory twice, which takes 1.6 times as long.
+        """
+        old: bytes | None = None
+        before: _Read | None = None
+        for new in snapshots:
+            after: _Read | None = None
+            if old is not None and new is not None and old != new:
+                try:
+                    before = before or self._read(kind, old)
+                    after = self._read(kind, new)
+                    self._foreseen[id(new)] = _Foreseen(old, new, _changes(before, after))
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    pass  # `changes` raises it where it is known which entry this is.
+            old, before = new, after
+
+    def forget_foreseen(self) -> None:
+        """Let go of what was not asked for."""
+        self._foreseen.clear()
 
     def changes(self, key: tuple[str, str, str], old: bytes, new: bytes) -> tuple[FieldChange, ...]:
         """Return the fields in which two snapshots of an object differ as JSON values, by name.
 
         Raises DecodeError if one is no JSON object.
         """
+        foreseen = self._foreseen.pop(id(new), None)
+        if foreseen is not None and foreseen.old is old and foreseen.new is new:
+            return foreseen.changes
         if old == new:
             return ()
-        # Measured: to keep the fields of the older one from the time before gains nothing, because
-        # they are no longer in the caches of the processor.
         return _changes(self._read(key[:2], old), self._read(key[:2], new))
 
     def _read(self, kind: Kind, snapshot: bytes) -> _Read:

@@ -232,7 +232,7 @@ def _opening(path: Path) -> Iterator[None]:
         ) from error
 
 
-def insert(history: History, name: str, rows: "pa.Table") -> None:
+def insert(history: History, name: str, rows: "pa.Table | pa.RecordBatchReader") -> None:
     """Add rows to a table of the history, in the order in which they come."""
     connection = history.connection
     connection.register("arriving", rows)

@@ -43,7 +43,7 @@ class Fold:
         self.memory = memory
         self.rows = Rows()
         self._comparison = comparison or Comparison()
-        self._baselines = Baselines(memory, self.rows)
+        self._baselines = Baselines(memory, self.rows, self._comparison)
         self._ledger = Ledger(memory, self.rows)
 
     def take(self, entry: Entry) -> None:
@@ -175,13 +175,14 @@ class Fold:
         self.rows.marks.append(row)
 
 
-def keys_of(entries: list[Entry]) -> set[Key]:
-    """Return the objects that entries speak of."""
-    return {
-        (entry.pool, body.cls, body.ref)
-        for entry in entries
-        if isinstance(body := rest_of(entry.body), Event | BaselineRecord)
-    }
+def snapshots_of(entries: list[Entry]) -> dict[Key, list[bytes | None]]:
+    """Return what entries tell of each object that they speak of, in their order."""
+    told: dict[Key, list[bytes | None]] = {}
+    for entry in entries:
+        body = rest_of(entry.body)
+        if isinstance(body, Event | BaselineRecord):
+            told.setdefault((entry.pool, body.cls, body.ref), []).append(body.snapshot)
+    return told
 
 
 def pools_baselined(entries: list[Entry]) -> set[str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 
 import msgspec
 import pyarrow as pa
@@ -124,18 +124,18 @@ class Rows:
 
 
 def sorted_rows(rows: ByObject) -> Iterator[Row]:
-    """Yield rows so that those of one object lie together, oldest first, and let go of them."""
-    for key in sorted(rows):
-        yield from rows.pop(key)
+    """Return rows so that those of one object lie together, oldest first."""
+    return chain.from_iterable(rows[key] for key in sorted(rows))
 
 
-def table_in_pieces(rows: Iterable[Row], schema: pa.Schema) -> pa.Table:
-    """Return rows as an Arrow table, made piece by piece: the snapshots of a batch take 100 MB."""
-    coming = iter(rows)
-    pieces: list[pa.RecordBatch] = []
-    while some := list(islice(coming, PIECE_ROWS)):
-        pieces += table_of(some, schema).to_batches()
-    return pa.Table.from_batches(pieces, schema)
+def pieces_of(rows: Iterable[Row], schema: pa.Schema) -> pa.RecordBatchReader:
+    """Return rows as an Arrow stream of small pieces: the snapshots of a batch take 100 MB."""
+    return pa.RecordBatchReader.from_batches(schema, _pieces(iter(rows), schema))
+
+
+def _pieces(rows: Iterator[Row], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    while some := list(islice(rows, PIECE_ROWS)):
+        yield from table_of(some, schema).to_batches()
 
 
 def table_of(rows: Sequence[Row], schema: pa.Schema) -> pa.Table:

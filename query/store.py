@@ -4,10 +4,9 @@ One transaction a batch, together with the position reached: a loader that is ki
 history as it was after the batch before.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -17,20 +16,8 @@ from recorder.model import Entry, GapCause, MarkName, Stream
 from .database import History, insert, insert_keyed
 from .fold import Fold, followed
 from .known import Facts, Gap, Key, Known, Memory, PoolState, Reading
-from .rows import Row, Rows, sorted_rows, table_in_pieces, table_of
-from .schema import (
-    AUDIT_LINES,
-    CARRIED,
-    CHANGES,
-    CURRENT_STATE,
-    EVENTS,
-    GAP_SPANS,
-    MARKS,
-    OBJECTS,
-    POOLS,
-    SCHEMA_VERSION,
-    TASKS,
-)
+from .rows import Row, Rows, pieces_of, sorted_rows, table_of
+from .schema import CURRENT_STATE, GAP_SPANS, OBJECTS, POOLS, SCHEMA_VERSION, TABLES, TASKS
 from .scrub import scrub
 from .tasks import task_row
 
@@ -179,7 +166,7 @@ class Load(msgspec.Struct, frozen=True):
     journal: str | None
 
 
-class Redaction(msgspec.Struct, rename={"cls": "class"}):
+class _Redaction(msgspec.Struct, rename={"cls": "class"}):
     """What the detail of a REDACTED mark says that matters here."""
 
     seq: int
@@ -188,79 +175,31 @@ class Redaction(msgspec.Struct, rename={"cls": "class"}):
     ref: str = ""
 
 
-class Keyed(NamedTuple):
-    """Rows that come in place of those with the same key, or in place of `instead_of`."""
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """How many entries were folded, the number of the first, and the last of them."""
 
-    table: str
-    rows: pa.Table
-    key: str
-    instead_of: pa.Table | None = None
-
-
-@dataclass(slots=True)
-class Arriving:
-    """What a batch adds to the history, as tables of Arrow.
-
-    It has `entries` entries, those after the entry `after_seq` up to `last`. `gone` are the objects
-    that ended in it.
-    """
-
-    after_seq: int
-    last: Entry
     entries: int
-    appended: dict[str, pa.Table]
-    keyed: list[Keyed]
-    gaps: list[Gap]
-    redactions: list[Redaction]
-    gone: list[Key]
-
-    @property
-    def asks_first(self) -> bool:
-        """True if nothing may be folded before it is written: what is known of its gaps, or of an
-        object that was redacted, depends on what the file says then."""
-        return bool(self.redactions) or any(map(_was_found_late, self.gaps))
+    first_seq: int
+    last: Entry
 
 
-def arriving(fold: Fold, batch: Sequence[Entry]) -> Arriving:
-    """Return what was folded from a batch. Uses up the rows of `fold`."""
+def write(history: History, fold: Fold, load: Load, batch: Batch) -> None:
+    """Add what was folded from a batch, inside a transaction. Uses up the rows of `fold`."""
     memory, rows = fold.memory, fold.rows
     touched = [known for key in sorted(rows.touched) if (known := memory.get(key)) is not None]
-    pools = table_of([_pool_row(pool) for pool in followed(memory)], POOLS)
-    keyed = [*_objects(rows, touched), Keyed("pools", pools, "pool")]
-    return Arriving(
-        batch[0].seq - 1,
-        batch[-1],
-        len(batch),
-        {
-            "events": table_in_pieces(sorted_rows(rows.events), EVENTS),
-            "changes": table_in_pieces(sorted_rows(rows.changes), CHANGES),
-            "carried": table_in_pieces(sorted_rows(rows.carried), CARRIED),
-            "marks": table_in_pieces(iter(rows.marks), MARKS),
-            "audit_lines": table_in_pieces(iter(rows.audit_lines), AUDIT_LINES),
-        },
-        keyed,
-        [gap if _was_found_late(gap) else replace(gap) for gap in rows.gaps.values()],
-        [
-            msgspec.json.decode(str(mark[5]), type=Redaction)
-            for mark in rows.marks
-            if mark[3] == MarkName.REDACTED
-        ],
-        [known.key for known in touched if known.gone],
-    )
-
-
-def write(history: History, batch: Arriving, load: Load) -> None:
-    """Add a batch, inside a transaction. Changes no more than the gaps that were found late."""
-    for name, rows in batch.appended.items():
-        insert(history, name, rows)
-    for gap in filter(_was_found_late, batch.gaps):
-        gap.since_seq = min(gap.since_seq, _before(history, gap))
-    gaps = table_of([_gap_row(gap) for gap in batch.gaps], GAP_SPANS)
-    insert_keyed(history, "gap_spans", gaps, "pool, seq")
-    for table, rows, key, instead_of in batch.keyed:
-        insert_keyed(history, table, rows, key, instead_of=instead_of)
-    for redaction in batch.redactions:
+    redactions = [
+        msgspec.json.decode(str(mark[5]), type=_Redaction)
+        for mark in rows.marks
+        if mark[3] == MarkName.REDACTED
+    ]
+    _write_rows(history, rows)
+    _write_objects(history, rows, touched)
+    for redaction in redactions:
         scrub(history, redaction.seq)
+        memory.drop((redaction.pool, redaction.cls, redaction.ref))  # The file knows what is left.
+    pools = table_of([_pool_row(pool) for pool in followed(memory)], POOLS)
+    insert_keyed(history, "pools", pools, "pool")
     last = batch.last
     history.connection.execute(
         "INSERT INTO loads VALUES ($1, $2, $3, $4, make_timestamptz($5), $6, $7)",
@@ -269,6 +208,24 @@ def write(history: History, batch: Arriving, load: Load) -> None:
             *(load.at_us, SCHEMA_VERSION, load.journal),
         ],
     )
+    for known in touched:
+        if known.gone:
+            memory.drop(known.key)  # A year of tasks is not kept in mind.
+
+
+def _write_rows(history: History, rows: Rows) -> None:
+    for name, coming in (
+        ("events", sorted_rows(rows.events)),
+        ("changes", sorted_rows(rows.changes)),
+        ("carried", sorted_rows(rows.carried)),
+        ("marks", rows.marks),
+        ("audit_lines", rows.audit_lines),
+    ):
+        insert(history, name, pieces_of(coming, TABLES[name]))
+    for gap in filter(_was_found_late, rows.gaps.values()):
+        gap.since_seq = min(gap.since_seq, _before(history, gap))
+    gaps = table_of([_gap_row(gap) for gap in rows.gaps.values()], GAP_SPANS)
+    insert_keyed(history, "gap_spans", gaps, "pool, seq")
 
 
 def _was_found_late(gap: Gap) -> bool:
@@ -295,17 +252,17 @@ class _Seq(msgspec.Struct):
     seq: int | None
 
 
-def _objects(rows: Rows, touched: list[Known]) -> Iterator[Keyed]:
+def _write_objects(history: History, rows: Rows, touched: list[Known]) -> None:
     key = "pool, class, ref"
     objects = table_of([_object_row(known) for known in touched], OBJECTS)
-    yield Keyed("objects", objects, key)
+    insert_keyed(history, "objects", objects, key)
     states = [(*known.key, known.snapshot) for known in touched if not known.gone]
-    yield Keyed("current_state", table_of(states, CURRENT_STATE), key, objects)
+    insert_keyed(history, "current_state", table_of(states, CURRENT_STATE), key, instead_of=objects)
     # A row of a baseline that comes late tells nothing: what the task came to is known already.
     tasks = [
         task_row(known) for known in touched if known.cls == "task" and known.key in rows.events
     ]
-    yield Keyed("tasks", table_of(tasks, TASKS), "pool, ref")
+    insert_keyed(history, "tasks", table_of(tasks, TASKS), "pool, ref")
 
 
 def _object_row(known: Known) -> Row:

@@ -2,6 +2,7 @@
 
 import json
 import random
+from itertools import pairwise
 
 import msgspec
 import pytest
@@ -65,6 +66,41 @@ def test_names_of_fields_may_be_anything(names_max: int, monkeypatch: pytest.Mon
             (str(old[name]), str(new[name])) for name in differing
         ]
         old = new
+
+
+def test_what_is_foreseen_is_what_would_be_found() -> None:
+    """In any order of asking, whatever is known of the object, and for texts that look alike."""
+    rng = random.Random(2)
+    comparison = Comparison()
+    for _ in range(50):
+        texts = [
+            json.dumps({name: rng.randrange(2) for name in "abc"[: rng.randrange(1, 4)]}).encode()
+            for _ in range(6)
+        ]
+        comparison.foresee(KEY[:2], [None, *texts, None, texts[0]])
+        pairs = [*pairwise(texts), (texts[0], texts[5]), (texts[3], texts[0])]
+        for old, new in rng.sample(pairs, len(pairs)):
+            assert comparison.changes(KEY, old, new) == changes_between(old, new)
+
+
+def test_record_that_is_no_object_is_not_foreseen() -> None:
+    """Its error is raised where it is known which entry it was; the records around it are well."""
+    comparison = Comparison()
+    texts = [b'{"a":1}', b'{"a":2}', b'{"a":', b'{"a":3}', b'{"a":4}']
+    comparison.foresee(KEY[:2], texts)
+    assert comparison.changes(KEY, texts[0], texts[1]) == (FieldChange("a", "1", "2"),)
+    with pytest.raises(msgspec.DecodeError):
+        comparison.changes(KEY, texts[1], texts[2])
+    assert comparison.changes(KEY, texts[3], texts[4]) == (FieldChange("a", "3", "4"),)
+
+
+def test_what_was_foreseen_in_vain_is_let_go() -> None:
+    """The snapshots of a batch are not held longer than the batch."""
+    comparison = Comparison()
+    comparison.foresee(KEY[:2], [b'{"a":1}', b'{"a":2}'])
+    assert comparison._foreseen
+    comparison.forget_foreseen()
+    assert not comparison._foreseen
 
 
 def test_shapes_are_not_learned_without_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,15 @@ from dataclasses import dataclass, replace
 import msgspec
 import pytest
 
-from query import certainty, chunks, loading, states
+from query import certainty, chunks, fold, loading, states
 from query.certainty import Moment, Verdict
+from query.chunks import Baselines
+from query.compare import Comparison
 from query.database import History
 from query.gaps import GapSpan
 from query.known import Known, Origin, PoolState
 from query.ledger import Ledger
+from query.records import FieldChange
 from query.rows import Stamp, Told
 from query.states import FoundAfter, State
 from recorder.instant import Instant
@@ -67,7 +70,12 @@ def _forgets_deletions(patch: pytest.MonkeyPatch) -> None:
 
 def _takes_baselines_for_confirmations(patch: pytest.MonkeyPatch) -> None:
     """What a baseline says of a known object is not compared with what was known."""
-    patch.setattr(chunks, "changes_between", lambda *_: ())
+
+    class Blind(Comparison):
+        def changes(self, *_: object) -> tuple[FieldChange, ...]:
+            return ()
+
+    patch.setattr(fold, "Baselines", lambda memory, rows, _: Baselines(memory, rows, Blind()))
 
 
 def _shows_the_inferred_as_seen(patch: pytest.MonkeyPatch) -> None:
