@@ -1,4 +1,4 @@
-"""Rows on their way into the history: what one batch of entries adds to it."""
+"""Rows on their way into the history: what is added to it in one transaction."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from itertools import chain, islice
 import msgspec
 import pyarrow as pa
 
-from recorder.model import Operation
+from recorder.model import MarkName, Operation
 
 from .known import Gap, Key, Known, Origin, PoolState
 from .records import FieldChange
@@ -43,7 +43,10 @@ class Told(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(slots=True)
 class Rows:
-    """Rows by table, the gaps that something was learned of, and the objects whose state moved."""
+    """Rows by table, the gaps that something was learned of, and the objects whose state moved.
+
+    `tasks_told` are those tasks of which there was an event or something new in a baseline.
+    """
 
     events: ByObject = field(default_factory=dict)
     changes: ByObject = field(default_factory=dict)
@@ -52,6 +55,12 @@ class Rows:
     audit_lines: list[Row] = field(default_factory=list)
     gaps: dict[tuple[str, int], Gap] = field(default_factory=dict)
     touched: set[Key] = field(default_factory=set)
+    tasks_told: set[Key] = field(default_factory=set)
+
+    @property
+    def redactions(self) -> list[Row]:
+        """The marks that say of an entry that its state was taken out."""
+        return [mark for mark in self.marks if mark[3] == MarkName.REDACTED]
 
     def tell(self, pool: PoolState, stamp: Stamp, known: Known, told: Told) -> None:
         """Add the row of an event and those of its changed fields; `known` is the state after."""
@@ -61,6 +70,8 @@ class Rows:
             known.gap = gap
         key = name, cls, ref = known.key
         self.touched.add(key)
+        if cls == "task":
+            self.tasks_told.add(key)
         names = None if changes is None else [change.field for change in changes]
         self.events.setdefault(key, []).append(
             (

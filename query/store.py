@@ -1,7 +1,7 @@
-"""The loader's side of the history file: what is known so far, and adding one batch to it.
+"""The loader's side of the history file: what is known so far, and adding to it.
 
-One transaction a batch, together with the position reached: a loader that is killed leaves the
-history as it was after the batch before.
+One transaction a turn, together with the position reached: a loader that is killed leaves the
+history as it was after the turn before.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 import pyarrow as pa
 
-from recorder.model import Entry, GapCause, MarkName, Stream
+from recorder.model import Entry, GapCause, Stream
 
 from .database import History, insert, insert_keyed
 from .fold import Fold, followed
@@ -175,36 +175,51 @@ class _Redaction(msgspec.Struct, rename={"cls": "class"}):
     ref: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """How many entries were folded, the number of the first, and the last of them."""
+@dataclass(slots=True)
+class Turn:
+    """What is added in one transaction: the entries from `first_seq` to `last`, as folded so far.
 
-    entries: int
+    Events are written batch by batch, because their snapshots take much memory; all the rest at the
+    end, so that rows of one object lie together.
+    """
+
     first_seq: int
-    last: Entry
+    fold: Fold
+    entries: int = 0
+    last: Entry | None = None
+
+    @property
+    def asks_to_end(self) -> bool:
+        """True if nothing more may be folded before this is written: what is known of its gaps, or
+        of an object that was redacted, depends on what the file says then."""
+        rows = self.fold.rows
+        return bool(rows.redactions) or any(map(_was_found_late, rows.gaps.values()))
 
 
-def write(history: History, fold: Fold, load: Load, batch: Batch) -> None:
-    """Add what was folded from a batch, inside a transaction. Uses up the rows of `fold`."""
-    memory, rows = fold.memory, fold.rows
+def write_events(history: History, turn: Turn) -> None:
+    """Add the events that were folded since the last time, inside a transaction."""
+    events = turn.fold.rows.events
+    insert(history, "events", pieces_of(sorted_rows(events), TABLES["events"]))
+    events.clear()
+
+
+def write(history: History, turn: Turn, load: Load) -> None:
+    """Add everything else that was folded, inside the same transaction."""
+    memory, rows, last = turn.fold.memory, turn.fold.rows, turn.last
+    assert last is not None
     touched = [known for key in sorted(rows.touched) if (known := memory.get(key)) is not None]
-    redactions = [
-        msgspec.json.decode(str(mark[5]), type=_Redaction)
-        for mark in rows.marks
-        if mark[3] == MarkName.REDACTED
-    ]
     _write_rows(history, rows)
     _write_objects(history, rows, touched)
-    for redaction in redactions:
+    for mark in rows.redactions:
+        redaction = msgspec.json.decode(str(mark[5]), type=_Redaction)
         scrub(history, redaction.seq)
         memory.drop((redaction.pool, redaction.cls, redaction.ref))  # The file knows what is left.
     pools = table_of([_pool_row(pool) for pool in followed(memory)], POOLS)
     insert_keyed(history, "pools", pools, "pool")
-    last = batch.last
     history.connection.execute(
         "INSERT INTO loads VALUES ($1, $2, $3, $4, make_timestamptz($5), $6, $7)",
         [
-            *(last.seq, last.received_at_ns, last.pool, batch.entries),
+            *(last.seq, last.received_at_ns, last.pool, turn.entries),
             *(load.at_us, SCHEMA_VERSION, load.journal),
         ],
     )
@@ -215,7 +230,6 @@ def write(history: History, fold: Fold, load: Load, batch: Batch) -> None:
 
 def _write_rows(history: History, rows: Rows) -> None:
     for name, coming in (
-        ("events", sorted_rows(rows.events)),
         ("changes", sorted_rows(rows.changes)),
         ("carried", sorted_rows(rows.carried)),
         ("marks", rows.marks),
@@ -260,7 +274,7 @@ def _write_objects(history: History, rows: Rows, touched: list[Known]) -> None:
     insert_keyed(history, "current_state", table_of(states, CURRENT_STATE), key, instead_of=objects)
     # A row of a baseline that comes late tells nothing: what the task came to is known already.
     tasks = [
-        task_row(known) for known in touched if known.cls == "task" and known.key in rows.events
+        task_row(known) for known in touched if known.cls == "task" and known.key in rows.tasks_told
     ]
     insert_keyed(history, "tasks", table_of(tasks, TASKS), "pool, ref")
 

@@ -56,7 +56,7 @@ def counted(real):
 
 for module, name in (
     (turns, "open_for_loading"), (loading, "recall"), (loading, "write"), (store, "insert"),
-    (store, "insert_keyed"), (loading, "join"), (loader, "mark_damages"),
+    (loading, "write_events"), (store, "insert_keyed"), (loading, "join"), (loader, "mark_damages"),
     (database.History, "close"), (loader, "journal_id"), (loader, "standing_of"),
 ):
     setattr(module, name, counted(getattr(module, name)))

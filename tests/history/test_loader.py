@@ -124,18 +124,19 @@ def dying(history, table, *args, **options):
 store.insert_keyed = dying
 batches = loading.batches
 loading.batches = lambda entries: batches(entries, entries_max=int(sys.argv[2]))
+loading.BATCHES_A_TURN = int(sys.argv[3])
 loading.load(Path(sys.argv[1]), STORY.entries, Memory(), loaded_at_us=0)
 """
 
 
-@pytest.mark.parametrize("size", ["1", "9"])
+@pytest.mark.parametrize(("size", "at_once"), [("1", "1"), ("2", "4"), ("9", "1")])
 def test_loader_that_is_killed_goes_on_where_it_was(
-    size: str, whole: dict[str, list[str]], tmp_path: Path
+    size: str, at_once: str, whole: dict[str, list[str]], tmp_path: Path
 ) -> None:
     """A process that ends in the middle of a transaction loses and repeats nothing."""
     path = tmp_path / "history.duckdb"
     ended = subprocess.run(
-        [sys.executable, "-c", DYING_LOADER, str(path), size], cwd=ROOT, check=False
+        [sys.executable, "-c", DYING_LOADER, str(path), size, at_once], cwd=ROOT, check=False
     )
     assert ended.returncode == 9
     memory = recalled(path)
