@@ -76,14 +76,15 @@ def state_of(
     `known` asks for what could have been answered then: nothing that was recorded later counts,
     neither states nor gaps that were noticed later. Raises BadInstant beyond the journal.
     """
-    moment = moment_of(history, instant, known)
-    verdict = verdict_of(history, found.pool, moment)
-    rows = _rows(history, found.cls, moment.seq, pool=found.pool, ref=found.ref)
-    if not rows:
-        return _before_the_first_row(history, found, verdict, moment)
-    skip = _skip(history, found.pool, found.cls, moment.seq)
-    state = _state(rows[0], _verdict_on(rows[0], verdict, skip))
-    return msgspec.structs.replace(state, found_after=_found_after(history, state, moment))
+    with history.one_answer():
+        moment = moment_of(history, instant, known)
+        verdict = verdict_of(history, found.pool, moment)
+        rows = _rows(history, found.cls, moment.seq, pool=found.pool, ref=found.ref)
+        if not rows:
+            return _before_the_first_row(history, found, verdict, moment)
+        skip = _skip(history, found.pool, found.cls, moment.seq)
+        state = _state(rows[0], _verdict_on(rows[0], verdict, skip))
+        return msgspec.structs.replace(state, found_after=_found_after(history, state, moment))
 
 
 def states_of_class(
