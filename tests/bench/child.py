@@ -1,0 +1,98 @@
+"""Processes of their own, one for each thing that is measured, and what they cost.
+
+A program of ours measures its work itself, so that starting Python and importing does not count,
+and tells what it cost on its standard output; any other program is measured as a whole.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+Outcome = TypeVar("Outcome")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What some work took: seconds by the clock and of processors, MB of memory at most."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float = 0.0
+
+
+# -- in the process that does the work ---------------------------------------------------------
+
+
+def measured(work: Callable[[], object]) -> Cost:
+    """Do some work and return its cost; the memory is that of the whole process so far."""
+    began_s, began_cpu_s = time.perf_counter(), _cpu_s()
+    work()
+    return Cost(time.perf_counter() - began_s, _cpu_s() - began_cpu_s, memory_of().peak_mb)
+
+
+def tell(costs: Mapping[str, Cost]) -> None:
+    """Tell the process that asked for the work what it cost."""
+    sys.stdout.buffer.write(msgspec.json.encode(costs))
+    sys.stdout.flush()
+
+
+def _cpu_s() -> float:
+    """Return the seconds of processors so far, with those of children that have ended."""
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """MB of a process: resident now, and at most ever."""
+
+    now_mb: float
+    peak_mb: float
+
+
+def memory_of(pid: int | str = "self") -> Memory:
+    """Return what the kernel says of a process.
+
+    `ru_maxrss` would not do: it begins with what the process took from which this one was started.
+    """
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines()
+    kib = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.startswith("Vm")}
+    return Memory(kib["VmRSS"] * 1024 / 1e6, kib["VmHWM"] * 1024 / 1e6)
+
+
+# -- in the process that asks for it -----------------------------------------------------------
+
+
+def costs_of(module: str, *arguments: object) -> dict[str, Cost]:
+    """Run a module of ours, which tells by name what its parts cost."""
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    return msgspec.json.decode(done.stdout, type=dict[str, Cost])
+
+
+def cost_of(*command: object) -> Cost:
+    """Run any program, and return the cost of all of it but its memory."""
+    began_s = time.perf_counter()
+    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    wall_s = time.perf_counter() - began_s
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return Cost(wall_s, usage.ru_utime + usage.ru_stime)
+
+
+def cpu_s_of(pid: int) -> float:
+    """Return the seconds of processors of another process, to the nanosecond.
+
+    The kernel has a clock for each process; its number is made as `clock_getcpuclockid` makes it.
+    """
+    return time.clock_gettime((~pid << 3) | 2)
