@@ -73,9 +73,13 @@ def memory_of(pid: int | str = "self") -> Memory:
 
 def costs_of(module: str, *arguments: object) -> dict[str, Cost]:
     """Run a module of ours, which tells by name what its parts cost."""
+    return msgspec.json.decode(output_of(module, *arguments), type=dict[str, Cost])
+
+
+def output_of(module: str, *arguments: object) -> bytes:
+    """Run a module of ours, and return what it tells."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    return msgspec.json.decode(done.stdout, type=dict[str, Cost])
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
 
 
 def cost_of(*command: object) -> Cost:

@@ -27,8 +27,9 @@ from query.database import History
 from query.loader import refresh
 from recorder.journal.store import Journal
 from recorder.model import AuditLine, Draft, Event
-from tests.bench.history import UnsyncedDisk, say
+from tests.bench.journal.made import UnsyncedDisk
 from tests.bench.mix import START_S, epoch_drafts
+from tests.bench.plain import say
 
 EVENTS_A_LINE = 20
 LONGER_SHARE_MAX = 0.15
