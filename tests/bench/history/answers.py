@@ -56,7 +56,7 @@ class Ours:
     def power_states(self, since_us: int, until_us: int) -> int:
         """Return the number of changes."""
         params = {"since": since_us, "until": until_us}
-        return self._history.table(POWER_STATES, params).num_rows
+        return len(self._history.table(POWER_STATES, params).to_pylist())
 
     def counts(self) -> int:
         """Return the number of events."""
