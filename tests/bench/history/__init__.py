@@ -39,7 +39,7 @@ others. SQLite finds single rows sooner, by its index, in a file many times as l
 def measure(bench: Bench) -> Chapter:
     """Measure all of it."""
     chapter = Chapter(WORK, BOUND)
-    write_food(bench.folder, bench.of(EVENTS, EVENTS // 10))
+    write_food(bench.folder, bench.of(EVENTS, EVENTS // 20))
     load(bench, chapter)
     ask(bench, chapter)
     return chapter
