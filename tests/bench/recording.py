@@ -49,9 +49,16 @@ class Recording:
 
     def until(self, what: str) -> Durable:
         """Wait until something is durable: a mark by its name, or the first event of an epoch."""
+        return self.until_all(what)[what]
+
+    def until_all(self, *whats: str) -> dict[str, Durable]:
+        """Wait until all of these are durable, in whichever order."""
+        told: dict[str, Durable] = {}
         for line in self._lines():
-            if line["what"] == what:
-                return Durable(**line)
+            if line["what"] in whats:
+                told[line["what"]] = Durable(**line)
+            if len(told) == len(whats):
+                return told
         raise SystemExit(f"the recorder ended too early: {self._log.read_text()[-2000:]}")
 
     def stop(self) -> None:
