@@ -1,4 +1,4 @@
-"""Who did it: the calls in the audit trail, what each of them did, and what nobody asked for."""
+"""Who did it: the calls in the audit trail, and what each of them did."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -14,7 +14,8 @@ from .objects import Found, check_pool
 class CallRow(msgspec.Struct, frozen=True):
     """A line of the audit trail; the columns of the table `audit_lines`, which views.sql explains.
 
-    `originator` is who the session said it was opened for, where a line tells.
+    `originator` is who the session said it was opened for, where a line tells. `caller` is the host
+    that called for itself, by its name; None of a user.
     """
 
     pool: str
@@ -31,6 +32,7 @@ class CallRow(msgspec.Struct, frozen=True):
     error_code: str | None
     error_params: list[str] | None
     internal: bool | None
+    caller: str | None
     target: str | None
     target_name: str | None
     task: str | None
@@ -44,12 +46,15 @@ class DeedRow(msgspec.Struct, frozen=True):
     `confidence` is how sure it is that `fields` were changed by it, by the entries `seqs`; None of
     a call that named the object and changed nothing of it. `how` is as in `event_doers`, `named`
     where it only was among the arguments. `task` is the task by which it is known.
+    `caller` is the host that called for itself, `internal`ly: its name, None of a user.
     """
 
     pool: str
     seq: int
     written_at: datetime | None
     username: str | None
+    internal: bool | None
+    caller: str | None
     sid: str | None
     client: str | None
     originator: str | None
@@ -61,19 +66,6 @@ class DeedRow(msgspec.Struct, frozen=True):
     task: str | None
     fields: list[str]
     seqs: list[int]
-
-
-class UnaskedRow(msgspec.Struct, frozen=True, rename={"cls": "class"}):
-    """A change that no line of the audit trail and no task explains, and what it may come from."""
-
-    pool: str
-    seq: int
-    received_at: datetime
-    cls: str
-    ref: str
-    name: str | None
-    what: str
-    cause: str
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,11 +89,14 @@ _ORIGINS = """
     SELECT pool, trackid, any_value(arguments ->> '$[0].value') AS originator FROM audit_lines
     WHERE call LIKE 'session.%' AND arguments ->> '$[0].name' = 'originator' GROUP BY ALL
 """
+_HOSTS = "SELECT pool, ref, any_value(name) AS name FROM objects WHERE class = 'host' GROUP BY ALL"
+_CALLER = "CASE WHEN l.internal THEN coalesce(h.name, l.username) END"
 _CALLS = f"""
 SELECT l.pool, l.seq, l.written_at, l.host, l.imported, l.username, l.sid, l.client, s.originator,
-    l.call, l.verdict, l.error_code, l.error_params, l.internal, l.target, o.name AS target_name,
-    a.ref AS task, l.trackid, l.line
+    l.call, l.verdict, l.error_code, l.error_params, l.internal, {_CALLER} AS caller, l.target,
+    o.name AS target_name, a.ref AS task, l.trackid, l.line
 FROM audit_lines l LEFT JOIN ({_ORIGINS}) s USING (pool, trackid)
+    LEFT JOIN ({_HOSTS}) h ON h.pool = l.pool AND h.ref = l.username
     LEFT JOIN (SELECT pool, ref, any_value(name) AS name FROM objects GROUP BY ALL) o
         ON o.pool = l.pool AND o.ref = l.target
     LEFT JOIN (
@@ -166,10 +161,11 @@ def _conditions(wanted: Wanted) -> tuple[list[str], dict[str, object]]:
 # -- who ---------------------------------------------------------------------------------------
 
 _DEED = f"""
-SELECT l.pool, l.seq, l.written_at, l.username, l.sid, l.client, s.originator, l.call, l.verdict,
-    l.error_code, d.confidence, coalesce(d.how, 'named') AS how, d.task,
-    coalesce(d.fields, []) AS fields, coalesce(d.seqs, []) AS seqs
+SELECT l.pool, l.seq, l.written_at, l.username, l.internal, {_CALLER} AS caller, l.sid, l.client,
+    s.originator, l.call, l.verdict, l.error_code, d.confidence, coalesce(d.how, 'named') AS how,
+    d.task, coalesce(d.fields, []) AS fields, coalesce(d.seqs, []) AS seqs
 FROM audit_lines l LEFT JOIN ({_ORIGINS}) s USING (pool, trackid)
+    LEFT JOIN ({_HOSTS}) h ON h.pool = l.pool AND h.ref = l.username
     LEFT JOIN done d ON d.pool = l.pool AND d.line_seq = l.seq
 """  # noqa: S608  # constants
 _DONE = """
@@ -189,12 +185,15 @@ def doers_of_object(
     history: History, found: Found, *, since: Instant | None = None, until: Instant | None = None
 ) -> list[DeedRow]:
     """Return the calls that named an object, or did something to it, oldest first."""
-    terms, params = _conditions(Wanted(found=found, since=since, until=until))
+    wanted = Wanted(found=found, internal=True, since=since, until=until)
+    terms, params = _conditions(wanted)
     within = " AND ".join(term.replace("list_contains(l.targets, $ref)", "true") for term in terms)
     about = _DONE.format(about="e.pool = $pool AND e.class = $class AND e.ref = $ref")
     sql = f"""
         {about} {_DEED}
-        WHERE {within} AND (list_contains(l.targets, $ref) OR d.line_seq IS NOT NULL)
+        WHERE {within} AND (
+            d.line_seq IS NOT NULL OR list_contains(l.targets, $ref) AND l.internal IS NOT true
+        )
         ORDER BY l.written_at, l.seq, d.confidence
     """
     return history.all(DeedRow, sql, {**params, "class": found.cls})
@@ -233,32 +232,42 @@ def doers_at(history: History, seq: int) -> list[DeedRow]:
 
 class _By(msgspec.Struct, array_like=True):
     seq: int
-    username: str
-    client: str
+    who: str
     confidence: str
 
 
-_BY_EVENT = """
-SELECT DISTINCT d.seq, l.username, l.client, d.confidence
-FROM event_doers d JOIN audit_lines l ON l.seq = d.line_seq AND l.pool = d.pool
-WHERE d.seq IN $seqs ORDER BY ALL
+_WHO = f"""
+    CASE WHEN l.internal THEN 'host ' || {_CALLER} ELSE l.username || '@' || l.client END AS who
 """
+_BY_EVENT = f"""
+SELECT DISTINCT d.seq, {_WHO}, d.confidence
+FROM event_doers d JOIN audit_lines l ON l.seq = d.line_seq AND l.pool = d.pool
+    LEFT JOIN ({_HOSTS}) h ON h.pool = l.pool AND h.ref = l.username
+WHERE d.seq IN $seqs ORDER BY ALL
+"""  # noqa: S608  # constants
 
 
 def by_of_events(history: History, seqs: Iterable[int]) -> dict[int, str]:
-    """Return who is behind each of some events, as `root@10.0.0.1`, where anything is known."""
+    """Return who is behind each of some events, where anything is known.
+
+    It is `root@10.0.0.1`, or `host lab-1` of what only a host did for itself; how sure that is
+    stands behind it unless it is exact.
+    """
     wanted = list(seqs)
     if not wanted or not has_trail(history):
         return {}
     return _by(history, _BY_EVENT, wanted)
 
 
-_BY_TASK = """
-SELECT DISTINCT t.first_seq, l.username, l.client, d.confidence
+_BY_TASK = f"""
+SELECT DISTINCT t.first_seq, {_WHO}, d.confidence
 FROM task_doers d JOIN tasks t USING (pool, ref) JOIN audit_lines l
     ON l.seq = d.line_seq AND l.pool = d.pool
-WHERE t.first_seq IN $seqs ORDER BY ALL
-"""
+    LEFT JOIN ({_HOSTS}) h ON h.pool = l.pool AND h.ref = l.username
+WHERE t.first_seq IN $seqs
+QUALIFY NOT d.internal OR bool_and(d.internal) OVER (PARTITION BY t.first_seq)
+ORDER BY ALL
+"""  # noqa: S608  # constants
 
 
 def by_of_tasks(history: History, first_seqs: Iterable[int]) -> dict[int, str]:
@@ -273,78 +282,5 @@ def _by(history: History, sql: str, seqs: list[int]) -> dict[int, str]:
     found: dict[int, list[str]] = {}
     for row in msgspec.convert(history.plain(sql, {"seqs": seqs}), list[_By]):
         doubt = "" if row.confidence == "exact" else f" ({row.confidence})"
-        found.setdefault(row.seq, []).append(f"{row.username}@{row.client}{doubt}")
+        found.setdefault(row.seq, []).append(f"{row.who}{doubt}")
     return {seq: ", ".join(words) for seq, words in found.items()}
-
-
-# -- what nobody asked for ---------------------------------------------------------------------
-
-# A pool without any line says nothing of who did what; nor does the time before its first one. What
-# follows from a change of the power state, in the same second, is not told beside it.
-_UNASKED = """
-WITH trails AS (SELECT pool, min(written_at) AS since FROM audit_lines GROUP BY pool),
-done AS (SELECT DISTINCT pool, seq FROM event_doers),
-told AS (
-    SELECT pool, seq, field, old, new FROM changes
-    WHERE class = 'vm' AND (
-        field = 'power_state'
-        OR field = 'resident_on' AND old NOT LIKE '%:NULL"' AND new NOT LIKE '%:NULL"'
-        OR field = 'domid' AND TRY_CAST(old AS BIGINT) > 0 AND TRY_CAST(new AS BIGINT) > 0
-    )
-), strange AS (
-    SELECT e.pool, e.seq, e.received_at, coalesce(e.server_at, e.received_at) AS at_, e.class,
-        e.ref, e.name, e.operation, c.field, c.old, c.new,
-        (SELECT min(operation) FROM carried k WHERE k.pool = e.pool AND k.seq = e.seq) AS carried,
-        EXISTS (
-            FROM changes m WHERE m.pool = e.pool AND m.class = 'host_metrics' AND m.field = 'live'
-                AND m.new = 'false' AND abs(epoch(m.received_at - e.received_at)) < 600
-        ) AS failed
-    FROM events e JOIN trails t ON t.pool = e.pool
-        LEFT JOIN told c ON c.pool = e.pool AND c.seq = e.seq
-        ANTI JOIN done d ON d.pool = e.pool AND d.seq = e.seq
-    WHERE e.origin = 'live' AND coalesce(e.server_at, e.received_at) >= t.since
-        AND (e.class IN ('vm', 'vdi', 'sr', 'host', 'network') AND e.operation <> 'mod'
-            OR c.seq IS NOT NULL)
-        AND ($pool IS NULL OR e.pool = $pool) AND {within}
-)
-SELECT s.pool, s.seq, s.received_at, s.class, s.ref, s.name,
-    CASE WHEN s.field IS NULL THEN s.operation
-        ELSE s.field || ': ' || coalesce(s.old, '-') || ' → ' || coalesce(s.new, '-') END AS what,
-    CASE
-        WHEN s.carried IS NOT NULL THEN 'by a task (' || s.carried
-            || ') of the pool itself, as HA has; or its line is missing'
-        WHEN s.field IS NULL AND w.call IS NOT NULL THEN 'perhaps part of ' || w.call
-            || ', which was under way'
-        WHEN s.field IS NULL THEN 'by the pool itself, or a call of which no line tells'
-        WHEN s.field = 'domid' THEN 'rebooted from inside the guest, or crashed'
-        WHEN s.field = 'resident_on' THEN 'moved by the pool itself'
-        WHEN s.new = '"Halted"' AND s.failed THEN 'its host failed, or was declared dead'
-        WHEN s.new = '"Halted"' THEN 'shut down from inside the guest, or crashed'
-        WHEN s.new = '"Running"' THEN 'started by the pool itself: HA, or after its host came back'
-        ELSE 'by the pool itself' END AS cause
-FROM strange s LEFT JOIN LATERAL (
-    SELECT min(t.operation) AS call FROM tasks t JOIN task_doers d USING (pool, ref)
-    WHERE t.pool = s.pool AND s.field IS NULL AND t.created <= s.at_
-        AND s.at_ <= coalesce(t.finished, s.at_)
-) w ON true
-ORDER BY s.seq
-"""
-
-
-def unasked(
-    history: History,
-    *,
-    pool: str | None = None,
-    since: Instant | None = None,
-    until: Instant | None = None,
-) -> list[UnaskedRow]:
-    """Return what became of VMs, and came and went, without a line or a task that explains it."""
-    check_pool(history, pool)
-    terms, params = ["true"], dict[str, object]()
-    for name, instant, sign in (("since", since, ">="), ("until", until, "<=")):
-        if instant is not None:
-            column = "epoch_us(e.received_at)" if instant.seq is None else "e.seq"
-            terms.append(f"{column} {sign} ${name}")
-            params[name] = instant.at_us if instant.seq is None else instant.seq
-    sql = _UNASKED.replace("{within}", " AND ".join(terms))
-    return history.all(UnaskedRow, sql, {**params, "pool": pool})

@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 _TIME = pa.timestamp("us", tz="UTC")
 

@@ -231,10 +231,12 @@ CREATE TABLE audit_lines (
 -- how: mark (the line has the mark and the name of the task), cancel (its mark is in the task that
 --   it cancelled), setter (it set this field of this object), destroy (it destroyed this object)
 -- confidence: exact, several (more than one may have done it), or suspicious (a header says what
---   it should not, so that somebody may hide behind another)
+--   it should not, so that somebody may hide behind another); of what a host did for itself also likely
+--   (another host has the line, and might have it for a user whose line is missing)
+-- internal: whether a host did it for itself, so that it is no user's wish as far as this line tells
 CREATE TABLE attributions (
     pool VARCHAR, about VARCHAR, class VARCHAR, ref VARCHAR, seq BIGINT, line_seq BIGINT,
-    how VARCHAR, confidence VARCHAR
+    how VARCHAR, confidence VARCHAR, internal BOOLEAN
 );
 
 -- One row a committed piece of loading; the newest says where the history stands.
@@ -548,7 +550,8 @@ FROM events WHERE origin = 'live'
     AND (operation <> 'mod' OR changed_fields IS NULL OR len(changed_fields) > 0)
 GROUP BY pool, class, ref ORDER BY changes DESC;
 
--- Who made each task: that of its own line, or the one who made the task that it is part of.
+-- Who made each task: that of its own line, or the one who made the task that it is part of. A host has
+-- made the tasks that are parts of what a user has made: such a task has both.
 -- attributions.*
 -- ref: reference of the task
 -- root: reference of the task that the line tells of
@@ -556,28 +559,34 @@ GROUP BY pool, class, ref ORDER BY changes DESC;
 -- confidence: as in attributions; likely where only the task that it is part of has a line
 CREATE VIEW task_doers AS
 WITH RECURSIVE made AS (
-    SELECT pool, ref, ref AS root, line_seq, how, confidence, 0 AS depth
+    SELECT pool, ref, ref AS root, line_seq, how, confidence, internal, 0 AS depth
     FROM attributions WHERE about = 'task'
     UNION ALL
     SELECT t.pool, t.ref, m.root, m.line_seq, 'parent',
-        CASE m.confidence WHEN 'exact' THEN 'likely' ELSE m.confidence END, m.depth + 1
+        CASE m.confidence WHEN 'exact' THEN 'likely' ELSE m.confidence END, m.internal, m.depth + 1
     FROM tasks t JOIN made m ON m.pool = t.pool AND m.ref = t.subtask_of
     WHERE m.depth < 5 AND NOT EXISTS (
         FROM attributions a WHERE a.about = 'task' AND a.pool = t.pool AND a.ref = t.ref
+            AND (m.internal OR NOT a.internal)
     )
 )
-SELECT pool, ref, root, line_seq, how, confidence FROM made;
+SELECT pool, ref, root, line_seq, how, confidence, internal FROM made;
 
 -- Who is behind each event: by a line of its own; because a task that made the object says so; or,
 -- likely, because of the only task that the object carried then, or that the event is of. Guests reboot,
 -- and snapshots go, while a task is at work on a VM: what it never does to one is not likely its doing.
+-- A host is behind what no user is known to be behind.
 -- attributions.*
 -- seq: the entry that told the event
 -- task: the task by which that is known; null where the line is of the change itself
 -- how: as in attributions, task, or result (the task says that it made this object)
 -- confidence: as in attributions, or likely
 CREATE VIEW event_doers AS
-SELECT pool, seq, NULL AS task, line_seq, how, confidence
+WITH behind AS (
+    SELECT * FROM task_doers
+    QUALIFY NOT internal OR bool_and(internal) OVER (PARTITION BY pool, ref)
+)
+SELECT pool, seq, NULL AS task, line_seq, how, confidence, internal
 FROM attributions WHERE about = 'event'
 UNION ALL
 SELECT c.pool, c.seq, c.task, d.line_seq, 'task', CASE
@@ -587,8 +596,8 @@ SELECT c.pool, c.seq, c.task, d.line_seq, 'task', CASE
     WHEN f.of_new_domain AND c.operation NOT IN ('start', 'start_on', 'resume', 'resume_on', 'revert',
         'clean_reboot', 'hard_reboot', 'pool_migrate', 'migrate_send') THEN 'several'
     WHEN c.tasks = 1 AND d.confidence IN ('exact', 'likely') THEN 'likely'
-    ELSE 'several' END
-FROM carried c JOIN task_doers d ON d.pool = c.pool AND d.ref = c.task
+    ELSE 'several' END, d.internal
+FROM carried c JOIN behind d ON d.pool = c.pool AND d.ref = c.task
     LEFT JOIN (
         SELECT pool, seq, ref, bool_or(field IN ('snapshots', 'parent')) AS of_kin,
             bool_or(field = 'guest_metrics' OR field = 'domid' AND new NOT IN ('-1', '"-1"'))
@@ -599,14 +608,14 @@ FROM carried c JOIN task_doers d ON d.pool = c.pool AND d.ref = c.task
     ) f ON f.pool = c.pool AND f.seq = c.seq AND f.ref = c.ref
 WHERE NOT EXISTS (FROM attributions a WHERE a.about = 'event' AND a.seq = c.seq)
 UNION ALL
-SELECT e.pool, e.seq, t.ref, d.line_seq, 'result', d.confidence
-FROM tasks t JOIN task_doers d ON d.pool = t.pool AND d.ref = t.ref
+SELECT e.pool, e.seq, t.ref, d.line_seq, 'result', d.confidence, d.internal
+FROM tasks t JOIN behind d ON d.pool = t.pool AND d.ref = t.ref
     JOIN events e ON e.pool = t.pool AND e.ref = t.result AND e.operation = 'add'
 WHERE e.origin = 'live' AND NOT EXISTS (FROM carried c WHERE c.pool = e.pool AND c.seq = e.seq)
 UNION ALL
 SELECT e.pool, e.seq, e.ref, d.line_seq, 'task', CASE
-    WHEN d.confidence IN ('exact', 'likely') THEN 'likely' ELSE d.confidence END
-FROM events e JOIN task_doers d ON d.pool = e.pool AND d.ref = e.ref
+    WHEN d.confidence IN ('exact', 'likely') THEN 'likely' ELSE d.confidence END, d.internal
+FROM events e JOIN behind d ON d.pool = e.pool AND d.ref = e.ref
 WHERE e.class = 'task' AND e.origin = 'live'
     -- Those of calls in the background stay when they are over: the server collects them some time.
     AND NOT (e.operation = 'del' AND e.name LIKE '%Async.%')

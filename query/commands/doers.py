@@ -41,6 +41,7 @@ def who(
     """Tell who did it: user, client and call, with the evidence and how sure that is."""
     from .. import doers, objects
     from ..render import doers as screen
+    from ..unasked import unasked
 
     if (what is None) is not unattributed:
         raise typer.BadParameter("name an object, a task or @SEQ, or say --unattributed")
@@ -48,7 +49,7 @@ def who(
         begin, end = ask.range(history, since, until, pool=pool)
         if what is None:
             lacking = _lacks(history, begin, end, pool)
-            strange = doers.unasked(history, pool=pool, since=begin, until=end)
+            strange = unasked(history, pool=pool, since=begin, until=end)
         elif what.startswith("@"):
             seq = _entry(what)
             rows = doers.doers_at(history, seq)

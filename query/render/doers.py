@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from ..choices import Format
-from ..doers import CallRow, DeedRow, UnaskedRow
+from ..doers import CallRow, DeedRow
 from ..lacks import Lacks
+from ..unasked import UnaskedRow
 from ..values import short_ref
 from .output import Column, write_answer, write_table
 from .words import at_text
@@ -33,7 +34,7 @@ def calls(rows: Sequence[CallRow], form: Format, lacks: Lacks) -> None:
             f"@{row.seq}",
             at_text(row.written_at),
             row.pool,
-            row.line or "" if row.call is None else _user(row.username, internal=row.internal),
+            row.line or "" if row.call is None else _user(row),
             row.client or "",
             row.call or "",
             _object(row),
@@ -63,7 +64,7 @@ def deeds(rows: Sequence[DeedRow], form: Format, lacks: Lacks) -> None:
     cells = [
         (
             at_text(row.written_at),
-            _user(row.username, internal=False),
+            _user(row),
             row.client or "",
             row.call or "",
             ended(row.verdict, row.error_code),
@@ -117,8 +118,8 @@ def ended(verdict: str | None, error_code: str | None) -> str:
     return "DENIED" if verdict == "DENIED" else error_code or "ok"
 
 
-def _user(username: str | None, *, internal: bool | None) -> str:
-    return "a host" if internal else username or ""
+def _user(row: CallRow | DeedRow) -> str:
+    return f"host {row.caller}" if row.internal else row.username or ""
 
 
 def _object(row: CallRow) -> str:

@@ -9,7 +9,9 @@ loaded: after each batch, all that lies near what came is worked out anew (stret
 - A field was changed by the only session that set it on this object at about that time, unless the
   server writes it, too. A line is later than what it tells of, and times in a trail are not sorted.
 - A task was cancelled by the call whose mark is in its current_operations.
-- What a host says for itself, under its own reference, is no user's doing.
+- What a host says for itself, under its own reference, is no user's doing. By its own socket nobody
+  else calls. What comes from the address of another host may be passed on, for a user, too: that is
+  never exact, and nothing if a user has made such a call meanwhile.
 """
 
 import msgspec
@@ -52,14 +54,19 @@ SELECT least($first, epoch_us(min(begins))) AS first_us,
 """
 # A copy of a line, polled and imported, is the same line.
 _LINES = """
-CREATE OR REPLACE TEMP TABLE near_lines AS
+CREATE OR REPLACE TEMP TABLE {name} AS
 SELECT pool, written_at, thread, client, mark_kind, mark, task_name, call, verdict, result,
     trackid, field, target, lower(split_part(call, '.', 1)) AS class,
     split_part(call, '.', 2) AS deed, min(seq) AS seq
 FROM audit_lines
-WHERE NOT internal AND written_at BETWEEN make_timestamptz($first) AND make_timestamptz($last)
+WHERE internal = {internal}
+    AND written_at BETWEEN make_timestamptz($first) AND make_timestamptz($last)
 GROUP BY ALL
 """
+_USERS, _HOSTS = (
+    _LINES.format(name="near_lines", internal="false"),
+    _LINES.format(name="host_lines", internal="true"),
+)
 _FORGET_TASKS = """
 DELETE FROM attributions
 WHERE about = 'task' AND (pool, ref) IN (SELECT (pool, ref) FROM near_tasks)
@@ -82,8 +89,35 @@ SELECT p.pool, 'task', 'task', p.ref, p.first_seq, p.line_seq, 'mark',
     CASE WHEN p.lines > 1 OR NOT p.fits OR EXISTS (
         FROM doubtful d
         WHERE d.pool = p.pool AND d.call = p.call AND d.written_at BETWEEN p.begins AND p.ends
-    ) THEN 'suspicious' ELSE 'exact' END
+    ) THEN 'suspicious' ELSE 'exact' END, false
 FROM pairs p SEMI JOIN near_tasks n USING (pool, ref)
+"""
+# A host that lets another do what it does itself has a line by its own socket, too. Calls in the
+# background hosts make by that alone.
+_HOSTS_TASKS = """
+INSERT INTO attributions
+WITH pairs AS (
+    SELECT t.pool, t.ref, t.name_label, t.call, t.begins, t.ends, t.first_seq, l.seq AS line_seq,
+        NOT starts_with(l.client, '/') AS is_passed,
+        min(is_passed) OVER (PARTITION BY t.pool, t.ref) AS all_passed,
+        count(*) OVER (PARTITION BY t.pool, t.ref, is_passed) AS lines
+    FROM near_tasks t JOIN host_lines l
+        ON l.pool = t.pool AND l.mark_kind = 'R' AND l.mark = t.mark
+        AND l.task_name = t.name_label AND l.call = t.call
+        AND l.written_at BETWEEN t.begins AND t.ends
+)
+SELECT p.pool, 'task', 'task', p.ref, p.first_seq, p.line_seq, 'mark', CASE
+    WHEN p.lines > 1 THEN 'several' WHEN p.is_passed THEN 'likely' ELSE 'exact' END, true
+FROM pairs p
+WHERE p.is_passed = p.all_passed AND NOT (p.is_passed AND p.name_label <> p.call)
+AND NOT EXISTS (
+    FROM near_lines l
+    WHERE p.is_passed AND l.pool = p.pool AND l.call = p.call
+        AND l.written_at BETWEEN p.begins AND p.ends
+) AND NOT EXISTS (
+    FROM attributions a WHERE a.about = 'task' AND NOT a.internal
+        AND a.pool = p.pool AND a.ref = p.ref AND (p.is_passed OR a.confidence = 'exact')
+)
 """
 _EVENTS = """
 CREATE OR REPLACE TEMP TABLE near_events AS
@@ -105,10 +139,18 @@ _SERVERS_OWN = """
 nobody knows which is whose. It writes in every task that it is at work on, also in a client's."""
 _SETTERS = f"""
 INSERT INTO attributions
-WITH pairs AS (
-    SELECT e.pool, e.class, e.ref, e.seq, l.trackid, l.call, l.field, min(l.seq) AS line_seq,
+WITH lines AS (
+    SELECT *, false AS internal FROM near_lines
+    UNION ALL
+    -- What is passed on to another host is told there once more.
+    SELECT *, true FROM host_lines h WHERE field IS NOT NULL AND NOT EXISTS (
+        FROM near_lines l WHERE l.pool = h.pool AND l.mark = h.mark AND l.call = h.call
+    )
+), pairs AS (
+    SELECT e.pool, e.class, e.ref, e.seq, l.trackid, l.call, l.field, l.internal,
+        min(l.seq) AS line_seq,
         CASE WHEN e.operation = 'del' THEN 'destroy' ELSE 'setter' END AS how
-    FROM near_events e JOIN near_lines l ON l.pool = e.pool AND l.target = e.ref
+    FROM near_events e JOIN lines l ON l.pool = e.pool AND l.target = e.ref
         AND l.class = e.class AND l.result = 'OK'
         AND l.written_at >= e.since - INTERVAL {_CUT_US} MICROSECOND
         AND l.written_at <= e.until + INTERVAL {WRITTEN_S} SECOND
@@ -118,7 +160,7 @@ WITH pairs AS (
 )
 SELECT pool, 'event', class, ref, seq, line_seq, how,
     CASE WHEN count(*) OVER (PARTITION BY seq) > 1 OR how = 'setter' AND {_SERVERS_OWN}
-        THEN 'several' ELSE 'exact' END
+        THEN 'several' ELSE 'exact' END, internal
 FROM pairs
 """  # noqa: S608  # constants
 _DUMMY = "DummyRef:[|]([0-9a-f]{8})-([0-9a-f]{4})"
@@ -135,9 +177,10 @@ WITH keys AS (
     WHERE NOT contains(coalesce(k.old, ''), k.key)
 )
 SELECT pool, 'event', 'task', ref, seq, line_seq, 'cancel',
-    CASE WHEN lines = 1 THEN 'exact' ELSE 'suspicious' END
+    CASE WHEN lines = 1 THEN 'exact' ELSE 'suspicious' END, false
 FROM pairs
 """  # noqa: S608  # constants
+_WORKED_OUT = (_FORGET_TASKS, _OWN_TASKS, _HOSTS_TASKS, _FORGET_EVENTS, _SETTERS, _CANCELS)
 
 
 def join(history: History, after_seq: int) -> None:
@@ -154,9 +197,11 @@ def _join_near(history: History, came: Stretch) -> None:
     _make(history, _TASKS.format(name="near_tasks"), near)
     far = _wider(_around(history, "near_tasks", near))
     _make(history, _TASKS.format(name="far_tasks"), far)
-    _make(history, _LINES, _wider(_around(history, "far_tasks", far)))
+    lines = _wider(_around(history, "far_tasks", far))
+    _make(history, _USERS, lines)
+    _make(history, _HOSTS, lines)
     _make(history, _EVENTS, near)
-    for statement in (_FORGET_TASKS, _OWN_TASKS, _FORGET_EVENTS, _SETTERS, _CANCELS):
+    for statement in _WORKED_OUT:
         history.connection.execute(statement)
 
 

@@ -16,12 +16,14 @@ class Claim:
     """Somebody is said to have made a task, or a change, by a call.
 
     `about` is the reference of the task or the index of the change; `trackid` tells the session.
+    `own_task` is the task that a host is said to have made for itself; nothing of users.
     """
 
     about: str | int
     trackid: str
     call: str
     confidence: str
+    own_task: str = ""
 
 
 class Judge:
@@ -31,6 +33,7 @@ class Judge:
         self._changes = day.truth.changes
         self._doings = [doing for doing in day.truth.doings if doing.ended_s is not None]
         self._begun = day.epochs[0]
+        self._asked = {doing.task for doing in day.truth.doings if not doing.lent}
 
     @cached_property
     def doers(self) -> Mapping[str | int, Doing | None]:
@@ -41,7 +44,9 @@ class Judge:
         return {about: change.by for about, change in self._subjects()}
 
     def is_right(self, claim: Claim) -> bool:
-        """Say whether it was this session, by this call."""
+        """Say whether it was this session, by this call; of a host, that no client asked for it."""
+        if claim.own_task:
+            return claim.own_task not in self._asked
         doing = self.doers.get(claim.about)
         if doing is None:
             return False

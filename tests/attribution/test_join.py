@@ -20,11 +20,11 @@ SEEDS = (0, 1, 3, 8)
 MORE = [pytest.param(seed, marks=pytest.mark.soak) for seed in range(60) if seed not in SEEDS]
 
 OF_TASKS = """
-SELECT d.ref, l.trackid, l.call, d.confidence
+SELECT d.ref, l.trackid, l.call, d.confidence, CASE WHEN d.internal THEN d.root ELSE '' END
 FROM task_doers d JOIN audit_lines l ON l.seq = d.line_seq
 """
 OF_EVENTS = """
-SELECT d.seq, l.trackid, l.call, d.confidence
+SELECT d.seq, l.trackid, l.call, d.confidence, CASE WHEN d.internal THEN d.task ELSE '' END
 FROM event_doers d JOIN audit_lines l ON l.seq = d.line_seq
 """
 
@@ -38,8 +38,9 @@ def claims_of(history: History, journal: Written) -> list[Claim]:
             str(trackid),
             str(call),
             str(confidence),
+            str(own_task),
         )
-        for about, trackid, call, confidence in told
+        for about, trackid, call, confidence, own_task in told
     ]
 
 
@@ -60,8 +61,11 @@ def test_what_is_exact_is_right_and_what_is_likely_nearly_always(seed: int, tmp_
     by_confidence = Counter(claim.confidence for claim in claims)
     exact = [claim for claim in claims if claim.confidence == "exact"]
     likely = [claim for claim in claims if claim.confidence == "likely"]
+    by_hosts = [claim for claim in claims if claim.own_task]
     assert judge.wrong(exact) == []
     assert judge.share_right(likely, "likely") >= 0.99, judge.wrong(likely)[:20]
+    assert judge.wrong(by_hosts) == []
+    assert any(claim.confidence == "exact" for claim in by_hosts)
     assert len(exact) > CALLS / 4
     assert len(likely) > CALLS
     assert ("suspicious" in by_confidence) <= day.plan.forgers

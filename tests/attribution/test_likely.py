@@ -15,7 +15,7 @@ pytestmark = pytest.mark.seeds
 OF_OWN_CHANGES = """
 SELECT e.seq, l.trackid, l.call, d.confidence
 FROM event_doers d JOIN audit_lines l ON l.seq = d.line_seq JOIN events e ON e.seq = d.seq
-WHERE d.confidence = 'likely' AND e.class <> 'task' AND e.event_id IS NOT NULL
+WHERE d.confidence = 'likely' AND NOT d.internal AND e.class <> 'task' AND e.event_id IS NOT NULL
     AND NOT list_has_all(['allowed_operations', 'current_operations'], e.changed_fields)
 """
 

@@ -13,6 +13,9 @@ from tests.attribution.day import Day, day_of
 from tests.cli.questions import Program
 from tests.history import journals
 
+HOST = "host-1"
+"""The master, which is the only one to call by a socket of its own."""
+
 
 @pytest.fixture(scope="module")
 def day() -> Day:
@@ -78,13 +81,45 @@ def test_who_touched_an_object_is_told_with_what_was_refused(program: Program, d
 
 
 def test_who_made_a_task_is_told_also_of_its_parts(program: Program, data: Path) -> None:
-    """The part has no line of a user; the task above it has."""
-    ((part, line),) = asked(
-        data, "SELECT ref, line_seq FROM task_doers WHERE how = 'parent' ORDER BY ALL LIMIT 1"
+    """The part has only the line of a host that called for itself; the task above has a user's."""
+    ((part, line, user),) = asked(
+        data,
+        """
+        SELECT d.ref, d.line_seq, l.username FROM task_doers d JOIN audit_lines l
+            ON l.seq = d.line_seq
+        WHERE how = 'parent' AND confidence = 'likely' ORDER BY ALL LIMIT 1
+        """,
     )
-    (row,) = json.loads(program("who", str(part), "--format", "json").out)["rows"]
-    assert (row["seq"], row["how"], row["confidence"]) == (line, "parent", "likely")
-    assert "@10.0.0." in program("tasks", "--tree", "--status", "success").out
+    rows = json.loads(program("who", str(part), "--format", "json").out)["rows"]
+    own, above = sorted(rows, key=lambda row: not row["internal"])
+    assert (above["seq"], above["how"], above["confidence"]) == (line, "parent", "likely")
+    assert (own["how"], own["caller"][:5], own["internal"]) == ("mark", "host-", True)
+    tasks = json.loads(program("tasks", "--format", "json").out)["rows"]
+    (told,) = [row["by"] for row in tasks if row["ref"] == part]
+    assert told.startswith(f"{user}@10.0.0.")
+
+
+def test_what_a_host_did_by_itself_names_the_host(program: Program, data: Path) -> None:
+    """Also in the list of events, and where nobody asked for it: with the line that shows it."""
+    ((task, line, event),) = asked(
+        data,
+        """
+        SELECT ref, line_seq, seq FROM attributions
+        WHERE internal AND about = 'task' AND confidence = 'exact' ORDER BY ALL LIMIT 1
+        """,
+    )
+    (row,) = json.loads(program("who", str(task), "--format", "json").out)["rows"]
+    assert (row["seq"], row["caller"], row["confidence"]) == (line, HOST, "exact")
+    assert f"host {HOST}" in program("who", str(task)).out
+    near = program("events", "--since", f"@{event}", "--until", f"@{event}").out
+    assert f"host {HOST} (likely)" in near
+    strange = json.loads(program("who", "--unattributed", "--format", "json").out)["rows"]
+    shown = [row for row in strange if row["line_seq"] is not None]
+    assert {row["class"] for row in shown} == {"vm"}
+    for row in shown:
+        assert (
+            row["cause"] == f"by host {HOST} itself, as HA has: VM.start, line @{row['line_seq']}"
+        )
 
 
 @pytest.mark.parametrize(
@@ -113,7 +148,7 @@ def test_what_hosts_did_is_shown_if_wanted(program: Program, data: Path) -> None
     ((every,),) = asked(data, "SELECT count(*) FROM audit_lines")
     answer = program("audit-trail", "--internal", "--limit", "10000", "--format", "json").out
     assert len(json.loads(answer)["rows"]) == every
-    assert "a host" in program("audit-trail", "--internal", "--limit", "10000").out
+    assert f"host {HOST}" in program("audit-trail", "--internal", "--limit", "10000").out
 
 
 def test_what_nobody_asked_for_is_told_with_what_it_comes_from(program: Program, day: Day) -> None:

@@ -223,25 +223,26 @@ def tasks_of(version: str) -> list[Draft]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_tasks_have_the_lines_that_they_had_on_the_server(version: str, tmp_path: Path) -> None:
-    """A call of a user is joined to its task, one of a host is not, and nothing else is."""
+    """A call of a user is joined to its task, and so is one of a host; nothing else is."""
     write_journal(tmp_path / "journal", tasks_of(version))
     with refresh(tmp_path).open() as history:
         found = rows(
             history,
             """
-            SELECT l.mark_kind || ':' || l.mark, a.ref, a.confidence
+            SELECT l.mark_kind || ':' || l.mark, a.ref, a.confidence, a.internal
             FROM attributions a JOIN audit_lines l ON l.seq = a.line_seq
             WHERE a.about = 'task' ORDER BY a.line_seq
             """,
         )
     said = [line_in(line) for line in lines_of(version)]
     expected = [
-        (mark, task, "exact")
+        (mark, task, "exact", line is not None and line.is_internal)
         for (mark, task, _call, _parent), line in zip(joins_of(version), said, strict=True)
-        if task != "-" and line is not None and not line.is_internal
+        if task != "-"
     ]
     assert found == expected
-    assert len(found) > 15
+    assert len(found) == 27
+    assert sum(internal for *_, internal in expected) == 6
 
 
 @pytest.mark.parametrize("version", VERSIONS)
