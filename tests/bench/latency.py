@@ -22,7 +22,7 @@ from query.loader import refresh
 from query.questions import Filter, events
 from recorder.journal.store import Journal
 from tests.bench.chapter import OURS, Bench, Chapter, Figure, Limit, Verdict, by_turns
-from tests.bench.history import UnsyncedDisk
+from tests.bench.journal.made import UnsyncedDisk
 from tests.bench.living import PASSWORD, USER, Living, living
 from tests.bench.mix import START_S, epoch_drafts
 from tests.bench.recording import ROOT, recording
