@@ -6,6 +6,7 @@ end of a bar reaches from the smallest to the largest round.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ FAR_APART = 12.0
 """Between the largest and the smallest of a picture; beyond this the scale is logarithmic."""
 FIGURES_MIN = 2
 _WIDTH_PX = 560
+_LABEL = "datum.value < 10000 ? format(datum.value, ',~r') : format(datum.value, '~s')"
 _FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, sans-serif"
 
 
@@ -72,7 +74,8 @@ def draw(name: str, chapter: Chapter, folder: Path) -> list[str]:
 
 
 def _slug(unit: str) -> str:
-    return "".join(c if c.isalnum() else "-" for c in unit.lower()).strip("-")
+    ascii_only = unit.lower().replace("µ", "u")
+    return re.sub("[^a-z0-9]+", "-", ascii_only).strip("-")
 
 
 def _chart(figures: Sequence[Figure], unit: str, look: Look) -> alt.LayerChart | alt.Chart:
@@ -137,9 +140,9 @@ class _Measure:
     @property
     def axis(self) -> alt.Axis:
         if not self.is_log:
-            return alt.Axis(tickCount=6, format="~s")
+            return alt.Axis(tickCount=6, labelExpr=_LABEL)
         decades = range(math.ceil(math.log10(self.low)), math.floor(math.log10(self.high)) + 1)
-        return alt.Axis(values=[10.0**decade for decade in decades], format="~s")
+        return alt.Axis(values=[10.0**decade for decade in decades], labelExpr=_LABEL)
 
 
 def _bars(
