@@ -1,4 +1,4 @@
-"""Bytes to a host and back: h11 over TLS, TCP or a unix socket. The only socket code of the client.
+"""Bytes to a host and back: h11 over TLS, TCP or a unix socket. All sockets are opened here.
 
 It knows nothing of XAPI. Foreign exceptions end here: what leaves are the errors of xentrail.
 """
@@ -22,6 +22,7 @@ import trio
 from .address import Address
 from .errors import ProtocolError, TransportError
 from .tls import UNCHECKED, Presented, TlsPolicy
+from .tlsstream import TlsStream
 
 __all__ = ["Address", "Connection", "Dial", "HttpRefused", "TlsPolicy", "connect"]
 
@@ -305,12 +306,10 @@ async def _dial(address: Address, tls: TlsPolicy) -> trio.abc.Stream:
     stream = await trio.open_tcp_stream(address.host, address.port)
     if address.scheme == "http":
         return stream
-    secure = trio.SSLStream(
-        stream, tls.context(), server_hostname=address.host, https_compatible=True
-    )
+    secure = TlsStream(stream, tls.context(), host=address.host)
     try:
         await secure.do_handshake()
-        tls.check(address, secure.getpeercert(binary_form=True) or b"")
+        tls.check(address, secure.certificate())
     except trio.BrokenResourceError as error:
         await trio.aclose_forcefully(secure)
         if isinstance(error.__cause__, ssl.SSLCertVerificationError):
@@ -326,10 +325,10 @@ async def _dial(address: Address, tls: TlsPolicy) -> trio.abc.Stream:
 async def _presented(address: Address) -> Presented:
     """Take what a host shows without checking it; nothing is sent on that connection."""
     stream = await trio.open_tcp_stream(address.host, address.port)
-    secure = trio.SSLStream(stream, UNCHECKED.context(), server_hostname=address.host)
+    secure = TlsStream(stream, UNCHECKED.context(), host=address.host)
     try:
         await secure.do_handshake()
-        return Presented(secure.getpeercert(binary_form=True) or b"")
+        return Presented(secure.certificate())
     finally:
         await trio.aclose_forcefully(secure)
 
