@@ -9,7 +9,7 @@ import msgspec
 from recorder.instant import BadInstant, Instant, time_text, us_of
 from recorder.model import Stream
 
-from .database import History
+from .database import History, Params
 from .gaps import GapSpan, gap_spans
 
 
@@ -44,10 +44,6 @@ class Verdict(msgspec.Struct, frozen=True):
         return whole and self.stream != Stream.FROM
 
 
-class _Seq(msgspec.Struct):
-    seq: int | None
-
-
 @dataclass(frozen=True, slots=True)
 class Moment:
     """An instant, the last entry `seq` that counts for it, and the last one known at all."""
@@ -73,13 +69,12 @@ def moment_of(history: History, instant: Instant, known: Instant | None) -> Mome
 def _position(history: History, instant: Instant) -> int:
     """Return the last entry that counts at an instant; times are labels, numbers are the order."""
     if instant.seq is not None:
-        end = history.first(_Seq, "SELECT max(last_seq) AS seq FROM loads")
-        if end is None or end.seq is None or instant.seq > end.seq:
-            last = 0 if end is None or end.seq is None else end.seq
+        last = _number(history, "SELECT max(last_seq) FROM loads", {})
+        if instant.seq > last:
             raise BadInstant(f"@{instant.seq} is not recorded: the history ends at @{last}")
         return instant.seq
     sql = """
-        SELECT max(seq) AS seq FROM (
+        SELECT max(seq) FROM (
             -- From the newest row on, which reads only a few: max(seq) would read them all.
             (SELECT seq FROM events WHERE received_at <= make_timestamptz($at)
                 ORDER BY seq DESC LIMIT 1)
@@ -91,8 +86,13 @@ def _position(history: History, instant: Instant) -> int:
             SELECT max(closed_seq) FROM gap_spans WHERE closed_at <= make_timestamptz($at)
         )
     """
-    row = history.first(_Seq, sql, {"at": instant.at_us})
-    return 0 if row is None or row.seq is None else row.seq
+    return _number(history, sql, {"at": instant.at_us})
+
+
+def _number(history: History, sql: str, params: Params) -> int:
+    """Return the one number of an answer, 0 if there is none."""
+    ((number,),) = history.plain(sql, params)
+    return 0 if number is None else msgspec.convert(number, int)
 
 
 class _PoolFacts(msgspec.Struct):
@@ -112,19 +112,15 @@ FROM pools p LEFT JOIN (
 """
 
 
-class _Stream(msgspec.Struct):
-    stream: str | None
-
-
 def verdict_of(history: History, pool: str, moment: Moment) -> Verdict:
     """Return how certain the state of a whole pool is at a moment."""
     sql = """
         SELECT stream FROM epochs WHERE pool = $pool AND epoch <= $position
         ORDER BY epoch DESC LIMIT 1
     """
-    epoch = history.first(_Stream, sql, {"pool": pool, "position": moment.seq})
-    verdict = _certainty(history, pool, moment)
-    return msgspec.structs.replace(verdict, stream=None if epoch is None else epoch.stream)
+    epochs = history.plain(sql, {"pool": pool, "position": moment.seq})
+    stream = msgspec.convert(epochs[0][0], str | None) if epochs else None
+    return msgspec.structs.replace(_certainty(history, pool, moment), stream=stream)
 
 
 def _certainty(history: History, pool: str, moment: Moment) -> Verdict:

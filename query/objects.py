@@ -114,13 +114,9 @@ def _nothing(history: History, word: str) -> str:
     return f"no recorded object is called {word!r}{hint}"
 
 
-class _Pool(msgspec.Struct):
-    pool: str
-
-
 def pools(history: History) -> list[str]:
     """Return the names of the pools that were recorded."""
-    return [row.pool for row in history.all(_Pool, "SELECT pool FROM pools ORDER BY pool")]
+    return [str(pool) for (pool,) in history.plain("SELECT pool FROM pools ORDER BY pool", {})]
 
 
 def check_pool(history: History, pool: str | None) -> None:

@@ -82,7 +82,7 @@ def state_of(
         rows = _rows(history, found.cls, moment.seq, pool=found.pool, ref=found.ref)
         if not rows:
             return _before_the_first_row(history, found, verdict, moment)
-        skip = _skip(history, found.pool, found.cls, moment.seq)
+        skip = _skips(history, found.pool, moment.seq).of(found.cls)
         state = _state(rows[0], _verdict_on(rows[0], verdict, skip))
         return msgspec.structs.replace(state, found_after=_found_after(history, state, moment))
 
@@ -100,14 +100,15 @@ def states_of_class(
     `known` is as in `state_of`. Raises NoSuchPool, NoSuchObject for an unknown class, BadInstant
     beyond the journal.
     """
-    check_pool(history, pool)
-    check_class(history, cls)
-    moment = moment_of(history, instant, known)
-    asked = [pool] if pool is not None else pools(history)
-    verdicts = {name: verdict_of(history, name, moment) for name in asked}
-    skips = {name: _skip(history, name, cls.lower(), moment.seq) for name in asked}
-    whole = [_verdict_on_class(cls.lower(), verdicts[name], skips[name]) for name in asked]
-    rows = _rows(history, cls.lower(), moment.seq, pool=pool)
+    with history.one_answer():
+        check_pool(history, pool)
+        check_class(history, cls)
+        moment = moment_of(history, instant, known)
+        asked = [pool] if pool is not None else pools(history)
+        verdicts = {name: verdict_of(history, name, moment) for name in asked}
+        skips = {name: _skips(history, name, moment.seq).of(cls.lower()) for name in asked}
+        whole = [_verdict_on_class(cls.lower(), verdicts[name], skips[name]) for name in asked]
+        rows = _rows(history, cls.lower(), moment.seq, pool=pool)
     states = [_state(row, _verdict_on(row, verdicts[row.pool], skips[row.pool])) for row in rows]
     states.sort(key=lambda state: (state.pool, state.name or "", state.ref))
     return States(str(instant), whole, states)
@@ -120,12 +121,13 @@ def states_of_pool(
 
     `known` is as in `state_of`. Raises NoSuchPool, BadInstant beyond the journal.
     """
-    check_pool(history, pool)
-    moment = moment_of(history, instant, known)
-    verdict = verdict_of(history, pool, moment)
-    rows = _rows(history, None, moment.seq, pool=pool)
-    skips = {cls: _skip(history, pool, cls, moment.seq) for cls in {row.cls for row in rows}}
-    states = [_state(row, _verdict_on(row, verdict, skips[row.cls])) for row in rows]
+    with history.one_answer():
+        check_pool(history, pool)
+        moment = moment_of(history, instant, known)
+        verdict = verdict_of(history, pool, moment)
+        rows = _rows(history, None, moment.seq, pool=pool)
+        skips = _skips(history, pool, moment.seq)
+    states = [_state(row, _verdict_on(row, verdict, skips.of(row.cls))) for row in rows]
     states.sort(key=lambda state: (state.cls, state.name or "", state.ref))
     return States(str(instant), [verdict], states)
 
@@ -160,7 +162,7 @@ def _found_after(history: History, state: State, moment: Moment) -> FoundAfter |
     if rows:
         fields = sorted({name for row in rows for name in row.fields or ()})
         return FoundAfter(_outcome(rows), fields, rows[-1].seq)
-    if _skip(history, state.pool, state.cls, gap.closed_seq) is not None:
+    if _skips(history, state.pool, gap.closed_seq).of(state.cls) is not None:
         return None
     return FoundAfter(None, [], None)
 
@@ -210,9 +212,10 @@ def _rows(
 
 
 _OF_ONE = f"""
-SELECT {_COLUMNS} FROM events
-WHERE pool = $pool AND class = $class AND ref = $ref AND seq <= $position
-ORDER BY seq DESC LIMIT 1
+SELECT {_COLUMNS} FROM events WHERE rowid IN (
+    SELECT arg_max(rowid, seq) FROM events
+    WHERE pool = $pool AND class = $class AND ref = $ref AND seq <= $position
+)
 """  # noqa: S608  # names are ours
 _LIVING = f"""
 WITH newest AS (
@@ -295,31 +298,57 @@ class _First(msgspec.Struct):
 
 
 class _Skip(msgspec.Struct):
+    """The mark that an epoch could not read a class, or the registration of the epoch."""
+
     seq: int
     epoch: int
 
 
-_SKIP = """
-WITH newest AS (
-    SELECT max(seq) AS epoch FROM marks
-    WHERE pool = $pool AND name = 'registered' AND seq <= $position
-)
-SELECT m.seq, m.epoch FROM marks m JOIN newest USING (epoch)
-WHERE m.pool = $pool AND m.name = 'class-skipped' AND m.seq <= $position
-    AND lower(json_extract_string(m.detail, '$.class')) = $class
-UNION ALL
-SELECT n.epoch AS seq, n.epoch FROM newest n, pools p
-WHERE p.pool = $pool AND n.epoch IS NOT NULL AND NOT json_contains(p.classes, json_quote($class))
-ORDER BY seq DESC LIMIT 1
+class _Skips(msgspec.Struct):
+    """What the newest epoch of a pool could not read: the marks by class, `read` are the classes
+    that were ever read. `epoch` is None where there is no epoch yet."""
+
+    epoch: int | None
+    marks: dict[str, int]
+    read: frozenset[str]
+
+    def of(self, cls: str) -> _Skip | None:
+        """Return the mark, if there is one, that a class could not be read.
+
+        For a class that was never read at all that is the registration of the epoch.
+        """
+        if self.epoch is None:
+            return None
+        if cls in self.marks:
+            return _Skip(self.marks[cls], self.epoch)
+        return None if cls in self.read else _Skip(self.epoch, self.epoch)
+
+
+_EPOCH = """
+SELECT max(seq) FROM marks WHERE pool = $pool AND name = 'registered' AND seq <= $position
 """
+_SKIPPED = """
+SELECT lower(json_extract_string(detail, '$.class')), max(seq) FROM marks
+WHERE pool = $pool AND name = 'class-skipped' AND epoch = $epoch AND seq <= $position
+GROUP BY ALL
+"""
+_CLASSES = "SELECT classes FROM pools WHERE pool = $pool"
 
 
-def _skip(history: History, pool: str, cls: str, position: int) -> _Skip | None:
-    """Return the mark, if there is one, that the newest epoch could not read a class.
+def _skips(history: History, pool: str, position: int) -> _Skips:
+    """Return what the newest epoch up to a position could not read.
 
-    For a class that was never read at all that is the registration of the epoch.
+    Asked once for all classes, and as plain rows: for a whole pool that took longer than finding
+    its objects.
     """
-    return history.first(_Skip, _SKIP, {"pool": pool, "position": position, "class": cls})
+    ((epoch,),) = history.plain(_EPOCH, {"pool": pool, "position": position})
+    known = history.plain(_CLASSES, {"pool": pool})
+    if epoch is None or not known:
+        return _Skips(None, {}, frozenset())
+    params = {"pool": pool, "epoch": epoch, "position": position}
+    marks = dict(msgspec.convert(history.plain(_SKIPPED, params), list[tuple[str, int]]))
+    read = msgspec.json.decode(str(known[0][0]), type=frozenset[str])
+    return _Skips(msgspec.convert(epoch, int), marks, read)
 
 
 def _verdict_on_class(cls: str, verdict: Verdict, skip: _Skip | None) -> Verdict:
