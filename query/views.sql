@@ -556,15 +556,19 @@ GROUP BY pool, class, ref ORDER BY changes DESC;
 -- ref: reference of the task
 -- root: reference of the task that the line tells of
 -- how: as in attributions, or parent
--- confidence: as in attributions; likely where only the task that it is part of has a line
+-- confidence: as in attributions; likely where only the task that it is part of has a line; several if it
+--   was not seen to end, or began when that had ended: then somebody else may have made it a part
 CREATE VIEW task_doers AS
 WITH RECURSIVE made AS (
     SELECT pool, ref, ref AS root, line_seq, how, confidence, internal, 0 AS depth
     FROM attributions WHERE about = 'task'
     UNION ALL
     SELECT t.pool, t.ref, m.root, m.line_seq, 'parent',
-        CASE m.confidence WHEN 'exact' THEN 'likely' ELSE m.confidence END, m.internal, m.depth + 1
+        CASE WHEN m.confidence NOT IN ('exact', 'likely') THEN m.confidence
+            WHEN t.finished IS NULL OR t.first_seq > x.ended_seq THEN 'several' ELSE 'likely' END,
+        m.internal, m.depth + 1
     FROM tasks t JOIN made m ON m.pool = t.pool AND m.ref = t.subtask_of
+        LEFT JOIN task_ends x ON x.pool = m.pool AND x.task = m.ref
     WHERE m.depth < 5 AND NOT EXISTS (
         FROM attributions a WHERE a.about = 'task' AND a.pool = t.pool AND a.ref = t.ref
             AND (m.internal OR NOT a.internal)
@@ -575,6 +579,7 @@ SELECT pool, ref, root, line_seq, how, confidence, internal FROM made;
 -- Who is behind each event: by a line of its own; because a task that made the object says so; or,
 -- likely, because of the only task that the object carried then, or that the event is of. Guests reboot,
 -- and snapshots go, while a task is at work on a VM: what it never does to one is not likely its doing.
+-- In a gap there may have been others; and others can lend from a task its name, also when it has ended.
 -- A host is behind what no user is known to be behind.
 -- attributions.*
 -- seq: the entry that told the event
@@ -591,6 +596,7 @@ FROM attributions WHERE about = 'event'
 UNION ALL
 SELECT c.pool, c.seq, c.task, d.line_seq, 'task', CASE
     WHEN d.confidence = 'suspicious' THEN 'suspicious'
+    WHEN c.origin <> 'live' OR c.seq > x.ended_seq THEN 'several'
     WHEN f.of_kin AND c.operation NOT IN ('snapshot', 'snapshot_with_quiesce', 'checkpoint', 'revert',
         'clone', 'copy', 'destroy') THEN 'several'
     WHEN f.of_new_domain AND c.operation NOT IN ('start', 'start_on', 'resume', 'resume_on', 'revert',
@@ -598,6 +604,7 @@ SELECT c.pool, c.seq, c.task, d.line_seq, 'task', CASE
     WHEN c.tasks = 1 AND d.confidence IN ('exact', 'likely') THEN 'likely'
     ELSE 'several' END, d.internal
 FROM carried c JOIN behind d ON d.pool = c.pool AND d.ref = c.task
+    LEFT JOIN task_ends x ON x.pool = c.pool AND x.task = c.task
     LEFT JOIN (
         SELECT pool, seq, ref, bool_or(field IN ('snapshots', 'parent')) AS of_kin,
             bool_or(field = 'guest_metrics' OR field = 'domid' AND new NOT IN ('-1', '"-1"'))
@@ -614,8 +621,10 @@ FROM tasks t JOIN behind d ON d.pool = t.pool AND d.ref = t.ref
 WHERE e.origin = 'live' AND NOT EXISTS (FROM carried c WHERE c.pool = e.pool AND c.seq = e.seq)
 UNION ALL
 SELECT e.pool, e.seq, e.ref, d.line_seq, 'task', CASE
+    WHEN d.confidence <> 'suspicious' AND e.operation = 'mod' AND e.seq > x.ended_seq THEN 'several'
     WHEN d.confidence IN ('exact', 'likely') THEN 'likely' ELSE d.confidence END, d.internal
 FROM events e JOIN behind d ON d.pool = e.pool AND d.ref = e.ref
+    LEFT JOIN task_ends x ON x.pool = e.pool AND x.task = e.ref
 WHERE e.class = 'task' AND e.origin = 'live'
     -- Those of calls in the background stay when they are over: the server collects them some time.
     AND NOT (e.operation = 'del' AND e.name LIKE '%Async.%')

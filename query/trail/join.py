@@ -7,7 +7,8 @@ loaded: after each batch, all that lies near what came is worked out anew (stret
   is sure only if no other line has the mark, and if each line of the same call, while the task was
   on, has a task that fits. One that has not hides its own task, which another may claim.
 - A field was changed by the only session that set it on this object at about that time, unless the
-  server writes it, too. A line is later than what it tells of, and times in a trail are not sorted.
+  server writes it, too, or nobody knows when it was changed. A line is later than what it tells of,
+  and times in a trail are not sorted.
 - A task was cancelled by the call whose mark is in its current_operations.
 - What a host says for itself, under its own reference, is no user's doing. By its own socket nobody
   else calls. What comes from the address of another host may be passed on, for a user, too: that is
@@ -121,11 +122,11 @@ AND NOT EXISTS (
 """
 _EVENTS = """
 CREATE OR REPLACE TEMP TABLE near_events AS
-SELECT pool, class, ref, seq, operation, changed_fields, server_at AS since,
+SELECT pool, class, ref, seq, operation, changed_fields, origin, server_at AS since,
     server_at + INTERVAL 1 SECOND AS until
 FROM events WHERE server_at BETWEEN make_timestamptz($first) AND make_timestamptz($last)
 UNION ALL
-SELECT pool, class, ref, seq, operation, changed_fields, received_at, received_at
+SELECT pool, class, ref, seq, operation, changed_fields, origin, received_at, received_at
 FROM events WHERE server_at IS NULL
     AND received_at BETWEEN make_timestamptz($first) AND make_timestamptz($last)
 """
@@ -154,8 +155,10 @@ WITH lines AS (
         AND l.class = e.class AND l.result = 'OK'
         AND l.written_at >= e.since - INTERVAL {_CUT_US} MICROSECOND
         AND l.written_at <= e.until + INTERVAL {WRITTEN_S} SECOND
-    WHERE e.operation = 'del' AND l.deed = 'destroy'
+    WHERE e.origin = 'live' AND (
+        e.operation = 'del' AND l.deed = 'destroy'
         OR e.operation = 'mod' AND list_contains(e.changed_fields, l.field)
+    )
     GROUP BY ALL
 )
 SELECT pool, 'event', class, ref, seq, line_seq, how,

@@ -5,6 +5,7 @@ It needs no network: calls are made at the dispatcher, each by the door of a cli
 
 import random
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, partial
 
@@ -124,7 +125,7 @@ class Pool:
         """Return the pool of a plan, which does not run yet."""
         simulated = SimulatedPool.build(plan.spec, now_s=now_s)
         if plan.has_ha:
-            _protect(simulated)
+            protect(simulated)
         front = Front(simulated, now_s=now_s)
         front.trail.syslog.late_s_max = plan.late_s_max
         return cls(plan, simulated, front, random.Random(f"people of {plan.seed}"))
@@ -153,7 +154,8 @@ class Pool:
             await self.front.dispatcher.answer(call, self.door(PEOPLE[act.who].address))
         except Fault as fault:
             if fault.code == "SESSION_INVALID":
-                self.sessions[act.who] = await self.log_in(PEOPLE[act.who])
+                with suppress(Fault):  # Nobody is the master just now: at the next call, then.
+                    self.sessions[act.who] = await self.log_in(PEOPLE[act.who])
 
     def restart(self) -> None:
         """Restart xapi; with a second host that one is the master from now on."""
@@ -214,7 +216,8 @@ async def _lose_a_host(pool: Pool) -> None:
     pool.simulated.revive_host(host)
 
 
-def _protect(simulated: SimulatedPool) -> None:
+def protect(simulated: SimulatedPool) -> None:
+    """Let HA start the VMs of a pool again when their host falls."""
     database = simulated.database
     database.write("pool", simulated.pool_ref, "ha_enabled", True)
     for vm in database.refs("VM"):

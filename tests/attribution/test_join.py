@@ -1,13 +1,14 @@
 """Who is said to have done something did it: the join, judged by the truth of the simulator."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from query.database import History
 from query.loader import refresh
-from tests.attribution.chain import Written, write_parts, written
+from tests.attribution.chain import write_parts, written
 from tests.attribution.day import Day, Plan, spend
 from tests.attribution.judge import Claim, Judge
 from tests.attribution.people import DEBUG
@@ -25,16 +26,17 @@ FROM task_doers d JOIN audit_lines l ON l.seq = d.line_seq
 """
 OF_EVENTS = """
 SELECT d.seq, l.trackid, l.call, d.confidence, CASE WHEN d.internal THEN d.task ELSE '' END
-FROM event_doers d JOIN audit_lines l ON l.seq = d.line_seq
+FROM event_doers d JOIN audit_lines l ON l.seq = d.line_seq JOIN events e ON e.seq = d.seq
+WHERE e.origin = 'live'
 """
 
 
-def claims_of(history: History, journal: Written) -> list[Claim]:
-    """Return all that is said of who did what."""
+def claims_of(history: History, changes: Mapping[int, int]) -> list[Claim]:
+    """Return all that is said of who did what; `changes` says by seq which change an event is."""
     told = [*history.plain(OF_TASKS, {}), *history.plain(OF_EVENTS, {})]
     return [
         Claim(
-            journal.changes[about] if isinstance(about, int) else str(about),
+            changes[about] if isinstance(about, int) else str(about),
             str(trackid),
             str(call),
             str(confidence),
@@ -50,7 +52,7 @@ def claims_about(day: Day, data: Path, *, parts: int) -> list[Claim]:
     for _end in write_parts(journal, data / "journal", parts=parts):
         refresh(data)
     with refresh(data).open() as history:
-        return claims_of(history, journal)
+        return claims_of(history, journal.changes)
 
 
 @pytest.mark.parametrize("seed", [*SEEDS, *MORE])

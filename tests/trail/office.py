@@ -161,7 +161,7 @@ async def _day(seed: int, kinds: Sequence[str], strokes: int, noted: Noted) -> D
             for number in range(rng.randint(1, strokes)):
                 dice = f"{number} of {seed}"
                 stroke = Stroke(rng.uniform(*TROUBLES_S), rng.choice(kinds), 0, dice)
-                nursery.start_soon(_strike, scene, site, stroke)
+                nursery.start_soon(strike, scene, site, stroke)
         scene.machine.switch_on()
         site.people.cancel()
         with trio.move_on_after(SETTLE_S):
@@ -199,7 +199,8 @@ async def _work(site: Site, rng: random.Random) -> None:
                 continue  # The pool is without a master just now.
 
 
-async def _strike(scene: Scene, site: Site, stroke: Stroke) -> None:
+async def strike(scene: Scene, site: Site, stroke: Stroke) -> None:
+    """Let something go wrong, with the trail or with whatever is in its way, when it is time."""
     await trio.sleep(stroke.at_s)
     rng, act = stroke.rng(), site.front.faults.act
     match stroke.kind:

@@ -57,7 +57,8 @@ class Shape:
 
     One that `lasts` for days does not grow: no snapshot is taken, the journal is kept short, and
     neither pools nor recorder are asked to write down what they did for the oracle. With `trail`
-    the audit trail is collected as well, which takes half as long again.
+    the audit trail is collected as well, which takes half as long again. A `spec` describes the one
+    pool instead; what records it is a user of its own.
     """
 
     pools: int = 1
@@ -68,6 +69,7 @@ class Shape:
     stream: Stream = Stream.REGISTER
     lasts: bool = False
     trail: bool = False
+    spec: PoolSpec | None = None
 
 
 class Listener(Injector):
@@ -107,7 +109,7 @@ class Site:
         self._rng = random.Random(f"people of {self.name} of {seed}")
         kinds = {kind: KINDS[kind] for kind in KINDS if kind in STEADY or not shape.lasts}
         self._load = Load(per_minute=shape.per_minute, kinds=kinds)
-        spec = PoolSpec(
+        spec = shape.spec or PoolSpec(
             name=self.name,
             hosts=shape.hosts,
             vms=shape.vms,
