@@ -147,7 +147,7 @@ def _conditions(wanted: Wanted) -> tuple[list[str], dict[str, object]]:
     if wanted.failed:
         terms.append("(l.verdict = 'DENIED' OR l.error_code IS NOT NULL)")
     if wanted.unread:
-        terms.append("l.written_at IS NULL")
+        terms.append("l.call IS NULL")
     elif not wanted.internal:
         terms.append("l.internal IS NOT true")
     for name, instant, sign in (("since", wanted.since, ">="), ("until", wanted.until, "<=")):

@@ -230,13 +230,16 @@ CREATE TABLE audit_lines (
 -- line_seq: the entry of the line
 -- how: mark (the line has the mark and the name of the task), cancel (its mark is in the task that
 --   it cancelled), setter (it set this field of this object), destroy (it destroyed this object)
--- confidence: exact, several (more than one may have done it), or suspicious (a header says what
---   it should not, so that somebody may hide behind another); of what a host did for itself also likely
---   (another host has the line, and might have it for a user whose line is missing)
+-- confidence: exact, likely (near it is a line that is cut, and may be of somebody else; or the line is
+--   that of another host, and might be for a user whose line is missing), several (more than one may
+--   have done it), or suspicious (a header says what it should not, so that somebody may hide behind
+--   another)
 -- internal: whether a host did it for itself, so that it is no user's wish as far as this line tells
+-- since: between then and until a line might have been written that makes it doubtful; null if none can
+-- until: see since
 CREATE TABLE attributions (
     pool VARCHAR, about VARCHAR, class VARCHAR, ref VARCHAR, seq BIGINT, line_seq BIGINT,
-    how VARCHAR, confidence VARCHAR, internal BOOLEAN
+    how VARCHAR, confidence VARCHAR, internal BOOLEAN, since TIMESTAMPTZ, until TIMESTAMPTZ
 );
 
 -- One row a committed piece of loading; the newest says where the history stands.
@@ -550,6 +553,24 @@ FROM events WHERE origin = 'live'
     AND (operation <> 'mod' OR changed_fields IS NULL OR len(changed_fields) > 0)
 GROUP BY pool, class, ref ORDER BY changes DESC;
 
+-- The attributions with what is not sure because lines of that time are missing, by a gap of the trail.
+-- attributions.*
+-- confidence: as in attributions; in such a gap exact is likely, but of what a host did by its own
+--   socket, and what another host has the line of is several
+CREATE VIEW attributions_in_gaps AS
+SELECT a.* REPLACE (CASE
+    WHEN a.internal AND a.confidence = 'exact' OR a.confidence NOT IN ('exact', 'likely')
+        OR h.holes IS NULL OR a.since IS NULL THEN a.confidence
+    WHEN len(list_filter(h.holes, lambda hole: hole.since <= a.until AND hole.until >= a.since)) = 0
+        THEN a.confidence
+    WHEN a.internal THEN 'several' ELSE 'likely' END AS confidence)
+FROM attributions a LEFT JOIN (
+    SELECT pool, list({'since': coalesce(
+        make_timestamptz(CAST(detail ->> '$.since_us' AS BIGINT)), TIMESTAMPTZ '-infinity'
+    ), 'until': received_at}) AS holes
+    FROM marks WHERE name = 'audit-trail' GROUP BY pool
+) h USING (pool);
+
 -- Who made each task: that of its own line, or the one who made the task that it is part of. A host has
 -- made the tasks that are parts of what a user has made: such a task has both.
 -- attributions.*
@@ -561,7 +582,7 @@ GROUP BY pool, class, ref ORDER BY changes DESC;
 CREATE VIEW task_doers AS
 WITH RECURSIVE made AS (
     SELECT pool, ref, ref AS root, line_seq, how, confidence, internal, 0 AS depth
-    FROM attributions WHERE about = 'task'
+    FROM attributions_in_gaps WHERE about = 'task'
     UNION ALL
     SELECT t.pool, t.ref, m.root, m.line_seq, 'parent',
         CASE WHEN m.confidence NOT IN ('exact', 'likely') THEN m.confidence
@@ -592,7 +613,7 @@ WITH behind AS (
     QUALIFY NOT internal OR bool_and(internal) OVER (PARTITION BY pool, ref)
 )
 SELECT pool, seq, NULL AS task, line_seq, how, confidence, internal
-FROM attributions WHERE about = 'event'
+FROM attributions_in_gaps WHERE about = 'event'
 UNION ALL
 SELECT c.pool, c.seq, c.task, d.line_seq, 'task', CASE
     WHEN d.confidence = 'suspicious' THEN 'suspicious'

@@ -13,6 +13,7 @@ loaded: after each batch, all that lies near what came is worked out anew (stret
 - What a host says for itself, under its own reference, is no user's doing. By its own socket nobody
   else calls. What comes from the address of another host may be passed on, for a user, too: that is
   never exact, and nothing if a user has made such a call meanwhile.
+- A line that is cut may be of anybody: near it nothing is sure that another line could change.
 """
 
 import msgspec
@@ -68,6 +69,13 @@ _USERS, _HOSTS = (
     _LINES.format(name="near_lines", internal="false"),
     _LINES.format(name="host_lines", internal="true"),
 )
+# Lines that are not all there: whose they are, and what they tell of, nobody knows.
+_UNREAD = """
+CREATE OR REPLACE TEMP TABLE unread_lines AS
+SELECT pool, written_at FROM audit_lines
+WHERE internal IS NULL
+    AND written_at BETWEEN make_timestamptz($first) AND make_timestamptz($last)
+"""
 _FORGET_TASKS = """
 DELETE FROM attributions
 WHERE about = 'task' AND (pool, ref) IN (SELECT (pool, ref) FROM near_tasks)
@@ -90,7 +98,9 @@ SELECT p.pool, 'task', 'task', p.ref, p.first_seq, p.line_seq, 'mark',
     CASE WHEN p.lines > 1 OR NOT p.fits OR EXISTS (
         FROM doubtful d
         WHERE d.pool = p.pool AND d.call = p.call AND d.written_at BETWEEN p.begins AND p.ends
-    ) THEN 'suspicious' ELSE 'exact' END, false
+    ) THEN 'suspicious' WHEN EXISTS (
+        FROM unread_lines u WHERE u.pool = p.pool AND u.written_at BETWEEN p.begins AND p.ends
+    ) THEN 'likely' ELSE 'exact' END, false, p.begins, p.ends
 FROM pairs p SEMI JOIN near_tasks n USING (pool, ref)
 """
 # A host that lets another do what it does itself has a line by its own socket, too. Calls in the
@@ -108,13 +118,17 @@ WITH pairs AS (
         AND l.written_at BETWEEN t.begins AND t.ends
 )
 SELECT p.pool, 'task', 'task', p.ref, p.first_seq, p.line_seq, 'mark', CASE
-    WHEN p.lines > 1 THEN 'several' WHEN p.is_passed THEN 'likely' ELSE 'exact' END, true
+    WHEN p.lines > 1 THEN 'several' WHEN p.is_passed THEN 'likely' ELSE 'exact' END, true,
+    p.begins, p.ends
 FROM pairs p
 WHERE p.is_passed = p.all_passed AND NOT (p.is_passed AND p.name_label <> p.call)
 AND NOT EXISTS (
     FROM near_lines l
     WHERE p.is_passed AND l.pool = p.pool AND l.call = p.call
         AND l.written_at BETWEEN p.begins AND p.ends
+) AND NOT EXISTS (
+    FROM unread_lines u
+    WHERE p.is_passed AND u.pool = p.pool AND u.written_at BETWEEN p.begins AND p.ends
 ) AND NOT EXISTS (
     FROM attributions a WHERE a.about = 'task' AND NOT a.internal
         AND a.pool = p.pool AND a.ref = p.ref AND (p.is_passed OR a.confidence = 'exact')
@@ -149,7 +163,8 @@ WITH lines AS (
     )
 ), pairs AS (
     SELECT e.pool, e.class, e.ref, e.seq, l.trackid, l.call, l.field, l.internal,
-        min(l.seq) AS line_seq,
+        min(l.seq) AS line_seq, e.since - INTERVAL {_CUT_US} MICROSECOND AS begins,
+        e.until + INTERVAL {WRITTEN_S} SECOND AS ends,
         CASE WHEN e.operation = 'del' THEN 'destroy' ELSE 'setter' END AS how
     FROM near_events e JOIN lines l ON l.pool = e.pool AND l.target = e.ref
         AND l.class = e.class AND l.result = 'OK'
@@ -163,8 +178,11 @@ WITH lines AS (
 )
 SELECT pool, 'event', class, ref, seq, line_seq, how,
     CASE WHEN count(*) OVER (PARTITION BY seq) > 1 OR how = 'setter' AND {_SERVERS_OWN}
-        THEN 'several' ELSE 'exact' END, internal
-FROM pairs
+        THEN 'several' WHEN how = 'setter' AND EXISTS (
+        FROM unread_lines u WHERE u.pool = p.pool AND u.written_at BETWEEN p.begins AND p.ends
+    ) THEN 'likely' ELSE 'exact' END, internal,
+    CASE how WHEN 'setter' THEN begins END, CASE how WHEN 'setter' THEN ends END
+FROM pairs p
 """  # noqa: S608  # constants
 _DUMMY = "DummyRef:[|]([0-9a-f]{8})-([0-9a-f]{4})"
 _CANCELS = f"""
@@ -180,7 +198,7 @@ WITH keys AS (
     WHERE NOT contains(coalesce(k.old, ''), k.key)
 )
 SELECT pool, 'event', 'task', ref, seq, line_seq, 'cancel',
-    CASE WHEN lines = 1 THEN 'exact' ELSE 'suspicious' END, false
+    CASE WHEN lines = 1 THEN 'exact' ELSE 'suspicious' END, false, NULL, NULL
 FROM pairs
 """  # noqa: S608  # constants
 _WORKED_OUT = (_FORGET_TASKS, _OWN_TASKS, _HOSTS_TASKS, _FORGET_EVENTS, _SETTERS, _CANCELS)
@@ -203,6 +221,7 @@ def _join_near(history: History, came: Stretch) -> None:
     lines = _wider(_around(history, "far_tasks", far))
     _make(history, _USERS, lines)
     _make(history, _HOSTS, lines)
+    _make(history, _UNREAD, lines)
     _make(history, _EVENTS, near)
     for statement in _WORKED_OUT:
         history.connection.execute(statement)

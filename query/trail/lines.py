@@ -17,6 +17,7 @@ import msgspec
 _END = "|audit] ("
 _TIME = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?Z")
 _ANOTHER = re.compile(r"\[\d{4}-?\d\d-?\d\dT[\d:.]++Z\|audit\|")
+_BEGIN = re.compile(rb"\[([\dT:.-]+Z)\|audit\|")
 _MARK = re.compile(r"(?P<name>.*?) ?(?P<kind>[RD]):(?P<digits>[0-9a-f]{12})", re.DOTALL)
 _ESCAPE = re.compile(rb"\\(?:x([0-9A-F]{2})|(\\))")
 _ATOM = r"'([^'\\]*+(?:\\.[^'\\]*+)*+)'\s*+"
@@ -122,6 +123,12 @@ def line_in(raw: bytes) -> Line | None:
         call=call,
         arguments=arguments,
     )
+
+
+def written_us(raw: bytes) -> int | None:
+    """Return when a line was written, also one that is cut; None if it is of no audit trail."""
+    found = _BEGIN.search(raw)
+    return _time_us(found[1].decode()) if found else None
 
 
 # -- the two layers ----------------------------------------------------------------------------

@@ -7,16 +7,16 @@ import msgspec
 from recorder.model import AuditLine
 
 from ..rows import Row, Stamp
-from .lines import Line, line_in
+from .lines import Line, line_in, written_us
 
 _SETTER = re.compile(r"\w+\.(?:set|add_to|remove_from|add|remove)_(\w+)")
-_UNKNOWN: Row = (None,) * 21
+_UNKNOWN: Row = (None,) * 20
 
 
 def line_row(pool: str, stamp: Stamp, body: AuditLine) -> Row:
-    """Return the row of a line; one that cannot be taken apart is kept as it is."""
+    """Return the row of a line; of one that is not whole only the time is known, if any."""
     line = line_in(body.line)
-    said = _UNKNOWN if line is None else _said(line)
+    said = (written_us(body.line), *_UNKNOWN) if line is None else _said(line)
     return (stamp.seq, pool, stamp.at_us, body.host, body.imported, *said, body.line)
 
 

@@ -27,8 +27,8 @@ def line(who: str, client: str, task: str, call: str = "VM.start") -> AuditLine:
     return AuditLine("10.0.0.1", said.encode(), imported=False)
 
 
-def told(data: Path, *lines: AuditLine, task: str = "VM.start") -> list[tuple[object, ...]]:
-    """Return whose a task, and a change of the name of a VM, is said to be, by these lines."""
+def told(data: Path, *more: Body, task: str = "VM.start") -> list[tuple[object, ...]]:
+    """Return whose a task, and a change of a VM's name, is said to be, by what more is recorded."""
     now_us = int(AT.timestamp()) * 10**6
     made = {
         "uuid": TASK.removeprefix("OpaqueRef:"),
@@ -43,7 +43,7 @@ def told(data: Path, *lines: AuditLine, task: str = "VM.start") -> list[tuple[ob
         Event(1, at_s, "task", Operation.ADD, TASK, text(made)),
         Event(2, at_s, "vm", Operation.ADD, VM, text({"uuid": "a-uuid", "name_label": "vm1"})),
         Event(3, at_s, "vm", Operation.MOD, VM, text({"uuid": "a-uuid", "name_label": "vm2"})),
-        *lines,
+        *more,
     ]
     drafts = [Draft(now_us * 1000 + number, "lab", body) for number, body in enumerate(bodies)]
     write_journal(data / "journal", drafts)
@@ -51,7 +51,7 @@ def told(data: Path, *lines: AuditLine, task: str = "VM.start") -> list[tuple[ob
         return history.plain(
             """
             SELECT a.about, l.username, a.confidence, a.internal
-            FROM attributions a JOIN audit_lines l ON l.seq = a.line_seq ORDER BY ALL
+            FROM attributions_in_gaps a JOIN audit_lines l ON l.seq = a.line_seq ORDER BY ALL
             """,
             {},
         )

@@ -110,7 +110,17 @@ def test_every_view_can_be_asked(tmp_path: Path) -> None:
         assert rows(history, "SELECT name, changes FROM busiest") == [("web1", 2)]
         names = [row.name for row in tables(history) if row.kind == "view"]
         assert names == [
-            *("busiest", "epochs", "event_doers", "gaps", "moves", "power_spans", "runs", "steps"),
+            *(
+                "attributions_in_gaps",
+                "busiest",
+                "epochs",
+                "event_doers",
+                "gaps",
+                "moves",
+                "power_spans",
+                "runs",
+                "steps",
+            ),
             *("task_changes", "task_departures", "task_doers", "task_ends", "task_progress"),
             *("task_spans", "task_targets"),
         ]
