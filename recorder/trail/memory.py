@@ -1,7 +1,8 @@
 """How far the audit trails were read, as the journal knows it: looked for from its end.
 
 A mark says so every ten minutes and at the begin of each session; the lines behind the newest one
-say the rest. So one or two segments are read after a restart, by the first pool for all.
+say the rest. So one or two segments are read after a restart, by the first pool for all. Pools that
+are new to the journal have no mark in it: all of it is read, but once for all of them.
 """
 
 from collections.abc import Iterator
@@ -76,22 +77,25 @@ class TrailMemory:
         self._pen = pen
         self._run_sync = run_sync
         self._lock = trio.Lock()
-        self._first: dict[str, Found] | None = None
+        self._begun: set[str] = set()
+        self._first: Recollection | None = None
 
     async def of(self, pool: str, *, overlap_s: float) -> PoolMemory:
         """Return what the journal remembers of a pool whose lines nobody writes just now."""
         async with self._lock:
             folder, disk = await self._pen.ask(lambda journal: (journal.folder, journal.disk))
-            found = self._first or {}
-            if pool not in found:
-                found = await self._run_sync(partial(recollect, folder, pool, disk))
-                if self._first is None:
-                    # The other pools have not begun yet; those that do later begin anew.
-                    self._first = found
-            one = found.pop(pool, None)
-            if one is None:
-                return PoolMemory()
-            return await self._run_sync(partial(_memory, folder, pool, one, disk, overlap_s))
+            return await self._run_sync(partial(self._of, folder, pool, disk, overlap_s))
+
+    def _of(self, folder: Path, pool: str, disk: Disk, overlap_s: float) -> PoolMemory:
+        """Read on for a pool that begins for the first time: nobody has written of it since the
+        first reading began. Of one that begins again somebody has."""
+        if pool in self._begun:
+            reading = Recollection(folder, disk)
+        else:
+            reading = self._first = self._first or Recollection(folder, disk)
+        self._begun.add(pool)
+        found = reading.take(pool)
+        return PoolMemory() if found is None else _memory(folder, pool, found, disk, overlap_s)
 
 
 @dataclass(slots=True)
@@ -117,24 +121,38 @@ class Found:
             self.lines.setdefault(host, []).extend(lines)
 
 
-def recollect(folder: Path, wanted: str, disk: Disk) -> dict[str, Found]:
-    """Return by pool what its newest mark and the lines behind it say, of `wanted` and of others.
+class Recollection:
+    """What the newest marks of pools and the lines behind them say, as far back as was needed.
 
-    What cannot be read of the journal is as if it was not there: its lines may come twice then.
+    A segment is read once, for all pools. What cannot be read of the journal is as if it was not
+    there: its lines may come twice then.
     """
-    found: dict[str, Found] = {}
-    for number in reversed(list_segments(folder, disk)[-SEGMENTS_MAX:]):
+
+    def __init__(self, folder: Path, disk: Disk) -> None:
+        self._folder = folder
+        self._disk = disk
+        self._unread = list_segments(folder, disk)[-SEGMENTS_MAX:]
+        self._found: dict[str, Found] = {}
+        self._taken: set[str] = set()
+
+    def take(self, pool: str) -> Found | None:
+        """Return what is said of a pool, and forget it; None if nothing is."""
+        while self._unread and ((one := self._found.get(pool)) is None or one.mark is None):
+            self._read(self._unread.pop())
+        self._taken.add(pool)
+        return self._found.pop(pool, None)
+
+    def _read(self, number: int) -> None:
+        """Put what a segment says before what the later ones said."""
         here: dict[str, Found] = {}
-        for entry in _entries(folder, number, disk):
-            here.setdefault(entry.pool, Found()).take(entry)
+        for entry in _entries(self._folder, number, self._disk):
+            if entry.pool not in self._taken:
+                here.setdefault(entry.pool, Found()).take(entry)
         for pool, one in here.items():
-            later = found.get(pool, Found())
+            later = self._found.get(pool, Found())
             if later.mark is None:
                 one.put_behind(later)
-                found[pool] = one
-        if wanted in found and found[wanted].mark is not None:
-            break
-    return {pool: one for pool, one in found.items() if one.mark is not None or pool == wanted}
+                self._found[pool] = one
 
 
 def _entries(folder: Path, number: int, disk: Disk) -> Iterator[Entry]:

@@ -1,20 +1,24 @@
 """How far trails were read, told from the end of a journal and from as little of it as can be."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from recorder.journal.files import Disk
 from recorder.journal.store import Journal
+from recorder.keeper import Pen
 from recorder.model import AuditLine, Draft, Entry, Mark, MarkName
+from recorder.threads import inline
 from recorder.trail import memory
-from recorder.trail.memory import PoolMemory, detail_of, recollect
+from recorder.trail.memory import PoolMemory, Recollection, TrailMemory, detail_of
 from recorder.trail.window import Known, Window, digest_of
 from tests.journal.samples import clock, event
 from tests.trail.test_window import answer, line
 
+T = TypeVar("T")
 OVERLAP_S = 5.0
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -43,9 +47,20 @@ class Writer:
             self.journal.append([event(number, 1000, pool="other")])
 
 
+class Quill(Pen):
+    """A pen whose journal is at hand."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    async def ask(self, work: Callable[[Journal], T]) -> T:
+        return work(self._journal)
+
+
 def remembered(folder: Path, pool: str = "lab") -> PoolMemory:
-    found = recollect(folder, pool, Disk())
-    return memory._memory(folder, pool, found[pool], Disk(), OVERLAP_S)
+    found = Recollection(folder, Disk()).take(pool)
+    assert found is not None
+    return memory._memory(folder, pool, found, Disk(), OVERLAP_S)
 
 
 @pytest.fixture
@@ -86,14 +101,9 @@ def test_other_pools_and_imported_lines_are_not_taken_for_it(
     assert remembered(tmp_path).windows["h"].newest == line(1)[19:40]
 
 
-def test_no_more_is_read_than_up_to_the_newest_mark(
-    writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A journal may have ten thousand segments."""
-    writer.others(20)
-    writer.mark()
-    writer.others(3)
-    writer.journal.close()
+@pytest.fixture
+def segments_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of segments, whenever one is read."""
     read: list[int] = []
     entries = memory._entries
 
@@ -102,12 +112,58 @@ def test_no_more_is_read_than_up_to_the_newest_mark(
         return entries(folder, number, disk)
 
     monkeypatch.setattr(memory, "_entries", noting)
+    return read
+
+
+def test_no_more_is_read_than_up_to_the_newest_mark(
+    writer: Writer, tmp_path: Path, segments_read: list[int]
+) -> None:
+    """A journal may have ten thousand segments."""
+    writer.others(20)
+    writer.mark()
+    writer.others(3)
+    writer.journal.close()
     assert remembered(tmp_path).trackids == ("one", "two")
-    assert 1 < len(read) < 7
+    assert 1 < len(segments_read) < 7
 
 
 def test_pool_that_was_never_read_is_not_known(writer: Writer, tmp_path: Path) -> None:
     """It is asked for everything."""
     writer.others(3)
     writer.journal.close()
-    assert recollect(tmp_path, "lab", Disk()) == {}
+    assert Recollection(tmp_path, Disk()).take("lab") is None
+
+
+async def test_segment_is_read_once_for_all_pools(
+    writer: Writer, tmp_path: Path, segments_read: list[int]
+) -> None:
+    """Two hundred pools that are new to a large journal do not read all of it two hundred times."""
+    writer.lines("h", line(1), pool="old")
+    writer.mark("old")
+    writer.others(20)
+    writer.lines("h", line(2), pool="old")
+    writer.mark()
+    writer.others(3)
+    trails = TrailMemory(Quill(writer.journal), inline)
+    lab, new, newer, old = [
+        await trails.of(pool, overlap_s=OVERLAP_S) for pool in ("lab", "new", "newer", "old")
+    ]
+    assert lab.trackids == old.trackids == ("one", "two")
+    assert new == newer == PoolMemory()
+    assert old.windows["h"].newest == line(2)[19:40]
+    assert len(segments_read) > 10
+    assert len(segments_read) == len(set(segments_read))
+
+
+async def test_pool_that_begins_again_is_told_what_was_written_since(
+    writer: Writer, tmp_path: Path
+) -> None:
+    """The reading for all pools is older than the lines that it has written meanwhile."""
+    writer.lines("h", line(1))
+    writer.mark()
+    trails = TrailMemory(Quill(writer.journal), inline)
+    first = await trails.of("lab", overlap_s=OVERLAP_S)
+    writer.lines("h", line(60))
+    again = await trails.of("lab", overlap_s=OVERLAP_S)
+    assert first.windows["h"].newest == line(1)[19:40]
+    assert again.windows["h"].newest == line(60)[19:40]
