@@ -341,7 +341,14 @@ async def test_line_connects_again_after_a_long_silence(
         assert len(pool.network.dialled) == 2
 
 
-async def test_large_answers_are_decoded_in_a_thread(nursery: trio.Nursery) -> None:
+@pytest.mark.parametrize(
+    ("speaks_json", "inline_bytes_max"),
+    [(True, line.INLINE_JSON_BYTES_MAX), (False, line.INLINE_XML_BYTES_MAX)],
+    ids=["json", "xml"],
+)
+async def test_large_answers_are_decoded_in_a_thread(
+    nursery: trio.Nursery, *, speaks_json: bool, inline_bytes_max: int
+) -> None:
     """A large answer does not hold the event loop; a small one does not pay for a thread."""
     sizes: list[int] = []
 
@@ -349,8 +356,11 @@ async def test_large_answers_are_decoded_in_a_thread(nursery: trio.Nursery) -> N
         sizes.append(1)
         return call()
 
-    big = {"OpaqueRef:1": {"name_label": "x" * line.INLINE_BYTES_MAX}}
-    host = FakeHost({"VM.get_all_records": lambda _: big, "VDI.get_all_records": lambda _: {}})
+    big = {"OpaqueRef:1": {"name_label": "x" * inline_bytes_max}}
+    host = FakeHost(
+        {"VM.get_all_records": lambda _: big, "VDI.get_all_records": lambda _: {}},
+        speaks_json=speaks_json,
+    )
     network = FakeNetwork(nursery, {"xen1": host})
     addresses = [Address.parse("https://xen1")]
     async with open_session(
@@ -358,7 +368,7 @@ async def test_large_answers_are_decoded_in_a_thread(nursery: trio.Nursery) -> N
     ) as session:
         assert await session.get_all_records("VDI") == {}
         assert sizes == []
-        assert len((await session.get_all_records("VM"))["OpaqueRef:1"]) > line.INLINE_BYTES_MAX
+        assert len((await session.get_all_records("VM"))["OpaqueRef:1"]) > inline_bytes_max
     assert sizes == [1]
 
 
