@@ -7,7 +7,7 @@ pool nobody can tell whether there are any.
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trio
 
@@ -37,6 +37,10 @@ PRESSURE_LOOK_S = 1.0
 RECORD_BYTES_MAX = 16 * 1024 * 1024
 """The server's queue of events holds 10 MB; an entry of the journal may have 32 MiB, and one that
 is larger would end the recording of all pools."""
+
+SHARING_RECORDS_MAX = 100
+"""Classes share what is asked before and after them until they have more records than this. Most
+have none or a few, and to ask for the number of the next event takes as long as to read them."""
 
 RECORDS_AT_ONCE = 1000
 """So many records are redacted in about 10 ms, during which nobody else has a turn."""
@@ -70,6 +74,8 @@ class Epoch(ABC):
         self._spelling: dict[str, str] = {}
         """The names of the classes that were read, by what events call them."""
         self._census = Census()
+        self._to_write, self._to_be_written = trio.open_memory_channel[Chunk | None](0)
+        """Classes as they were read, then None. What is read is in memory: none waits here."""
         self._agreed_at_ns = 0
         """When the record was known to hold the objects that there were."""
         self._pressure = Pressure(now_s=trio.current_time())
@@ -149,21 +155,37 @@ class Epoch(ABC):
 
     # -- baselines -----------------------------------------------------------------------------
 
-    async def _baseline(self) -> None:
-        """Read every class once."""
+    async def _read_all(self) -> None:
+        """Read every class once, each while those before it are written by `_baseline`."""
         self._agreed_at_ns = self._now_ns()
-        objects = 0
         classes = classes_with_records(await self._session.list_methods())
         self._spelling = {cls.lower(): cls for cls in classes}
+        low, read = await self._bracket(), dict[str, Mapping[str, bytes]]()
         for cls in classes:
-            chunk = await self._read_class(cls)
-            if chunk is None:
-                continue
+            read |= await self._read_class(cls)
+            if cls == classes[-1] or sum(map(len, read.values())) > SHARING_RECORDS_MAX:
+                low = await self._hand_over(low, read)
+                read = {}
+        await self._to_write.send(None)
+
+    async def _hand_over(self, low: int, read: Mapping[str, Mapping[str, bytes]]) -> int:
+        """Have classes written that were read after `low`; return the same for the next ones."""
+        high = await self._bracket()
+        for cls, records in read.items():
+            await self._to_write.send(Chunk(cls, low, high, records))
+        return high
+
+    async def _baseline(self) -> None:
+        """Write down every class that `_read_all` reads."""
+        objects = 0
+        while (chunk := await self._to_be_written.receive()) is not None:
+            chunk = await self._redacted(chunk)
             await self._may_write(chunk)
             self._census.read(chunk.cls, chunk.low, chunk.records)
             await self._scribe.put(self._subscription.chunk(chunk, at_ns=self._now_ns()))
             objects += len(chunk.records)
-            self._recorded.identity.members.read(cls, chunk.records)
+            self._recorded.identity.members.read(chunk.cls, chunk.records)
+        classes = self._spelling
         self._census.all_read()
         await self._tell_members()
         await self._scribe.gap_is_durable()
@@ -176,24 +198,25 @@ class Epoch(ABC):
         name = "gap-closed" if was_blind else "recording"
         logs.info(name, pool=self._pool, classes=len(classes), objects=objects)
 
-    async def _read_class(self, cls: str) -> Chunk | None:
-        low = await self._bracket()
+    async def _read_class(self, cls: str) -> dict[str, Mapping[str, bytes]]:
+        """Return the records of a class by its name, secrets and all; nothing if it is refused."""
         try:
-            records = await self._session.get_all_records(cls)
+            return {cls.lower(): await self._session.get_all_records(cls)}
         except XapiFault as fault:
             if ends_session(fault):
                 raise
             drafts = self._subscription.class_skipped(cls, fault.code, at_ns=self._now_ns())
             await self._scribe.put(drafts)
-            return None
-        high = await self._bracket()
-        return Chunk(cls.lower(), low, high, await self._redacted(cls.lower(), records))
+            return {}
 
     async def _reread(self, mismatch: Mismatch) -> Chunk | None:
         """Read a class again; return what was read if the record says something else."""
         self._census.reading(mismatch.cls)
-        chunk = await self._read_class(self._spelling[mismatch.cls])
-        if chunk is not None:
+        low = await self._bracket()
+        read = await self._read_class(self._spelling[mismatch.cls])
+        high = await self._bracket()
+        if read:
+            chunk = await self._redacted(Chunk(mismatch.cls, low, high, read[mismatch.cls]))
             await self._catch_up()
             if self._census.differs(chunk.cls, chunk.low, chunk.records):
                 return chunk
@@ -219,15 +242,15 @@ class Epoch(ABC):
     async def _catch_up(self) -> None:
         """Wait until every event up to now was received."""
 
-    async def _redacted(self, cls: str, records: Mapping[str, bytes]) -> dict[str, bytes]:
+    async def _redacted(self, chunk: Chunk) -> Chunk:
         redacted: dict[str, bytes] = {}
-        for number, (ref, record) in enumerate(records.items(), 1):
-            _check_size(cls, ref, record)
-            new_ref, redacted[new_ref] = self._scribe.redactor.record(cls, ref, record)
-            _check_size(cls, ref, redacted[new_ref])
+        for number, (ref, record) in enumerate(chunk.records.items(), 1):
+            _check_size(chunk.cls, ref, record)
+            new_ref, redacted[new_ref] = self._scribe.redactor.record(chunk.cls, ref, record)
+            _check_size(chunk.cls, ref, redacted[new_ref])
             if number % RECORDS_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
-        return redacted
+        return replace(chunk, records=redacted)
 
     async def _redacted_events(self, told: Sequence[Event]) -> Sequence[Event]:
         redacted: list[Event] = []

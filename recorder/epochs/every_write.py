@@ -38,7 +38,9 @@ class EveryWrite(Epoch):
             at_ns=self._now_ns(),
         )
         await self._registered(drafts)
-        return await self._first_loss(self._drain, self._take_stock, self._watch_pressure)
+        return await self._first_loss(
+            self._drain, self._read_all, self._take_stock, self._watch_pressure
+        )
 
     async def _drain(self) -> Loss:
         """Read events on a connection of its own, without pause."""

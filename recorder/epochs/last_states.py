@@ -43,7 +43,7 @@ class LastStates(Epoch):
             at_ns=self._now_ns(),
         )
         await self._registered(drafts)
-        return await self._first_loss(self._follow, self._watch_pressure)
+        return await self._first_loss(self._read_all, self._follow, self._watch_pressure)
 
     async def _follow(self) -> Loss:
         await self._baseline()

@@ -6,9 +6,10 @@ import pytest
 import trio
 import trio.testing
 
+from recorder.epochs.common import SHARING_RECORDS_MAX
 from recorder.errors import XapiFault
 from recorder.model import BaselineChunk, BaselineRecord, Event, GapCause, MarkName
-from tests.watch.scripted import ScriptedPool, Stage, drop, fault, logged, stage
+from tests.watch.scripted import ScriptedPool, Stage, drop, fault, logged, never, stage
 
 Clock = trio.testing.MockClock
 
@@ -138,6 +139,41 @@ async def test_huge_class_is_one_chunk(tmp_path: Path, autojump_clock: Clock) ->
         records = bodies[start + 1 : start + 10_001]
         assert all(isinstance(body, BaselineRecord) and body.cls == "vm" for body in records)
         assert one.marks(MarkName.BASELINE_DONE)[0].detail == {"classes": 2, "objects": 10_001}
+
+
+async def test_classes_of_few_objects_share_what_is_asked_around_them(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """Forty empty classes cost forty calls, not a hundred: the number of the next event is asked
+    for before the first class and after the last one, and twice to register."""
+    async with stage(tmp_path) as one:
+        pool = one.pools["lab"]
+        for number in range(40):
+            pool.add_class(f"empty_{number}")
+        async with one.recording():
+            await trio.sleep(10)
+        assert pool.count("event.get_current_id") == 4
+        assert len(one.bodies(BaselineChunk)) == 42
+
+
+async def test_next_class_is_read_while_a_chunk_waits(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """What a chunk waits for, events or the disk, does not hold up the reading of the others."""
+    async with stage(tmp_path) as one:
+        pool = one.pools["lab"]
+        many = {f"OpaqueRef:{n}": {"uuid": str(n)} for n in range(SHARING_RECORDS_MAX + 1)}
+        pool.records["VBD"] = many
+
+        def read(_session: str) -> object:
+            pool.emit()
+            return many
+
+        pool.host.methods |= {"VBD.get_all_records": read, "event.next": never}
+        async with one.recording():
+            await trio.sleep(10)
+            assert pool.count("VM.get_all_records") == 1
+        assert one.bodies(BaselineChunk) == []
 
 
 async def test_connection_lost_in_a_baseline_is_a_gap(
