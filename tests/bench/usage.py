@@ -9,16 +9,28 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Seconds since the work began, seconds of a processor and memory since the process began."""
+    """What a piece of work took: seconds, and of a processor; `start_cpu_s` came before it.
+
+    Memory is the most that the process ever had.
+    """
 
     took_s: float
     cpu_s: float
+    start_cpu_s: float
     peak_mb: float
 
 
-def usage(began_s: float) -> Usage:
-    """Return what was used until now; `began_s` is when the work began, by `time.time`."""
-    return Usage(time.time() - began_s, time.process_time(), peak_mb())
+class Meter:
+    """Begins to count when it is made."""
+
+    def __init__(self) -> None:
+        self._began_s = time.perf_counter()
+        self._start_cpu_s = time.process_time()
+
+    def usage(self) -> Usage:
+        """Return what was used until now."""
+        cpu_s = time.process_time() - self._start_cpu_s
+        return Usage(time.perf_counter() - self._began_s, cpu_s, self._start_cpu_s, peak_mb())
 
 
 def peak_mb() -> float:

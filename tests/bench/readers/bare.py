@@ -7,11 +7,10 @@ import json
 import socket
 import ssl
 import sys
-import time
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from tests.bench.usage import tell, usage
+from tests.bench.usage import Meter, tell
 
 BUFFER_BYTES = 1024 * 1024
 
@@ -45,6 +44,6 @@ def _skip_reply(stream: ssl.SSLSocket, buffer: bytearray) -> None:
 
 
 if __name__ == "__main__":
-    began_s = time.time()
+    meter = Meter()
     read_all(sys.argv[1], sys.argv[2:])
-    tell(usage(began_s))
+    tell(meter.usage())

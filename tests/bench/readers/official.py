@@ -1,13 +1,12 @@
 """The official client reads all records: `... official URL CLASS ...`."""
 
 import sys
-import time
 from collections.abc import Sequence
 
 import XenAPI
 
 from tests.bench.readers.account import PASSWORD, USER
-from tests.bench.usage import tell, usage
+from tests.bench.usage import Meter, tell
 
 
 def read_all(url: str, classes: Sequence[str]) -> None:
@@ -24,6 +23,6 @@ def read_all(url: str, classes: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    began_s = time.time()
+    meter = Meter()
     read_all(sys.argv[1], sys.argv[2:])
-    tell(usage(began_s))
+    tell(meter.usage())
