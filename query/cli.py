@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from recorder import VERSION
 from recorder import cli as service
 from recorder.errors import XentrailError
 from recorder.instant import AGO
@@ -53,9 +54,7 @@ BUG_EXIT_CODE = 70
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        print(f"xentrail {version('xentrail')}")
+        print(f"xentrail {VERSION}")
         raise typer.Exit
 
 

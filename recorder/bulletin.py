@@ -3,10 +3,10 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import version
 
 import trio
 
+from . import VERSION
 from .clock import WallClock
 from .control.lines import iso
 from .control.protocol import (
@@ -76,7 +76,7 @@ class Bulletin:
         if tally.signed_at_ns is not None:
             checkpoint = CheckpointStatus(last_seq - unsigned, iso(tally.signed_at_ns))
         return RecorderStatus(
-            version=version("xentrail"),
+            version=VERSION,
             pid=os.getpid(),
             started_at=iso(tally.started_at_ns),
             uptime_s=round(now_s - tally.started_at_s, 3),

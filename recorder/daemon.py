@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from random import SystemRandom
 
 import trio
 
-from . import logs, notify
+from . import VERSION, logs, notify
 from .address import Address, with_members
 from .anchors import Anchors
 from .bulletin import Bulletin, Tally
@@ -355,7 +354,7 @@ def _mark(name: MarkName, detail: Detail, seams: Seams) -> Draft:
 
 def _identity() -> dict[str, str | int]:
     return {
-        "version": version("xentrail"),
+        "version": VERSION,
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "python": platform.python_version(),

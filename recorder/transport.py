@@ -13,12 +13,12 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from itertools import count
 
 import h11
 import trio
 
+from . import VERSION
 from .address import Address
 from .errors import ProtocolError, TransportError
 from .tls import UNCHECKED, Presented, TlsPolicy
@@ -36,7 +36,7 @@ PARTS_AT_ONCE = 256
 take some 5 ms, the other pools have their turn."""
 
 REASON_CHARS_MAX = 200
-USER_AGENT = f"xentrail/{version('xentrail')}"
+USER_AGENT = f"xentrail/{VERSION}"
 
 
 class HttpRefused(ProtocolError):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from recorder import VERSION
 from recorder.clock import wall_ns
 from recorder.errors import ConfigError
 
@@ -92,14 +93,13 @@ def _text(ask: Asking, told: "Report", integrity: "Integrity") -> str:
 
         document = {"report": told, "integrity": integrity}
         return f"{msgspec.json.format(msgspec.json.encode(document), indent=2).decode()}\n"
-    from importlib.metadata import version
 
     from ..report.page import Maker, page
     from ..report.pictures import Canvas
     from ..report.times import Clock
 
     maker = Maker(
-        version=version("xentrail"),
+        version=VERSION,
         command=shlex.join(["xentrail", *sys.argv[1:]]),
         made_at_us=wall_ns() // 1000,
     )

@@ -8,15 +8,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import partial
+from html import escape as escape_html
 from typing import NoReturn
 from xml.parsers import expat
-from xml.sax.saxutils import escape
 
 import msgspec
 
 from ..errors import ProtocolError
 from .jsonrpc import Param
 from .records import INT_FIELDS, INT_RESULTS
+
+# That of xml.sax.saxutils is the same, and brings HTTP and mail into every start.
+escape = partial(escape_html, quote=False)
 
 Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 
