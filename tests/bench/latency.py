@@ -34,8 +34,10 @@ SERVER = "the server"
 DISK = "the disk"
 SYNCS, WRITE_BYTES = 200, 4_000
 
-RATES = {1: (5, 2), 100: (300, 100), 1_000: (3_000, 1_000)}
+RATES = {1: (3, 1), 100: (200, 50), 1_000: (2_000, 500)}
 """Changes a second, and how many of them are made in a round, also in a quick one."""
+SETTLE_S = 1.0
+"""After the last change: by then each client has seen it."""
 HOSTS, VMS = 3, 50
 
 MEDIAN, P99 = "ms, median", "ms, 99th percentile"
@@ -118,7 +120,7 @@ def _ours(bench: Bench, pool: Living) -> dict[int, Told]:
     with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
         with recording(Path(folder), pool.target) as recorder:
             recorder.until("baseline-done")
-            records = {rate: _change(bench, pool, rate) for rate in RATES}
+            records = _changes(bench, pool)
             recorder.stop()
         seen = [(at_ns, last_id) for at_ns, last_id, _ in recorder.groups]
     return {rate: delays(record, seen) for rate, record in records.items()}
@@ -126,12 +128,18 @@ def _ours(bench: Bench, pool: Living) -> dict[int, Told]:
 
 def _official(bench: Bench, pool: Living) -> dict[int, Told]:
     with _listening(pool) as seen:
-        records = {rate: _change(bench, pool, rate) for rate in RATES}
+        records = _changes(bench, pool)
     return {rate: delays(record, seen) for rate, record in records.items()}
 
 
-def _change(bench: Bench, pool: Living, rate: int) -> dict[str, Any]:
-    return pool.order("change", per_s=rate, count=bench.of(*RATES[rate]))
+def _changes(bench: Bench, pool: Living) -> dict[int, dict[str, Any]]:
+    """Make changes at each rate, and leave time for the last of them to be seen."""
+    records = {
+        rate: pool.order("change", per_s=rate, count=bench.of(*counts))
+        for rate, counts in RATES.items()
+    }
+    time.sleep(SETTLE_S)
+    return records
 
 
 @contextmanager
@@ -176,7 +184,10 @@ def delays(record: dict[str, Any], seen: Sequence[tuple[int, int]]) -> Told:
 
 def _first(told: Sequence[Sequence[int]], event_id: int) -> int:
     """Return when the first of these (time, last id) came that has an event in it."""
-    return told[bisect_left(told, event_id, key=lambda one: one[1])][0]
+    place = bisect_left(told, event_id, key=lambda one: one[1])
+    if place == len(told):
+        raise RuntimeError(f"event {event_id} was not seen {SETTLE_S:g} s after the last change")
+    return told[place][0]
 
 
 def _disk(bench: Bench, chapter: Chapter) -> None:

@@ -20,8 +20,8 @@ from recorder.simulator.inventory import PoolSpec
 from recorder.simulator.server import Listening, Sockets, listen
 
 PASSWORD = "bench"
-SETTLE_S = 1.0
-"""After the last change: by then whoever listens has been told of it."""
+SETTLE_S = 0.3
+"""After the last change: by then an answer with it has left."""
 
 _ID = re.compile(rb'\{"id":"(\d+)"')
 _ID_IN_XML = re.compile(rb"<name>id</name><value>(?:<string>)?(\d+)")
