@@ -14,8 +14,9 @@ from .objects import Found, check_pool
 class CallRow(msgspec.Struct, frozen=True):
     """A line of the audit trail; the columns of the table `audit_lines`, which views.sql explains.
 
-    `originator` is who the session said it was opened for, where a line tells. `caller` is the host
-    that called for itself, by its name; None of a user.
+    `originator` is what the client called itself when it opened the session, where a line of the
+    session's begin or end tells, as of users from a directory. `caller` is the host that called for
+    itself, by its name; None of a user.
     """
 
     pool: str
@@ -85,9 +86,13 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 100
 
 
+# A session is no object of which events tell, and only those of users from a directory have lines
+# of their beginning and end: what clients of root call themselves, nobody but xapi knows.
 _ORIGINS = """
-    SELECT pool, trackid, any_value(arguments ->> '$[0].value') AS originator FROM audit_lines
-    WHERE call LIKE 'session.%' AND arguments ->> '$[0].name' = 'originator' GROUP BY ALL
+    SELECT pool, trackid, arg_min(said ->> '$.value', seq) AS originator FROM (
+        SELECT pool, trackid, seq, unnest(CAST(arguments AS JSON[])) AS said
+        FROM audit_lines WHERE call IN ('session.create', 'session.destroy')
+    ) WHERE said ->> '$.name' = 'originator' GROUP BY ALL
 """
 _HOSTS = "SELECT pool, ref, any_value(name) AS name FROM objects WHERE class = 'host' GROUP BY ALL"
 _CALLER = "CASE WHEN l.internal THEN coalesce(h.name, l.username) END"

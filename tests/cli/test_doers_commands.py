@@ -151,6 +151,18 @@ def test_what_hosts_did_is_shown_if_wanted(program: Program, data: Path) -> None
     assert f"host {HOST}" in program("audit-trail", "--internal", "--limit", "10000").out
 
 
+@pytest.mark.parametrize("command", [["audit-trail", "--limit", "10000"], ["who", "VM:vm-001"]])
+def test_originator_is_told_of_users_that_have_a_line_of_their_login(
+    command: list[str], program: Program
+) -> None:
+    """Sessions of root have none, and no events: what they say that they are for is not known."""
+    rows = json.loads(program(*command, "--format", "json").out)["rows"]
+    said = {row["username"]: row["originator"] for row in rows if not row["internal"]}
+    assert said.pop("root") is None
+    assert len(said) > 1
+    assert said == {user: f"client {user}" for user in said}
+
+
 def test_what_nobody_asked_for_is_told_with_what_it_comes_from(program: Program, day: Day) -> None:
     """Each is due to the pool itself by the simulator's own word, or to a line that was forged."""
     rows = json.loads(program("who", "--unattributed", "--format", "json").out)["rows"]
