@@ -21,7 +21,7 @@ from .config import Config, Limits, Pool, password_of
 from .config import Journal as JournalConfig
 from .control import endpoint
 from .control.protocol import ScheduleAction
-from .front import Counter, Front, Listen
+from .front import Counter, Front, Importer, Listen
 from .journal.digest_key import load_or_create
 from .journal.files import Disk
 from .journal.retention import Rules
@@ -130,10 +130,16 @@ async def serve(
                 keeper.inform(runs.observe)
                 intake.start_soon(scheduler.serve)
                 bulletin = Bulletin(journal, keeper, tally, front.followers.__len__)
-                resumer = _resumer(intake, runs, data, seams)
-                intake.start_soon(
-                    front.serve, Counter(bulletin, roster, reloader, runs, scheduler, resumer)
+                counter = Counter(
+                    bulletin,
+                    roster,
+                    reloader,
+                    runs,
+                    scheduler,
+                    _resumer(intake, runs, data, seams),
+                    Importer(pen, seams.now_ns),
                 )
+                intake.start_soon(front.serve, counter)
                 if reloader is not None:
                     intake.start_soon(reloader.obey_signals)
                 await startup.decide(config.limits.start_timeout_s)

@@ -11,10 +11,13 @@ import trio
 
 from . import logs
 from .bulletin import Bulletin
+from .clock import WallClock
 from .control import endpoint
 from .control.following import Followers
 from .control.protocol import (
     ErrorName,
+    Import,
+    ImportReport,
     PoolStatus,
     Refused,
     ReloadReport,
@@ -24,6 +27,8 @@ from .control.protocol import (
 )
 from .control.server import Server
 from .errors import ConfigError
+from .keeper import Pen
+from .model import AuditLine, Draft
 from .reload import Reloader
 from .roster import Roster
 from .workloads.resuming import Resumer
@@ -37,6 +42,25 @@ Listen = Callable[[Path], socket.socket]
 """Returns a listening socket in a data folder; see `endpoint.listen`."""
 
 
+class Importer:
+    """Adds to the journal what a command has read in copies of audit trails."""
+
+    def __init__(self, pen: Pen, now_ns: WallClock) -> None:
+        self._pen = pen
+        self._now_ns = now_ns
+
+    async def take(self, wanted: Import) -> ImportReport:
+        """Return once all is durable. Raises Refused while there is no room for it."""
+        if self._pen.disk_is_full:
+            text = "the disk of the recorder is full: make room, and import once more"
+            raise Refused(ErrorName.DISK_FULL, text)
+        bodies = (AuditLine(one.host, one.line, True) for one in wanted.lines)
+        drafts = [Draft(self._now_ns(), wanted.pool, body) for body in bodies]
+        if drafts:
+            await (await self._pen.put(drafts)).durable.wait()
+        return ImportReport(len(drafts))
+
+
 class Counter:
     """What clients can ask of this recorder: the `Desk` of its server."""
 
@@ -48,6 +72,7 @@ class Counter:
         runs: Runs,
         scheduler: Scheduler,
         resumer: Resumer,
+        importer: Importer,
     ) -> None:
         self._bulletin = bulletin
         self._roster = roster
@@ -55,6 +80,7 @@ class Counter:
         self._runs = runs
         self._scheduler = scheduler
         self._resumer = resumer
+        self._importer = importer
 
     def status(self) -> StatusReport:
         """Tell how it goes."""
@@ -82,6 +108,11 @@ class Counter:
         """Go on with a run. Raises Refused."""
         self.check_pools([await self._resumer.pool_of(wanted)])
         return await self._resumer.resume(wanted, who)
+
+    async def import_lines(self, wanted: Import) -> ImportReport:
+        """Add lines of copied trails to the journal. Raises Refused."""
+        self.check_pools([wanted.pool])
+        return await self._importer.take(wanted)
 
     def check_pools(self, names: Sequence[str]) -> None:
         """Refuse names of pools that are not recorded."""

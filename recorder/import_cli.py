@@ -9,11 +9,18 @@ import typer
 
 from .clock import wall_ns
 from .errors import ConfigError
-from .model import RECORDER
+from .model import RECORDER, Draft
 from .options import DataOption, ReportFormat, ReportOption, data_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from .errors import JournalLocked
+    from .journal.files import Disk
     from .journal.store import Journal
+    from .model import AuditLine
+    from .trail.clean import Cleaner
+    from .trail.importing import Imported
 
 
 def import_audit(
@@ -34,22 +41,23 @@ def import_audit(
     data: DataOption = None,
     form: ReportOption = ReportFormat.TABLE,
 ) -> None:
-    """Add lines of copied audit trails to the journal; those that are there are not added again."""
-    from .config import Redaction
-    from .journal.digest_key import load_or_create
-    from .journal.store import Journal
-    from .redact import PoolRedactor, Redactor
-    from .trail.clean import Cleaner
-    from .trail.importing import import_files
+    """Add lines of copied audit trails to the journal; those that are there are not added again.
 
-    folder = data_folder(data) / "journal"
+    A running recorder adds them itself.
+    """
+    from .errors import JournalLocked
+    from .journal.store import Journal
+
+    place = data_folder(data)
+    folder = place / "journal"
     if not folder.is_dir():
         raise ConfigError(f"there is no journal in {folder}: --data names the folder above it")
-    with Journal.open(folder, now_ns=wall_ns, keys=folder.with_name("keys")) as journal:
-        name = _pool(pool, journal)
-        key = load_or_create(folder.with_name("keys"), journal.disk)
-        cleaner = Cleaner(PoolRedactor(Redactor(Redaction().policy(), key)))
-        done = import_files(journal, files, pool=name, host=host, cleaner=cleaner)
+    try:
+        with Journal.open(folder, now_ns=wall_ns, keys=place / "keys") as journal:
+            name = _pool(pool, journal.tails)
+            done = _import_into(journal, files, name, host)
+    except JournalLocked as locked:
+        name, done = _let_import(place, files, pool, host, locked)
     if form is ReportFormat.JSON:
         print(json.dumps({"pool": name, **asdict(done)}, indent=2))
         return
@@ -64,9 +72,67 @@ def import_audit(
             print(f"{count} {text}")
 
 
-def _pool(name: str | None, journal: "Journal") -> str:
+def _import_into(journal: "Journal", files: list[Path], pool: str, host: str | None) -> "Imported":
+    """Add what is new to a journal that nobody else writes to."""
+    from .trail.importing import entries_in, import_files
+
+    def append(lines: "Sequence[AuditLine]") -> None:
+        journal.append([Draft(journal.now_ns, pool, line) for line in lines])
+
+    return import_files(
+        files,
+        pool=pool,
+        host=host,
+        cleaner=_cleaner(journal.folder, journal.disk),
+        entries=entries_in(journal.folder, journal.disk),
+        append=append,
+    )
+
+
+def _let_import(
+    place: Path, files: list[Path], pool: str | None, host: str | None, locked: "JournalLocked"
+) -> "tuple[str, Imported]":
+    """Have the running recorder add what is new. Raises `locked` if none answers."""
+    from .control import client
+    from .control.protocol import CopiedLine, Import
+    from .errors import TransportError
+    from .journal.files import Disk
+    from .trail.importing import entries_in, import_files
+
+    try:
+        recorded = [one.pool for one in client.status(place).pools]
+    except TransportError as error:
+        raise locked from error
+    name, disk = _pool(pool, recorded), Disk()
+
+    def append(lines: "Sequence[AuditLine]") -> None:
+        copied = tuple(CopiedLine(line.host, line.line) for line in lines)
+        client.import_lines(place, Import(pool=name, lines=copied))
+
+    done = import_files(
+        files,
+        pool=name,
+        host=host,
+        cleaner=_cleaner(place / "journal", disk),
+        entries=entries_in(place / "journal", disk),
+        append=append,
+    )
+    return name, done
+
+
+def _cleaner(folder: Path, disk: "Disk") -> "Cleaner":
+    from .config import Redaction
+    from .journal.digest_key import load_or_create
+    from .redact import PoolRedactor, Redactor
+    from .trail.clean import Cleaner
+
+    key = load_or_create(folder.with_name("keys"), disk)
+    return Cleaner(PoolRedactor(Redactor(Redaction().policy(), key)))
+
+
+def _pool(name: str | None, pools: "Iterable[str]") -> str:
     """Return the pool that is meant. Raises ConfigError."""
-    known = sorted(pool for pool in journal.tails if pool != RECORDER)
+    known = sorted(pool for pool in pools if pool != RECORDER)
     if name is None and len(known) == 1:
         return known[0]
     if name in known:

@@ -1,5 +1,5 @@
 """The unix socket by which a running recorder is asked and told: status, reload, follow,
-run.
+run, import.
 
 PROTOCOL, version 1. A client connects to `DATA/control.sock`, which is its owner's alone (0600),
 sends one JSON object on one line, and reads JSON objects, one a line. Unknown keys are refused.
@@ -15,6 +15,7 @@ sends one JSON object on one line, and reads JSON objects, one a line. Unknown k
         {"kind": "step", ...}                a call is made, goes on, or has ended
         {"kind": "run", "held": ..., ...}    how it went: the last line
     {"command": "resume", ...}  -> as for `run`: a run goes on that was begun before
+    {"command": "import", ...}  -> {"protocol": 1, "imported": {"lines": N}}, once they are durable
 
 A `run` with {"replay": {"run": ..., "plan": ...}} is that run once more, by its plan.
 

@@ -26,6 +26,7 @@ from .protocol import (
     ErrorName,
     ErrorReport,
     Follow,
+    Import,
     Reload,
     ReloadReport,
     Request,
@@ -42,6 +43,9 @@ T = TypeVar("T")
 ANSWER_S_MAX = 20.0
 RELOAD_S_MAX = 120.0
 """A reload waits for the end of a start, and for watches to log out: seconds, not minutes."""
+
+IMPORT_S_MAX = 120.0
+"""Lines wait their turn behind what the pools have sent; a slow disk takes seconds for them."""
 
 ABSENT = (errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR)
 
@@ -75,6 +79,17 @@ def reload(data: Path) -> ReloadReport:
     with _connected(data, RELOAD_S_MAX) as stream:
         report = _answer(stream, Reload()).reload
     return _there(report)
+
+
+def import_lines(data: Path, wanted: Import) -> int:
+    """Have lines added to the journal; return how many, once they are durable.
+
+    Raises ConfigError for a pool that is not recorded, JournalError while the disk is full; else as
+    `status`. Then nothing, or, where no answer came, perhaps all of it was added.
+    """
+    with _connected(data, IMPORT_S_MAX) as stream:
+        report = _answer(stream, wanted).imported
+    return _there(report).lines
 
 
 @contextmanager

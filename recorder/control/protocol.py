@@ -100,13 +100,31 @@ class Resume(msgspec.Struct, frozen=True, tag_field="command", tag="resume", kw_
     restore: bool = False
 
 
-Request = Status | Reload | Follow | Run | Resume
+class CopiedLine(msgspec.Struct, frozen=True, array_like=True):
+    """A line of the copy of a trail, without its secrets (in base64), and what it is from."""
+
+    host: str
+    line: bytes
+
+
+class Import(msgspec.Struct, frozen=True, tag_field="command", tag="import", kw_only=True):
+    """Add lines of copied audit trails to the journal; whoever asks knows that they are not there.
+
+    They are added in one piece, and durable when that is answered.
+    """
+
+    pool: str
+    lines: tuple[CopiedLine, ...]
+
+
+Request = Status | Reload | Follow | Run | Resume | Import
 COMMANDS: dict[str, type[Request]] = {
     "status": Status,
     "reload": Reload,
     "follow": Follow,
     "run": Run,
     "resume": Resume,
+    "import": Import,
 }
 
 
@@ -262,6 +280,12 @@ class Following(msgspec.Struct, frozen=True):
     last_seq: int
 
 
+class ImportReport(msgspec.Struct, frozen=True):
+    """The answer to `import`: how many lines were added."""
+
+    lines: int
+
+
 class ErrorReport(msgspec.Struct, frozen=True):
     """Why a request was not done."""
 
@@ -277,6 +301,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     reload: ReloadReport | None = None
     following: Following | None = None
     running: Running | None = None
+    imported: ImportReport | None = None
     error: ErrorReport | None = None
 
 

@@ -18,6 +18,8 @@ from .protocol import (
     ErrorName,
     Follow,
     Following,
+    Import,
+    ImportReport,
     Refused,
     Reload,
     ReloadReport,
@@ -66,6 +68,10 @@ class Desk(Protocol):
 
     async def resume(self, wanted: Resume, who: str) -> "Telling":
         """Go on with a run, as `who` asks."""
+        ...
+
+    async def import_lines(self, wanted: Import) -> ImportReport:
+        """Add lines to the journal; return once they are durable."""
         ...
 
     def last_seq(self) -> int:
@@ -144,6 +150,9 @@ class Server:
                 await _send_in_time(stream, Answer(PROTOCOL, status=desk.status()))
             case Reload():
                 await _send_in_time(stream, Answer(PROTOCOL, reload=await desk.reload()))
+            case Import() as wanted:
+                done = await desk.import_lines(wanted)
+                await _send_in_time(stream, Answer(PROTOCOL, imported=done))
             case Run() as wanted:
                 run = await desk.run(wanted, _peer(stream))
                 await _send_in_time(stream, Answer(PROTOCOL, running=run.running))

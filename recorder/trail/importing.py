@@ -9,22 +9,23 @@ import gzip
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..journal.files import Disk
 from ..journal.scan import DamageFound, scan
-from ..journal.store import Journal
-from ..model import AuditLine, Draft, Entry, Mark, MarkName
+from ..model import AuditLine, Entry, Mark, MarkName
 from .clean import Cleaner
 from .ends import INSTANT_CHARS, is_complete, parsed
 from .own import OwnSessions
 from .page import LINE_BYTES_MAX
 from .window import digest_of
 
-DRAFTS_AT_ONCE = 4000
+LINES_AT_ONCE = 4000
+BYTES_AT_ONCE = 2 * 1024 * 1024
+"""So a piece fits into one request to a running recorder, with a long line at its end."""
 
 _GZIP = b"\x1f\x8b"
 _HEADER = re.compile(rb"\[[0-9T:.]{21}Z\|audit\|")
@@ -46,28 +47,51 @@ class Imported:
     cut: int = 0
 
 
-def import_files(
-    journal: Journal, files: Sequence[Path], *, pool: str, host: str | None, cleaner: Cleaner
-) -> Imported:
-    """Add what is new in files to the journal, as lines of `host`, else of the name of each file.
+Append = Callable[[Sequence[AuditLine]], None]
+"""Adds lines to a journal, and returns when they are durable."""
 
-    Raises ConfigError for a file that cannot be read to its end, before anything is added, and what
-    appending to the journal does.
+
+def import_files(
+    files: Sequence[Path],
+    *,
+    pool: str,
+    host: str | None,
+    cleaner: Cleaner,
+    entries: Iterable[Entry],
+    append: Append,
+) -> Imported:
+    """Add what is new in files to a journal, as lines of `host`, else of the name of each file.
+
+    `entries` are those of the journal. Raises ConfigError for a file that cannot be read to its
+    end, before anything is added, and what `append` does.
     """
     paths = sorted(files, key=_first_instant)
     for path in paths:
         for _ in _lines(path):
             pass
-    there, sessions = _in_journal(journal, pool)
+    there, sessions = _known(entries, pool)
     done = Imported(files=len(paths))
-    drafts = (
-        Draft(journal.now_ns, pool, AuditLine(host or path.name, line, True))
+    lines = (
+        AuditLine(host or path.name, line, True)
         for path in paths
         for line in _new(map(cleaner.clean, _lines(path)), there, sessions, done)
     )
-    while some := list(islice(drafts, DRAFTS_AT_ONCE)):
-        journal.append(some)
+    for piece in _pieces(lines):
+        append(piece)
     return done
+
+
+def _pieces(lines: Iterable[AuditLine]) -> Iterator[list[AuditLine]]:
+    piece: list[AuditLine] = []
+    size = 0
+    for line in lines:
+        piece.append(line)
+        size += len(line.line)
+        if len(piece) == LINES_AT_ONCE or size > BYTES_AT_ONCE:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
 
 
 def _new(
@@ -92,11 +116,11 @@ def _new(
             yield line
 
 
-def _in_journal(journal: Journal, pool: str) -> tuple["Counter[bytes]", OwnSessions]:
-    """Return how often each line of a pool is in the journal, and which sessions were ours."""
+def _known(entries: Iterable[Entry], pool: str) -> tuple["Counter[bytes]", OwnSessions]:
+    """Return how often each line of a pool is in a journal, and which sessions were ours."""
     there: Counter[bytes] = Counter()
     sessions = OwnSessions(sessions_max=None)
-    for entry in _entries(journal):
+    for entry in entries:
         match entry.body:
             case AuditLine(line=line) if entry.pool == pool:
                 there[digest_of(line[_start_of(line) or 0 :])] += 1
@@ -107,12 +131,12 @@ def _in_journal(journal: Journal, pool: str) -> tuple["Counter[bytes]", OwnSessi
     return there, sessions
 
 
-def _entries(journal: Journal) -> Iterator[Entry]:
+def entries_in(folder: Path, disk: Disk) -> Iterator[Entry]:
     """Yield all entries that there are: past those that were dropped, and past damage."""
     after_seq: int | None = 0
     while after_seq is not None:
         try:
-            yield from scan(journal.folder, after_seq=after_seq, disk=journal.disk)
+            yield from scan(folder, after_seq=after_seq, disk=disk)
         except DamageFound as damage:
             after_seq = damage.resume_after_seq
         else:
