@@ -22,17 +22,19 @@ of JSON.
   rows alone; the walk reads lines until it knows, as audit logs without a database must. That all
   three find the same is checked.
 
-The limits are those for a million events (`python -m tests.bench.history` measures that).
+The limits are those for a million events (`python -m tests.bench.history` measures that); a quick
+run has too few for those of loading.
 """
 
 BOUND = """
-Loading is bound by Python: decoding entries, cutting records into fields, comparing them, and
-making the rows that Arrow takes; DuckDB compresses and writes meanwhile on the other processor.
-`read_json` does nothing of the kind, on all processors.
+Loading is bound by Python and by one processor: reading and checking the journal, cutting records
+into fields and comparing them, and making the rows that Arrow takes, in about equal parts; DuckDB
+compresses and writes them beside that. `read_json` does none of it but the last, on all processors.
 
-A question about one object is bound by unpacking the blocks of snapshots that hold it: they are
-packed with zstd, thousands together, which is what makes the history a fraction of the size of the
-others. SQLite finds single rows sooner, by its index, in a file many times as large.
+A question about one object is a few small ones, of gaps, epochs and what could not be read, each of
+which DuckDB plans anew, and unpacking the block of snapshots that holds the state: they are packed
+with zstd, thousands together, which is what makes the history a fraction of the size of SQLite's.
+That finds single rows by its indices in no time, and is behind where many rows are counted.
 """
 
 

@@ -10,9 +10,10 @@ from tests.bench.chapter import OURS, Bench, Chapter, Figure, Limit, Verdict, by
 from tests.bench.child import Cost, costs_of
 from tests.bench.history.made import LINES_MAX, lines_of
 
-LOADED_PER_S_MIN = 15_000
-READ_JSON_SHARE_MIN = 0.5
-EVENT_BYTES_MAX = 300
+PER_S = Limit("at least", 15_000)
+SHARE = Limit("at least", 0.5)
+"""Of the speed of read_json."""
+EVENT_BYTES = Limit("at most", 300)
 LOADER_MB_MAX = 600
 
 READ_JSON = "read_json"
@@ -58,26 +59,26 @@ def load(bench: Bench, chapter: Chapter, stores: Sequence[Store] = STORES) -> No
         ]
     size = lines_of(folder).stat().st_size / min(entries, LINES_MAX)
     chapter.figures.append(Figure.of("on disk", LINES, "bytes an event", [size] * bench.rounds))
-    _judge(chapter)
+    _judge(chapter, limited=not bench.quick)
 
 
 def _load(folder: Path, store: Store) -> Cost:
     return costs_of("tests.bench.history.work", store.work, folder)["all"]
 
 
-def _judge(chapter: Chapter) -> None:
+def _judge(chapter: Chapter, *, limited: bool) -> None:
+    """Compare with the rivals, and with the limits where the load is large enough for them."""
     speed = chapter.find("load", OURS, "events/s")
     memory = chapter.find("load", OURS, "MB of memory")
     size = chapter.find("on disk", OURS, "bytes an event")
-    per_s, share = Limit("at least", LOADED_PER_S_MIN), Limit("at least", READ_JSON_SHARE_MIN)
     chapter.verdicts += [
-        Verdict("loading", "events/s", speed.spread, per_s),
+        Verdict("loading", "events/s", speed.spread, PER_S if limited else None),
         Verdict("memory to load", "MB", memory.spread, Limit("at most", LOADER_MB_MAX)),
-        Verdict("size of an event", "bytes", size.spread, Limit("at most", EVENT_BYTES_MAX)),
+        Verdict("size of an event", "bytes", size.spread, EVENT_BYTES if limited else None),
     ]
     for rival in chapter.figures:
         if (rival.what, rival.unit) == ("load", "events/s") and rival.who != OURS:
-            limit = share if rival.who == READ_JSON else None
+            limit = SHARE if limited and rival.who == READ_JSON else None
             told = f"loading, speed against {rival.who}"
             chapter.verdicts.append(ratio(told, speed, rival, limit))
     for rival in chapter.figures:
