@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from recorder.journal.scan import head
-from tests.bench.chapter import Bench, Chapter
+from tests.bench.chapter import OURS, Bench, Chapter
 from tests.bench.history.asking import ask
 from tests.bench.history.loads import SQLITE, STORES, load
 from tests.bench.history.made import lines_of, write_food
@@ -28,7 +28,11 @@ def bench(folder: Path, events: int) -> bool:
     one = Bench(folder, rounds=1, quick=False, say=say)
     chapter = Chapter("", "")
     write_food(folder, events)
-    load(one, chapter, [store for store in STORES if store.who != SQLITE])
+    stores = [store for store in STORES if store.who != SQLITE]
+    load(one, chapter, stores)
+    for store in stores:
+        if store.who != OURS:
+            (folder / store.file).unlink()
     lines_of(folder).unlink()
     many = head(folder / "journal").last_seq > 2 * MANY_EVENTS
     ask(one, chapter, factor=MANY_EVENTS_FACTOR if many else 1, rivals=False)
