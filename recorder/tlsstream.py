@@ -7,8 +7,7 @@ record that has come.
 
 import socket
 import ssl
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
@@ -89,22 +88,18 @@ class TlsStream(trio.abc.Stream):
     async def _drive(self, step: Callable[[], T]) -> T:
         """Take a step as soon as the socket lets it; others have a turn in any case."""
         await trio.lowlevel.checkpoint_if_cancelled()
+        waited = False
         while True:
-            with _told_as_trio_does():
-                try:
-                    done = step()
-                except ssl.SSLWantReadError:
-                    await trio.lowlevel.wait_readable(self._socket)
-                except ssl.SSLWantWriteError:
-                    await trio.lowlevel.wait_writable(self._socket)
-                else:
+            try:
+                done = step()
+            except ssl.SSLWantReadError:
+                await trio.lowlevel.wait_readable(self._socket)
+            except ssl.SSLWantWriteError:
+                await trio.lowlevel.wait_writable(self._socket)
+            except OSError as error:
+                raise trio.BrokenResourceError from error
+            else:
+                if not waited:
                     await trio.lowlevel.cancel_shielded_checkpoint()
-                    return done
-
-
-@contextmanager
-def _told_as_trio_does() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise trio.BrokenResourceError from error
+                return done
+            waited = True

@@ -13,6 +13,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import count
 
 import h11
@@ -34,6 +35,9 @@ READ_BYTES = 256 * 1024
 PARTS_AT_ONCE = 256
 """An answer may come in chunks of one byte, 40,000 in one reading: after so many of them, which
 take some 5 ms, the other pools have their turn."""
+
+REQUESTS_MAX = 1024
+"""Heads of calls that are kept: each takes 10 us to make and 1.5 KB to keep."""
 
 REASON_CHARS_MAX = 200
 USER_AGENT = f"xentrail/{VERSION}"
@@ -180,16 +184,7 @@ class Connection:
         await trio.aclose_forcefully(self._stream)
 
     async def _exchange(self, path: str, content_type: str, body: bytes) -> tuple[int, bytes]:
-        request = h11.Request(
-            method="POST",
-            target=path,
-            headers=[
-                ("Host", self._host_header()),
-                ("User-Agent", USER_AGENT),
-                ("Content-Type", content_type),
-                ("Content-Length", str(len(body))),
-            ],
-        )
+        request = _post(path, self._host_header(), content_type, len(body))
         events = (request, h11.Data(data=body), h11.EndOfMessage())
         await self._stream.send_all(b"".join(self._http.send(event) or b"" for event in events))
         return await self._receive()
@@ -256,6 +251,18 @@ class Connection:
         if self.address.scheme == "unix":
             return "localhost"
         return str(self.address).partition("://")[2]
+
+
+@lru_cache(maxsize=REQUESTS_MAX)
+def _post(path: str, host: str, content_type: str, size: int) -> h11.Request:
+    """Return the head of a call; the next one to the same host is hardly ever another."""
+    headers = [
+        ("Host", host),
+        ("User-Agent", USER_AGENT),
+        ("Content-Type", content_type),
+        ("Content-Length", str(size)),
+    ]
+    return h11.Request(method="POST", target=path, headers=headers)
 
 
 async def connect(
