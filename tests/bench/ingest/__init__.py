@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from tests.bench.chapter import OURS, Bench, Chapter, Figure, Limit, by_turns, ratio
-from tests.bench.ingest.race import Cost, Start, Where, module, run
+from tests.bench.child import Cost
+from tests.bench.ingest.race import Start, Where, module, run
 from tests.bench.ingest.replies import Form, script, told
 from tests.clients.node import FOLDER, NodeAbsent, ready_node
 
@@ -115,7 +116,7 @@ def _figures(rival: Rival, batch: int, count: int, costs: list[Cost]) -> list[Fi
     return [
         Figure.of(row, rival.who, EVENTS_S, [count / cost.wall_s for cost in costs]),
         Figure.of(row, rival.who, EVENTS_CPU_S, [count / cost.cpu_s for cost in costs]),
-        Figure.of(row, rival.who, MEMORY, [cost.memory_mb for cost in costs]),
+        Figure.of(row, rival.who, MEMORY, [cost.peak_mb for cost in costs]),
     ]
 
 

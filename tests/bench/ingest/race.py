@@ -12,6 +12,7 @@ from typing import IO
 
 import msgspec
 
+from tests.bench.child import Cost, cpu_s_of, memory_of
 from tests.bench.ingest.starting import READY, tell
 
 ROOT = Path(__file__).parents[3]
@@ -42,25 +43,16 @@ class Start:
     folder: Path = ROOT
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What all events took: on the clock, of processor time, and of memory at its most.
-
-    Time runs from the release of the events until the last of them was handled.
-    """
-
-    wall_s: float
-    cpu_s: float
-    memory_mb: float
-
-
 def module(name: str, *arguments: object) -> list[str]:
     """Return the command that runs a module of this package."""
     return [sys.executable, "-m", f"tests.bench.ingest.{name}", *map(str, arguments)]
 
 
 def run(script: Path, start: Callable[[Where], Start]) -> Cost:
-    """Replay a script to one client. Raises RuntimeError if it fails."""
+    """Replay a script to one client. Raises RuntimeError if it fails.
+
+    Time and processor run from the release of the events until the last of them was handled.
+    """
     with _running(Start(module("server", script))) as replaying:
         where = msgspec.json.decode(_line_of(replaying), type=Where)
         with _running(start(where)) as client:
@@ -70,10 +62,11 @@ def run(script: Path, start: Callable[[Where], Start]) -> Cost:
 def _watched(client: Process, server: Process) -> Cost:
     if (line := _line_of(client)) != READY:
         raise RuntimeError(f"{client.args!r} says {line!r} instead of being ready")
-    cpu_s, began_s = cpu_of(client.pid), time.monotonic()
+    cpu_s, began_s = cpu_s_of(client.pid), time.monotonic()
     tell("go", _stream(server.stdin))
     ended_s = float(_line_of(client))
-    return Cost(ended_s - began_s, cpu_of(client.pid) - cpu_s, memory_of(client.pid))
+    cpu_s = cpu_s_of(client.pid) - cpu_s
+    return Cost(ended_s - began_s, cpu_s, memory_of(client.pid).peak_mb)
 
 
 @contextmanager
@@ -110,21 +103,3 @@ def _line_of(process: Process) -> str:
 def _stream(stream: IO[str] | None) -> IO[str]:
     assert stream is not None
     return stream
-
-
-def cpu_of(pid: int) -> float:
-    """Return the processor time of all threads of a process, in seconds.
-
-    Linux makes the number of its clock of the complement of the process: clock_getcpuclockid(3).
-    """
-    return time.clock_gettime(~pid << 3 | 2)
-
-
-def memory_of(pid: int) -> float:
-    """Return what a process had in memory at its most, in megabytes.
-
-    ru_maxrss would not do: what is started from a large process inherits the size of that one.
-    """
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    (kib,) = (line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(kib) * 1024 / 1e6
