@@ -128,8 +128,12 @@ def _load_journal(
         if progress is not None:
             progress(done, max(total - after_seq, done))
 
+    marked = 0
+
     def mark(history: History) -> None:
+        nonlocal marked, where
         mark_damages(history, reader.damages)
+        marked, where = len(reader.damages), position(history)
 
     entries = load(
         path,
@@ -140,10 +144,9 @@ def _load_journal(
         progress=told,
         beside=mark,
     )
-    if entries or reader.damages or where is None:
+    if marked < len(reader.damages) or where is None:
         with to_load(path) as history:
             mark(history)
-            where = position(history)
     return _loaded(path, where, entries, reader.warnings())
 
 

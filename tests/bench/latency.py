@@ -36,7 +36,7 @@ SYNCS, WRITE_BYTES = 200, 4_000
 
 RATES = {1: (3, 1), 100: (200, 50), 1_000: (2_000, 500)}
 """Changes a second, and how many of them are made in a round, also in a quick one."""
-SETTLE_S = 1.0
+SETTLE_S = 0.5
 """After the last change: by then each client has seen it."""
 HOSTS, VMS = 3, 50
 

@@ -20,7 +20,7 @@ from recorder.simulator.inventory import PoolSpec
 from recorder.simulator.server import Listening, Sockets, listen
 
 PASSWORD = "bench"
-SETTLE_S = 0.3
+SETTLE_S = 0.2
 """After the last change: by then an answer with it has left."""
 
 _ID = re.compile(rb'\{"id":"(\d+)"')
