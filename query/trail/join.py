@@ -7,8 +7,8 @@ loaded: after each batch, all that lies near what came is worked out anew (stret
   is sure only if no other line has the mark, and if each line of the same call, while the task was
   on, has a task that fits. One that has not hides its own task, which another may claim.
 - A field was changed by the only session that set it on this object at about that time, unless the
-  server writes it, too, or nobody knows when it was changed. A line is later than what it tells of,
-  and times in a trail are not sorted.
+  server writes it, too (servers.py), or nobody knows when it was changed. A line is later than what
+  it tells of, and times in a trail are not sorted.
 - A task was cancelled by the call whose mark is in its current_operations.
 - What a host says for itself, under its own reference, is no user's doing. By its own socket nobody
   else calls. What comes from the address of another host may be passed on, for a user, too: that is
@@ -19,6 +19,7 @@ loaded: after each batch, all that lies near what came is worked out anew (stret
 import msgspec
 
 from ..database import History
+from .servers import OFTEN, SELDOM
 from .stretches import HOUR_US, Stretch, stretches_of
 
 NEAR_S = 5
@@ -147,11 +148,6 @@ FROM events WHERE server_at IS NULL
 _FORGET_EVENTS = """
 DELETE FROM attributions WHERE about = 'event' AND seq IN (SELECT seq FROM near_events)
 """
-_SERVERS_OWN = """
-    (class = 'task' OR (class, field) IN (('vm', 'platform'), ('host', 'other_config')))
-"""
-"""Fields that users may set and the server writes by itself: of two writes at about the same time
-nobody knows which is whose. It writes in every task that it is at work on, also in a client's."""
 _SETTERS = f"""
 INSERT INTO attributions
 WITH lines AS (
@@ -177,10 +173,10 @@ WITH lines AS (
     GROUP BY ALL
 )
 SELECT pool, 'event', class, ref, seq, line_seq, how,
-    CASE WHEN count(*) OVER (PARTITION BY seq) > 1 OR how = 'setter' AND {_SERVERS_OWN}
-        THEN 'several' WHEN how = 'setter' AND EXISTS (
+    CASE WHEN count(*) OVER (PARTITION BY seq) > 1 OR how = 'setter' AND {OFTEN}
+        THEN 'several' WHEN how = 'setter' AND ({SELDOM} OR EXISTS (
         FROM unread_lines u WHERE u.pool = p.pool AND u.written_at BETWEEN p.begins AND p.ends
-    ) THEN 'likely' ELSE 'exact' END, internal,
+    )) THEN 'likely' ELSE 'exact' END, internal,
     CASE how WHEN 'setter' THEN begins END, CASE how WHEN 'setter' THEN ends END
 FROM pairs p
 """  # noqa: S608  # constants
