@@ -20,13 +20,14 @@ recorder, with what it does beside (polls of audit trails, heartbeats).
 """
 
 BOUND = """
-Each change that comes alone costs a reply: TLS, HTTP, a turn of trio, an entry, a sync. With few
-pools many changes come in one reply and share that, so that an event is cheaper the busier its pool
-is; spread over many pools each comes alone, and that is what an event costs at most. Beyond that,
-the number of pools and of objects does not matter: nothing is done per pool or object and event.
+Each change that comes alone costs a reply: TLS, HTTP, a turn of trio, an entry, a sync. A pool that
+changes often has many changes in one reply, which share that; spread over ten pools each comes
+alone, and that is what an event costs at most. From there on neither the number of pools nor that
+of objects matters: nothing is done for each of them when an event comes.
 
-The knee is that of the two processors: simulator and recorder share them, and at the knee the
-simulator takes the larger part.
+At the knee the recorder is busy for a small part of one processor: it is the simulator, which makes
+the changes and serves them, that has no more. What a recorder takes from a server that is never
+late is in the chapter on ingest.
 """
 
 

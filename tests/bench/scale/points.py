@@ -137,15 +137,17 @@ def _under_one_load(
 
 
 def _compare(chapter: Chapter, of_what: str, counts: Sequence[int]) -> None:
-    """Tell how much more the most cost than the fewest, and how much memory that takes."""
+    """Tell how much more the most cost than fewer, and how much memory that takes."""
     unit = f"µs of processors an event, by {of_what}"
-    few, many = (chapter.find(str(count), OURS, unit) for count in (counts[0], counts[-1]))
+    *fewer, many = [chapter.find(str(count), OURS, unit) for count in counts]
+    for few in fewer:
+        told = f"cost of an event, {many.what} {of_what} against {few.what}"
+        chapter.verdicts.append(ratio(told, many, few))
     memory = chapter.find(many.what, OURS, f"MB, by {of_what}")
     limit = Limit("at most", POOLS_MB_MAX if of_what == "pools" else OBJECTS_MB_MAX)
-    chapter.verdicts += [
-        ratio(f"cost of an event, {many.what} {of_what} against {few.what}", many, few),
-        Verdict(f"memory with {many.what} {of_what}", "MB", memory.spread, limit),
-    ]
+    chapter.verdicts.append(
+        Verdict(f"memory with {many.what} {of_what}", "MB", memory.spread, limit)
+    )
 
 
 def _under_loads(bench: Bench, chapter: Chapter, by_pools: dict[int, Point]) -> None:
