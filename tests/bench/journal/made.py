@@ -24,6 +24,16 @@ class UnsyncedDisk(Disk):
         """Take it for durable."""
 
 
+def mixed(count: int) -> Iterator[Draft]:
+    """Yield so many events of the mix.
+
+    The simulated pool that makes them is loaded late: most processes that are measured need none.
+    """
+    from tests.bench.mix import mixed_drafts
+
+    return mixed_drafts(count)
+
+
 def write_journal(folder: Path, drafts: Iterator[Draft], *, batch: int = 100) -> None:
     """Write a closed journal of these drafts."""
     with Journal.open(folder, now_ns=time.time_ns, disk=UnsyncedDisk()) as journal:

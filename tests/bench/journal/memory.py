@@ -4,8 +4,7 @@ from pathlib import Path
 
 from tests.bench.chapter import OURS, Bench, Chapter, Figure
 from tests.bench.child import costs_of
-from tests.bench.journal.made import write_journal
-from tests.bench.mix import mixed_drafts
+from tests.bench.journal.made import mixed, write_journal
 
 WORKS = {
     "nothing": "nothing",
@@ -20,7 +19,7 @@ WORKS = {
 def memory(bench: Bench, folder: Path, chapter: Chapter) -> None:
     """Read a small and a large journal."""
     for name, events in (("100 MB", 36_000), ("1 GB", 360_000)):
-        write_journal(folder / name, mixed_drafts(events))
+        write_journal(folder / name, mixed(events))
         for what, work in WORKS.items():
             cost = costs_of("tests.bench.journal.work", work, folder / name)["all"]
             chapter.figures.append(Figure.of(what, OURS, f"MB at most, of {name}", [cost.peak_mb]))

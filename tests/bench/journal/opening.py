@@ -19,7 +19,7 @@ WORK = "tests.bench.journal.work"
 def opening(bench: Bench, folder: Path, chapter: Chapter, *, size: int | None = None) -> None:
     """Open a journal of `size` bytes, 1 GB unless said otherwise; 0.3 s are allowed for 10."""
     clean, killed = folder / "clean", folder / "killed"
-    costs_of(WORK, "write", clean, size or bench.of(1_000 * MB, 200 * MB))
+    costs_of(WORK, "write", clean, size or bench.of(1_000 * MB, 100 * MB))
     shutil.copytree(clean, killed, copy_function=_linked)
     _fill_and_kill(killed)
     works = [

@@ -11,8 +11,7 @@ from recorder.journal.packing import LEVEL
 from recorder.journal.segment import Cursor
 from tests.bench.chapter import OURS, Bench, Chapter, Figure, Limit, Verdict, by_turns, ratio
 from tests.bench.child import Cost, costs_of
-from tests.bench.journal.made import MB, line, sealed, write_journal
-from tests.bench.mix import mixed_drafts
+from tests.bench.journal.made import MB, line, mixed, sealed, write_journal
 
 SEGMENT_EVENTS = 24_000
 """More than fill one segment."""
@@ -27,11 +26,11 @@ UNIT_SIZE = "bytes an event, packed"
 def pack(bench: Bench, folder: Path, chapter: Chapter) -> None:
     """Pack one full segment."""
     journal = folder / "journal"
-    write_journal(journal, mixed_drafts(SEGMENT_EVENTS))
+    write_journal(journal, mixed(SEGMENT_EVENTS))
     raw, events = sealed(journal)[0], _entries_of_the_first(journal)
     lines = folder / "lines"
     with lines.open("wb") as file:
-        file.writelines(map(line, islice(mixed_drafts(SEGMENT_EVENTS), events)))
+        file.writelines(map(line, islice(mixed(SEGMENT_EVENTS), events)))
     food = {way: lines if way == "gzip" else raw for way in WAYS.values()}
     works = [(who, partial(_round, folder, way, food[way])) for who, way in WAYS.items()]
     what = "one segment"

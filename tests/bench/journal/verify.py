@@ -7,8 +7,7 @@ from shutil import which
 
 from tests.bench.chapter import OURS, Bench, Chapter, Figure, Limit, by_turns, ratio
 from tests.bench.child import Cost, cost_of, costs_of
-from tests.bench.journal.made import MB, sealed, write_journal
-from tests.bench.mix import mixed_drafts
+from tests.bench.journal.made import MB, mixed, sealed, write_journal
 
 PROGRAMS = {"sha256sum": ("sha256sum",), "openssl dgst": ("openssl", "dgst", "-sha256")}
 SHARE_MIN = 0.5
@@ -17,7 +16,7 @@ SHARE_MIN = 0.5
 
 def verify(bench: Bench, folder: Path, chapter: Chapter) -> None:
     """Check raw segments of several hundred MB."""
-    write_journal(folder, mixed_drafts(bench.of(150_000, 30_000)))
+    write_journal(folder, mixed(bench.of(150_000, 25_000)))
     files = sealed(folder)
     size_mb = sum(file.stat().st_size for file in files) / MB
     what = "raw segments"

@@ -22,8 +22,7 @@ from recorder.journal.store import SEGMENT_BYTES_MAX, Journal
 from recorder.journal.verify import verify
 from recorder.model import Draft, Event, Operation
 from tests.bench.child import Cost, measured, tell
-from tests.bench.journal.made import MB, UnsyncedDisk, sealed
-from tests.bench.mix import mixed_drafts
+from tests.bench.journal.made import MB, UnsyncedDisk, mixed, sealed
 from tests.bench.plain import say
 
 Append = Callable[[Sequence[Draft]], object]
@@ -61,7 +60,7 @@ class Bare:
 def append(folder: str, way: str, *plan: str) -> dict[str, Cost]:
     """Append so many batches of so many events; tell what each size costs. New files each time."""
     sizes = [tuple(map(int, one.split(":"))) for one in plan]
-    drafts = list(mixed_drafts(max(size * count for size, count in sizes)))
+    drafts = list(mixed(max(size * count for size, count in sizes)))
     path = Path(folder) / str(os.getpid())
     path.mkdir()
     costs = {}
@@ -162,7 +161,7 @@ def open_(folder: str) -> dict[str, Cost]:
 def fill(folder: str) -> dict[str, Cost]:
     """Fill the last segment nearly, say so, and wait to be killed."""
     journal = Journal.open(Path(folder), now_ns=time.time_ns, disk=UnsyncedDisk())
-    first, drafts = max(Path(folder).glob("*.journal")), mixed_drafts(10**9)
+    first, drafts = max(Path(folder).glob("*.journal")), mixed(10**9)
     while first.stat().st_size < SEGMENT_BYTES_MAX - MB:
         journal.append(list(islice(drafts, 100)))
     say("filled")
