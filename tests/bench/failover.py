@@ -1,13 +1,19 @@
 """Failover and restart: how long the record is interrupted, and how long a start takes."""
 
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
+from shutil import copytree
 
+from recorder.journal.store import Journal
 from tests.bench.chapter import OURS, Bench, Chapter, Figure, Limit, Verdict, by_turns
+from tests.bench.journal.made import UnsyncedDisk
 from tests.bench.living import Living, living
+from tests.bench.mix import epoch_drafts
 from tests.bench.recording import Recording, recording
 
 TITLE = "Failover and restart: how soon the recorder is back"
@@ -27,6 +33,9 @@ MOVED = "a new master answers"
 RESTARTED = "the toolstack was restarted"
 FRESH = "the first start"
 AGAIN = "a start after a kill"
+GROWN = "the same, with much in the journal"
+GROWN_EVENTS = 20_000
+"""Some 50 MB in the segment that was not sealed, which may have 64 MiB."""
 
 WORK = f"""\
 A simulated pool of three hosts in a process of its own, over TLS on loopback, changes all the time.
@@ -36,8 +45,9 @@ xentrail is the command as it ships, in a process of its own.
   host is the master. The time runs from there, which is not told to anybody.
 - *the toolstack was restarted*: connections, sessions and the ids of events are gone, and the same
   host answers.
-- *the first start*, and *a start after a kill*, which finds a journal that was not closed: the time
-  runs from the start of the process.
+- *the first start*, and *a start after a kill*, which finds a journal that was not closed: once
+  with few entries, once with as many in its last segment as go into one, which are all checked. The
+  time runs from the start of the process.
 
 Until the first event of the new session is synced to the disk, and until all objects are, with the
 mark that closes the gap."""
@@ -61,14 +71,16 @@ def measure(bench: Bench) -> Chapter:
     chapter = Chapter(WORK, BOUND)
     with living(HOSTS, VMS) as pool:
         pool.order("keep-changing", per_s=CHANGES_PER_S)
-        works: list[tuple[str, Callable[[], tuple[Back, Back]]]] = [
+        grown = bench.folder / "grown"
+        _grow(grown, GROWN_EVENTS)
+        works: list[tuple[str, Callable[[], Sequence[Back]]]] = [
             ("interrupted", partial(_interrupted, bench, pool)),
-            ("started", partial(_started, bench, pool)),
+            ("started", partial(_started, bench, pool, grown)),
         ]
         outcomes = by_turns(bench, works)
-    rows = ((MOVED, RESTARTED), (FRESH, AGAIN))
-    for (first, second), rounds in zip(rows, outcomes.values(), strict=True):
-        for row, backs in zip((first, second), zip(*rounds, strict=True), strict=True):
+    rows = ((MOVED, RESTARTED), (FRESH, AGAIN, GROWN))
+    for names, rounds in zip(rows, outcomes.values(), strict=True):
+        for row, backs in zip(names, zip(*rounds, strict=True), strict=True):
             _tell(chapter, row, backs)
     return chapter
 
@@ -83,7 +95,7 @@ def _tell(chapter: Chapter, row: str, backs: Sequence[Back]) -> None:
     chapter.verdicts.append(Verdict(f"to the first event: {row}", "s", first.spread, limit))
 
 
-def _interrupted(bench: Bench, pool: Living) -> tuple[Back, Back]:
+def _interrupted(bench: Bench, pool: Living) -> Sequence[Back]:
     """Take the master away from a recorder, then restart the one that it found."""
     with (
         tempfile.TemporaryDirectory(dir=bench.folder) as folder,
@@ -98,8 +110,8 @@ def _interrupted(bench: Bench, pool: Living) -> tuple[Back, Back]:
     return moved, restarted
 
 
-def _started(bench: Bench, pool: Living) -> tuple[Back, Back]:
-    """Start a recorder in an empty folder, kill it, and start it again."""
+def _started(bench: Bench, pool: Living, grown: Path) -> Sequence[Back]:
+    """Start a recorder in an empty folder, kill it, start it again; and one where much was."""
     with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
         with recording(Path(folder), pool.target) as recorder:
             fresh = _back(recorder, recorder.began_ns)
@@ -107,7 +119,23 @@ def _started(bench: Bench, pool: Living) -> tuple[Back, Back]:
         with recording(Path(folder), pool.target) as recorder:
             again = _back(recorder, recorder.began_ns)
             recorder.stop()
-    return fresh, again
+    with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
+        copytree(grown, Path(folder) / "data")
+        with recording(Path(folder), pool.target) as recorder:
+            much = _back(recorder, recorder.began_ns)
+            recorder.stop()
+    return fresh, again, much
+
+
+def _grow(data: Path, events: int) -> None:
+    """Leave a journal as one is left by a kill: copied while it is open."""
+    made, drafts = data.with_name("made"), epoch_drafts(events)
+    with Journal.open(
+        made / "journal", keys=made / "keys", now_ns=time.time_ns, disk=UnsyncedDisk()
+    ) as journal:
+        while some := list(islice(drafts, 1_000)):
+            journal.append(some)
+        copytree(made, data)
 
 
 def _back(recorder: Recording, since_ns: int) -> Back:
