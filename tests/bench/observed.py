@@ -14,7 +14,7 @@ from functools import partial
 from query import cli
 from recorder import daemon
 from recorder.model import Draft, Event, Mark, MarkName
-from tests.bench.usage import peak_mb
+from tests.bench.child import memory_of
 
 FIRST_EVENT = "first-event"
 
@@ -52,7 +52,7 @@ def say(what: str, made_at_ns: int, durable_at_ns: int) -> None:
             "made_at_ns": made_at_ns,
             "durable_at_ns": durable_at_ns,
             "cpu_s": time.process_time(),
-            "peak_mb": peak_mb(),
+            "peak_mb": memory_of().peak_mb,
         }
     )
 

@@ -1,4 +1,7 @@
-"""What a process that is measured has used so far, as it tells itself."""
+"""What a process that is measured has used so far, as it tells itself.
+
+Standard library only, beside `child`: rivals are not to start with what they do not need.
+"""
 
 import json
 import sys
@@ -30,10 +33,10 @@ class Meter:
     def usage(self) -> Usage:
         """Return what was used until now."""
         cpu_s = time.process_time() - self._start_cpu_s
-        return Usage(time.perf_counter() - self._began_s, cpu_s, self._start_cpu_s, peak_mb())
+        return Usage(time.perf_counter() - self._began_s, cpu_s, self._start_cpu_s, _peak_mb())
 
 
-def peak_mb() -> float:
+def _peak_mb() -> float:
     """Return the most that was resident at any time, in MB.
 
     As the kernel counts it for this program: `ru_maxrss` begins with that of the process which
