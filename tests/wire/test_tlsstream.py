@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 import trio
+import trio.testing
 import trustme
 
 from recorder.tlsstream import RECORD_BYTES_MAX, TlsStream
@@ -20,9 +21,12 @@ Serve = Callable[[trio.SSLStream[trio.SocketStream]], Awaitable[None]]
 
 
 @asynccontextmanager
-async def connected(serve: Serve) -> AsyncIterator[TlsStream]:
+async def connected(
+    serve: Serve, *, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
+) -> AsyncIterator[TlsStream]:
     """Connect to a server on loopback that does one thing and closes the connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.maximum_version = newest
     LEAF.configure_cert(context)
 
     async def handle(plain: trio.SocketStream) -> None:
@@ -47,9 +51,21 @@ async def read_all(stream: TlsStream) -> bytes:
     return b"".join(parts)
 
 
-async def test_every_byte_arrives_until_the_server_is_gone() -> None:
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_every_byte_arrives_until_the_server_is_gone(newest: ssl.TLSVersion) -> None:
     """A server that closes without a good-bye ends the stream, and no byte is missing."""
-    async with connected(lambda server: server.send_all(DATA)) as stream:
+    async with connected(lambda server: server.send_all(DATA), newest=newest) as stream:
+        assert await read_all(stream) == DATA
+
+
+async def test_a_good_bye_ends_the_stream_as_well() -> None:
+    """What a server says on closing is no error."""
+
+    async def serve(server: trio.SSLStream[trio.SocketStream]) -> None:
+        await server.send_all(DATA)
+        await server.unwrap()
+
+    async with connected(serve) as stream:
         assert await read_all(stream) == DATA
 
 
@@ -125,5 +141,23 @@ async def test_a_closed_stream_tells_that_it_is_broken() -> None:
     """Who uses it after that learns so by the exception that streams have for it."""
     async with connected(lambda server: server.do_handshake()) as stream:
         await stream.aclose()
+        await stream.aclose()
         with pytest.raises(trio.BrokenResourceError):
             await stream.receive_some(ALL)
+
+
+async def test_who_waits_for_data_is_told_that_the_stream_is_closed() -> None:
+    """It is not left waiting for a socket that is gone, or that somebody else has by now."""
+
+    async def serve(server: trio.SSLStream[trio.SocketStream]) -> None:
+        await server.do_handshake()
+        await trio.sleep_forever()
+
+    async def wait() -> None:
+        with trio.fail_after(5), pytest.raises(trio.ClosedResourceError):
+            await stream.receive_some(ALL)
+
+    async with connected(serve) as stream, trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.testing.wait_all_tasks_blocked()
+        await stream.aclose()
