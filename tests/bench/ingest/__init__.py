@@ -15,7 +15,7 @@ from tests.clients.node import FOLDER, NodeAbsent, ready_node
 
 TITLE = "Ingest: events taken as fast as a pool hands them out"
 
-COUNTS = {1: 1_500, 10: 4_000, 100: 8_000, 1_000: 8_000}
+COUNTS = {1: 1_000, 10: 3_000, 100: 8_000, 1_000: 6_000}
 """Events by events a reply: one at a time, each costs a sync of the disk."""
 
 COUNTS_QUICK = {100: 2_000}
