@@ -1,7 +1,7 @@
 """Who did what is told right of what a recorder has recorded, whatever went wrong meanwhile."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,9 @@ LOSSES = ("stop", "rotation", "rotation", "cut", "cut", "kill")
 SEEDS = (3, 5, 22)
 SEEDS_OF_LOSSES = (30, 42)
 """Days on which calls lent the tasks of others, and on which the line of a rival is missing."""
-SOAK = 400
+SOAK = [
+    pytest.param(range(first, first + 10), marks=pytest.mark.soak) for first in range(0, 400, 10)
+]
 
 
 def claims_about(one: Recorded, path: Path, *, pieces: int, seed: int) -> list[Claim]:
@@ -36,36 +38,45 @@ def claims_about(one: Recorded, path: Path, *, pieces: int, seed: int) -> list[C
         return claims_of(history, one.changes)
 
 
-def seeds(some: Sequence[int]) -> list[object]:
-    """Return the seeds of the short form, and of the long one."""
-    long = (seed for seed in range(SOAK) if seed not in some)
-    return [*some, *(pytest.param(seed, marks=pytest.mark.soak) for seed in long)]
-
-
-@pytest.mark.parametrize("seed", seeds(SEEDS))
-def test_what_is_exact_is_right_of_what_was_recorded(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seeds", [SEEDS, *SOAK])
+def test_what_is_exact_is_right_of_what_was_recorded(seeds: Sequence[int], tmp_path: Path) -> None:
     """Through restarts and power cuts of the recorder, failovers, and files that turn over."""
-    judge(recorded(Plan.of(seed, CALLS)), seed, tmp_path)
+    judge({seed: recorded(Plan.of(seed, CALLS)) for seed in seeds}, tmp_path)
 
 
-@pytest.mark.parametrize("seed", seeds(SEEDS_OF_LOSSES))
-def test_what_is_exact_is_right_where_lines_are_lost(seed: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seeds", [SEEDS_OF_LOSSES, *SOAK])
+def test_what_is_exact_is_right_where_lines_are_lost(seeds: Sequence[int], tmp_path: Path) -> None:
     """Who lies under such cover does not become sure to have done it, and nobody else does."""
-    judge(recorded(Plan.of(seed, CALLS), kinds=LOSSES, strokes_max=14), seed, tmp_path)
+    days = {seed: recorded(Plan.of(seed, CALLS), kinds=LOSSES, strokes_max=14) for seed in seeds}
+    judge(days, tmp_path)
 
 
-def judge(one: Recorded, seed: int, folder: Path) -> None:
-    """Hold what is said of a day, loaded in a few pieces, against what really happened."""
-    claims = claims_about(one, folder / "history.duckdb", pieces=1 + seed % 4, seed=seed)
-    judge = Judge(one.day)
-    exact = [claim for claim in claims if claim.confidence == "exact"]
-    likely = [claim for claim in claims if claim.confidence == "likely"]
-    kinds = [stroke.kind for stroke in one.strokes]
-    assert judge.wrong(exact) == [], kinds
-    assert judge.share_right(likely, "likely") >= 0.99, (kinds, judge.wrong(likely))
-    assert judge.wrong(claim for claim in likely if claim.own_task) == [], kinds
+def judge(days: Mapping[int, Recorded], folder: Path) -> None:
+    """Hold what is said of days, each loaded in a few pieces, against what really happened.
+
+    What is likely is right nearly always, not on every day: who is at work under the task of
+    another, as long as that has not ended, is taken for him.
+    """
+    wrong, told = list[str](), 0
+    for seed, one in days.items():
+        claims = claims_about(one, folder / f"{seed}.duckdb", pieces=1 + seed % 4, seed=seed)
+        likely = [claim for claim in claims if claim.confidence == "likely"]
+        told += len(likely)
+        wrong += Judge(one.day).wrong(likely)
+        kinds = [stroke.kind for stroke in one.strokes]
+        assert wrong_beyond_doubt(one, claims) == [], (seed, kinds)
+        assert one.lines > 50
+        assert len(likely) > CALLS
+    assert len(wrong) <= told / 100, wrong
+
+
+def wrong_beyond_doubt(one: Recorded, claims: Sequence[Claim]) -> list[str]:
+    """Return what must not be said of a day: exact and wrong, exact of a forged task, or of hosts
+    what users did.
+    """
     forged = {doing.task for doing in one.day.truth.doings if DEBUG in doing.headers}
-    assert not forged & {claim.about for claim in exact}
-    assert one.lines > 50
+    exact = [claim for claim in claims if claim.confidence == "exact"]
+    of_hosts = [claim for claim in claims if claim.own_task and claim.confidence == "likely"]
     assert len(exact) > 5
-    assert len(likely) > CALLS
+    found = Judge(one.day).wrong([*exact, *of_hosts])
+    return [*found, *(f"{claim.about} was forged" for claim in exact if claim.about in forged)]
