@@ -6,7 +6,9 @@ Events come at once, lines when the next poll comes; a recorder in between would
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+from random import Random
 
 from recorder.journal.store import Journal
 from recorder.model import (
@@ -15,6 +17,7 @@ from recorder.model import (
     BaselineRecord,
     Body,
     Draft,
+    Entry,
     Event,
     GapCause,
     GapClosed,
@@ -81,6 +84,18 @@ def write_parts(journal: Written, folder: Path, *, parts: int) -> Iterator[int]:
             store.append(drafts[begin:end])
         yield end
         begin = end
+
+
+def in_pieces(entries: Sequence[Entry], rng: Random, pieces: int) -> Iterator[Sequence[Entry]]:
+    """Yield entries in so many pieces; what is read as one, a chunk of a baseline, stays in one."""
+    begins = [
+        index
+        for index in range(1, len(entries))
+        if not isinstance(entries[index].body, BaselineRecord)
+    ]
+    cuts = [0, *sorted(rng.sample(begins, pieces - 1)), len(entries)]
+    for begin, end in pairwise(cuts):
+        yield entries[begin:end]
 
 
 def _event(change: Change) -> Event:

@@ -8,7 +8,7 @@ import pytest
 from query.known import Memory
 from query.loading import load
 from recorder.journal.scan import scan
-from tests.attribution.chain import write_journal
+from tests.attribution.chain import in_pieces, write_journal
 from tests.attribution.day import day_of
 from tests.history.stories import contents
 
@@ -24,10 +24,8 @@ def test_lines_may_come_long_after_what_they_tell_of(seed: int, tmp_path: Path) 
     entries = list(scan(tmp_path / "journal"))
     whole, pieces = tmp_path / "whole.duckdb", tmp_path / "pieces.duckdb"
     load(whole, entries, Memory(), loaded_at_us=0)
-    rng = random.Random(seed)
     memory = Memory()
-    cuts = sorted(rng.sample(range(1, len(entries)), 8))
-    for begin, end in zip([0, *cuts], [*cuts, len(entries)], strict=True):
-        load(pieces, entries[begin:end], memory, loaded_at_us=0)
+    for piece in in_pieces(entries, random.Random(seed), 9):
+        load(pieces, piece, memory, loaded_at_us=0)
     assert contents(pieces) == contents(whole)
     assert contents(whole)["attributions"]

@@ -9,6 +9,7 @@ import pytest
 from query.database import open_for_reading
 from query.known import Memory
 from query.loading import load
+from tests.attribution.chain import in_pieces
 from tests.attribution.day import Plan
 from tests.attribution.judge import Claim, Judge
 from tests.attribution.people import DEBUG
@@ -30,10 +31,9 @@ SOAK = [
 
 def claims_about(one: Recorded, path: Path, *, pieces: int, seed: int) -> list[Claim]:
     """Return what is said of a day that was recorded, and loaded in so many pieces."""
-    cuts = sorted(random.Random(seed).sample(range(1, len(one.entries)), pieces - 1))
     memory = Memory()
-    for begin, end in zip([0, *cuts], [*cuts, len(one.entries)], strict=True):
-        load(path, one.entries[begin:end], memory, loaded_at_us=0)
+    for piece in in_pieces(one.entries, random.Random(seed), pieces):
+        load(path, piece, memory, loaded_at_us=0)
     with open_for_reading(path) as history:
         return claims_of(history, one.changes)
 
