@@ -31,7 +31,7 @@ from .trail.join import join
 from .turns import RETRY_S, to_load
 
 BATCH_ENTRIES_MAX = 40_000
-BATCH_BYTES_MAX = 48 * 1024 * 1024
+BATCH_BYTES_MAX = 40 * 1024 * 1024
 """Two batches are in memory at a time: one is read while the one before it is written."""
 BATCHES_A_TURN = 4
 """So many batches are one transaction, which takes 2 to 4 s, before whoever waits to read gets the
