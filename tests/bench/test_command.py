@@ -1,6 +1,7 @@
 """The command that measures everything: its page, pictures, tables, and wrong inputs."""
 
 import json
+import logging
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -41,8 +42,11 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> object:
     monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        command.main()
+    try:
+        with pytest.raises(SystemExit) as ended:
+            command.main()
+    finally:
+        logging.disable(logging.NOTSET)  # the tests after this one look at what is logged
     return ended.value.code
 
 
