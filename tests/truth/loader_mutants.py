@@ -134,7 +134,7 @@ def _looks_one_entry_ahead(patch: pytest.MonkeyPatch) -> None:
 
 def _takes_every_class_for_read(patch: pytest.MonkeyPatch) -> None:
     """A class that could not be read is known all the same."""
-    patch.setattr(states, "_skip", lambda *_: None)
+    patch.setattr(states._Skips, "of", lambda *_: None)
 
 
 def _finds_all_unchanged(patch: pytest.MonkeyPatch) -> None:
