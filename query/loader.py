@@ -22,7 +22,8 @@ from .store import Position, position, recall_pools
 from .turns import lock, to_load, to_read
 
 Progress = Callable[[int, int], None]
-"""Told how many entries are loaded, and how many there are."""
+"""Told how many entries were read and compared, a few batches before they are in the file, and how
+many there are."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,8 +54,9 @@ def load(
     """Add entries, in order and none twice, to the history at `path`; return how many.
 
     `memory` holds the pools that the history knows, and is kept up to date. `journal` is the id of
-    the one that the entries are from; `beside` writes what belongs into the same transactions. An
-    incomplete chunk at the end is left for the next load.
+    the one that the entries are from; `beside` writes what belongs into the same transactions. What
+    was read before an error is added first. An incomplete chunk at the end is left for the next
+    load.
     """
     load_of = Load(loaded_at_us, journal)
     done, comparison, coming = 0, Comparison(), batches(entries)

@@ -11,7 +11,7 @@ from .database import History, open_for_loading, open_for_reading
 from .errors import HistoryBusy
 
 READ_WAIT_S_MAX = 30.0
-"""How long to wait for the file while another process adds a batch, which takes 2 to 5 s."""
+"""How long to wait for the file while another process has its turn, which takes 2 to 5 s."""
 LOAD_WAIT_S_MAX = 3.0
 """How long to wait while other processes ask; a question that takes longer goes first."""
 LOCK_WAIT_S_MAX = 1.0
