@@ -6,7 +6,7 @@ and not to be guessed without the key. An empty text stays empty; maps keep thei
 
 import hmac
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from hashlib import sha256
 
 import msgspec
@@ -77,7 +77,7 @@ class Masks:
 
         Raises msgspec.DecodeError if it is not one whole value.
         """
-        if rule is Rule.KEYS and self._has_open_keys_only(text):
+        if rule is Rule.KEYS and self.open_keys(text) is not None:
             return None
         _WHOLE_JSON.decode(text)
         passed = 0
@@ -89,20 +89,23 @@ class Masks:
         new = self._leaf(rule, text) if is_text else self._walk(rule, text, passed)
         return None if new == text else new
 
-    def _has_open_keys_only(self, text: bytes) -> bool:
-        """Tell quickly that no key of a map is secret; False means that it is to be looked at."""
+    def open_keys(self, text: bytes) -> Set[str] | None:
+        """Return quickly the keys of a map of texts if none is secret; None: it is to be looked at.
+
+        Raises msgspec.DecodeError if it is no JSON.
+        """
         try:
             keys = _TEXTS_BY_KEY.decode(text).keys()
         except msgspec.ValidationError:
-            return False
+            return None
         if keys <= self._open:
-            return True
+            return keys
         if any(self._policy.is_secret_key(key) for key in keys - self._open):
-            return False
+            return None
         if len(self._open) + len(keys) > KEYS_MAX:
             self._open.clear()
         self._open |= keys
-        return True
+        return keys
 
     def _walk(self, rule: Rule, text: bytes, passed: int) -> bytes:
         """Replace what is secret in a value; the first `passed` texts in it are not."""

@@ -6,16 +6,15 @@ has to do with `xentrail redact`, which takes a whole snapshot out of a journal 
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Collection, Iterable
 
 import msgspec
 
 from .errors import ProtocolError
 from .masks import Masks
 from .model import Detail, Event
-from .policy import EVERY_CLASS, VERSION, Kind, Policy, Rule
+from .policy import EVERY_CLASS, VERSION, Policy, Rule
+from .usual import EMPTY, Field, Usual
 
 SESSION = "session"
 """The reference of an object of this class is a bearer token."""
@@ -29,37 +28,15 @@ REMEMBERED_BYTES_MAX = 4096
 """How many maps a rule are remembered with what became of them, up to which size: the configuration
 of an object comes with every event of it. Of the usual 300 bytes they take 2 MB."""
 
-_EMPTY = frozenset({b'""', b"{}", b"[]", b""})
-
-_MAP_BEGINS = b'":{"'
-_MAP_ENDS = b'"}'
-_ABSENT = msgspec.Raw(b"")
-_EmptyText = Annotated[str, msgspec.Meta(max_length=0)]
-
-
 _Memory = dict[bytes, bytes | None]
-"""What became of maps, None if nothing, by their text behind the first two bytes."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How records of one class are searched.
-
-    `usual` decodes a record to its fields under a rule, in the order of `fields`, and fails if one
-    of the texts is not empty, also one that comes twice; `other` takes texts as they are. A field
-    of `fields` is its name with quotes and colon, its rule, and the bit that it has in `maps` if it
-    is a map.
-    """
-
-    rules: Mapping[str, Rule]
-    fields: Sequence[tuple[bytes, Rule, int]]
-    maps: Mapping[bytes, tuple[Rule, _Memory, int]]
-    usual: "msgspec.json.Decoder[Any]"
-    other: "msgspec.json.Decoder[Any]"
+"""What became of maps under a rule, None if nothing, by their text."""
 
 
 class _NotUsual(Exception):
     """The record is written in a way that only the long way round understands."""
+
+
+_OBJECTIONS = (_NotUsual, msgspec.DecodeError, RecursionError)
 
 
 class Redactor:
@@ -70,7 +47,7 @@ class Redactor:
         self._policy = policy
         self._masks = Masks(policy, key)
         self._memories: dict[Rule, _Memory] = {rule: {} for rule in Rule}
-        self._plans: dict[str, _Plan] = {}
+        self._usual: dict[str, Usual] = {}
 
     @property
     def in_force(self) -> Detail:
@@ -84,7 +61,11 @@ class Redactor:
         `cls` in lower case. `tokens` are references of sessions that live. Raises
         ProtocolError if it cannot be read.
         """
-        new = self._redacted(cls, snapshot)
+        usual = self._usual.get(cls) or self._usual_of(cls)
+        try:
+            new = self._short_way(usual, snapshot)
+        except _OBJECTIONS:
+            new = self._long_way(usual, cls, snapshot)
         for token in tokens:
             if token in new:
                 new = new.replace(token, self._masks.mask(token.decode()).encode())
@@ -104,87 +85,65 @@ class Redactor:
             text = text.replace(token.decode(), self._masks.mask(token.decode()))
         return self._masks.in_text(text)
 
-    def _redacted(self, cls: str, text: bytes) -> bytes:
-        plan = self._plans.get(cls) or self._plan_of(cls)
+    def _usual_of(self, cls: str) -> Usual:
+        """Return how records of a class are read; all that xapi does not have share one way."""
+        name = cls if self._policy.knows(cls) else EVERY_CLASS
+        if name not in self._usual:
+            self._usual[name] = Usual(self._policy.rules_of(name))
+        return self._usual[name]
+
+    # A serializer writes every record in one way, and xapi's writes names without escapes and
+    # nothing between name, colon and value. So a field that the decoder sees is looked for as
+    # `"name":`; one that is not found so, or is found twice, goes the long way round.
+
+    def _short_way(self, usual: Usual, text: bytes) -> bytes:
+        found = usual.decode(text)
+        if not usual.looked_at:
+            return text
+        new = text
+        for field, value in zip(usual.looked_at, msgspec.structs.astuple(found), strict=False):
+            if len(value):  # it is there
+                new = self._with_field(new, field, bytes(value))
+        return new
+
+    def _long_way(self, usual: Usual, cls: str, text: bytes) -> bytes:
+        """Redact a record that is not usual, and learn of it."""
         try:
-            return self._short_way(plan, text)
-        except (_NotUsual, msgspec.DecodeError, RecursionError):
+            if usual.learn(text, self._masks):
+                return self._short_way(usual, text)
+        except _OBJECTIONS:
             pass
         try:
-            return self._masks.record(plan.rules, text)
+            return self._masks.record(usual.rules, text)
         except (msgspec.DecodeError, RecursionError):
             pass  # not chained: its text could quote the record
         raise ProtocolError(f"a record of class {cls} is no JSON that can be searched for secrets")
 
-    def _plan_of(self, cls: str) -> _Plan:
-        """Return how records of a class are searched; all that xapi does not have share one way."""
-        name = cls if self._policy.knows(cls) else EVERY_CLASS
-        if name not in self._plans:
-            self._plans[name] = _plan(self._policy, self._memories, name)
-        return self._plans[name]
-
-    # A serializer writes every record in one way, and xapi's writes names without escapes and
-    # nothing between name, colon and value. So a field that `_fields_in` sees is looked for as
-    # `"name":`; one that is not found so, or is found twice, goes the long way round.
-
-    def _short_way(self, plan: _Plan, text: bytes) -> bytes:
-        maps_due = 0
-        new = text
-        for place, value in enumerate(msgspec.structs.astuple(_fields_in(plan, text))):
-            if len(value) > 2 or (value and bytes(value) not in _EMPTY):
-                name, rule, bit = plan.fields[place]
-                maps_due |= bit
-                if not bit:
-                    new = self._with_field(new, name, rule, bytes(value))
-        return self._with_maps(plan, new, maps_due) if plan.maps else new
-
-    def _with_field(self, text: bytes, name: bytes, rule: Rule, old: bytes) -> bytes:
-        if text.count(name) != 1:
+    def _with_field(self, text: bytes, field: Field, old: bytes) -> bytes:
+        name = field.name
+        start = text.find(name) + len(name)
+        if start < len(name) or text.find(name, start) >= 0:
             raise _NotUsual
-        new = self._masks.masked(rule, old)
+        new = None if old in EMPTY else self._new_value(field, old)
         if new is None:
             return text
-        before, _, after = text.partition(name + old)
-        if not after:
+        if not text.startswith(old, start):
             raise _NotUsual
-        return b"".join([before, name, new, after])
+        return b"".join((text[:start], new, text[start + len(old) :]))
 
-    def _with_maps(self, plan: _Plan, text: bytes, due: int) -> bytes:
-        """Replace what is secret in maps, which must be those that are `due`, each once."""
-        parts = text.split(_MAP_BEGINS)
-        changed, met = False, 0
-        before = parts[0]
-        for place, part in enumerate(parts[1:], 1):
-            known = plan.maps.get(before[before.rfind(b'"') + 1 :])
-            before = part
-            if known is None:
-                continue
-            rule, memory, bit = known
-            if met & bit:
-                raise _NotUsual
-            met |= bit
-            end = part.find(_MAP_ENDS) + 2
-            try:
-                new = memory[part[:end]]
-            except KeyError:
-                new = self._new_map(memory, rule, part[:end])
-            if new is not None:
-                parts[place], changed = new + part[end:], True
-        if met != due:
-            raise _NotUsual
-        return _MAP_BEGINS.join(parts) if changed else text
-
-    def _new_map(self, memory: _Memory, rule: Rule, rest: bytes) -> bytes | None:
-        """Return what becomes of a map, whose text and new text begin with `{"` left out here.
-
-        It was cut behind its first `"}`. If that is not its end it is no JSON: msgspec.DecodeError.
-        """
-        new = self._masks.masked(rule, _MAP_BEGINS[2:] + rest)
-        new = None if new is None else new[2:]
-        if len(rest) <= REMEMBERED_BYTES_MAX:
-            if len(memory) >= REMEMBERED_MAX:
-                memory.clear()
-            memory[rest] = new
+    def _new_value(self, field: Field, old: bytes) -> bytes | None:
+        """Return what becomes of a value, None if nothing. Raises msgspec.DecodeError."""
+        if not field.is_map or len(old) > REMEMBERED_BYTES_MAX:
+            return self._masks.masked(field.rule, old)
+        memory = self._memories[field.rule]
+        try:
+            return memory[old]
+        except KeyError:
+            pass
+        new = self._masks.masked(field.rule, old)
+        if len(memory) >= REMEMBERED_MAX:
+            memory.clear()
+        memory[old] = new
         return new
 
 
@@ -194,10 +153,13 @@ class PoolRedactor:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self._tokens: deque[bytes] = deque(maxlen=TOKENS_MAX)
+        self._refs: frozenset[str] = frozenset()
+        """The same, as text."""
 
     def learn(self, token: str) -> None:
         """Look for the reference of a new session from now on."""
         self._tokens.append(token.encode())
+        self._refs = frozenset(token.decode() for token in self._tokens)
 
     def events(self, events: Iterable[Event]) -> list[Event]:
         """Return a batch without secrets. Raises ProtocolError if a snapshot cannot be read."""
@@ -223,48 +185,10 @@ class PoolRedactor:
         return self._redactor.text(text, self._tokens)
 
     def _event(self, event: Event) -> Event:
-        old, tokens = event.snapshot, self._tokens
+        old, ref, tokens = event.snapshot, event.ref, self._tokens
         new = None if old is None else self._redactor.record(event.cls, old, tokens)
-        ref = self._redactor.ref(event.cls, event.ref, tokens)
-        if new is old and ref is event.ref:
+        if event.cls == SESSION or ref in self._refs:
+            ref = self._redactor.ref(event.cls, ref, tokens)
+        elif new is old:
             return event
         return Event(event.id, event.server_at_s, event.cls, event.operation, ref, new)
-
-
-def _fields_in(plan: _Plan, text: bytes) -> Any:
-    try:
-        return plan.usual.decode(text)
-    except msgspec.ValidationError:
-        # Of two fields of one name only the last is seen, and that may be the one that is empty.
-        if any(text.count(name) > 1 for name, _, bit in plan.fields if not bit):
-            raise _NotUsual from None
-        return plan.other.decode(text)
-
-
-def _plan(policy: Policy, memories: Mapping[Rule, _Memory], cls: str) -> _Plan:
-    """Return how records of a class (in lower case) are searched by a policy."""
-    found = policy.rules_of(cls)
-    bits = [1 << index if one.kind is Kind.MAP else 0 for index, one in enumerate(found)]
-    maps = {
-        one.name.encode(): (one.rule, memories[one.rule], bit)
-        for one, bit in zip(found, bits, strict=True)
-        if bit
-    }
-    return _Plan(
-        {one.name: one.rule for one in found},
-        [(f'"{one.name}":'.encode(), one.rule, bit) for one, bit in zip(found, bits, strict=True)],
-        maps,
-        _decoder([(one.name, one.kind is Kind.TEXT) for one in found]),
-        _decoder([(one.name, False) for one in found]),
-    )
-
-
-def _decoder(fields: Sequence[tuple[str, bool]]) -> "msgspec.json.Decoder[Any]":
-    """Return a decoder to fields in their order; True for a text that must be empty."""
-    types: list[tuple[str, Any, Any]] = [
-        (f"field_{index}", _EmptyText, "") if empty else (f"field_{index}", msgspec.Raw, _ABSENT)
-        for index, (_, empty) in enumerate(fields)
-    ]
-    names = {f"field_{index}": name for index, (name, _) in enumerate(fields)}
-    struct = msgspec.defstruct("_Fields", types, rename=names)
-    return msgspec.json.Decoder(struct)
