@@ -5,7 +5,6 @@ emergency mode, whose `id` is 0 whatever was asked): both are taken, and the id 
 """
 
 import math
-import re
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -194,12 +193,14 @@ def _event(wire: _Event) -> Event:
 
 def _event_id(text: str | int) -> int:
     """Return the id, which the wire carries as a text of digits."""
-    number = int(text) if isinstance(text, int) or _DIGITS.fullmatch(text) else -1
+    is_number = isinstance(text, int) or (text.isascii() and text.isdigit() and len(text) < 20)
+    number = int(text) if is_number else -1
     if not 0 <= number <= ID_MAX:
         raise ProtocolError(f"an event has the id {text!r:.40}, which is not a number")
     return number
 
 
+@lru_cache(maxsize=16)
 def _server_time(text: str | float) -> float:
     """Return seconds since 1970 from OCaml's text, such as `1795452673.`; 0.0 if it is none."""
     try:
@@ -217,7 +218,6 @@ def _decoder(returns: Hashable) -> msgspec.json.Decoder[_Reply[Any]]:
 
 _ID: Any = Id  # mypy takes an annotated type for no type
 _NAME: Any = Name
-_DIGITS = re.compile("[0-9]{1,19}")
 _OPERATIONS = {operation.value: operation for operation in Operation}
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
 _ERROR: msgspec.json.Decoder[_ErrorObject | list[Any]] = msgspec.json.Decoder(
