@@ -120,16 +120,16 @@ class Redactor:
         raise ProtocolError(f"a record of class {cls} is no JSON that can be searched for secrets")
 
     def _with_field(self, text: bytes, field: Field, old: bytes) -> bytes:
-        name = field.name
-        start = text.find(name) + len(name)
-        if start < len(name) or text.find(name, start) >= 0:
+        parts = text.split(field.name)
+        if len(parts) != 2:
             raise _NotUsual
         new = None if old in EMPTY else self._new_value(field, old)
         if new is None:
             return text
-        if not text.startswith(old, start):
+        before, rest = parts
+        if not rest.startswith(old):
             raise _NotUsual
-        return b"".join((text[:start], new, text[start + len(old) :]))
+        return b"".join((before, field.name, new, rest[len(old) :]))
 
     def _new_value(self, field: Field, old: bytes) -> bytes | None:
         """Return what becomes of a value, None if nothing. Raises msgspec.DecodeError."""

@@ -267,8 +267,9 @@ class Epoch(ABC):
 
 def _check_sizes(events: Sequence[Event]) -> None:
     for event in events:
-        if event.snapshot is not None:
-            _check_size(event.cls, event.ref, event.snapshot)
+        snapshot = event.snapshot
+        if snapshot is not None and len(snapshot) > RECORD_BYTES_MAX:
+            _check_size(event.cls, event.ref, snapshot)
 
 
 def _check_size(cls: str, ref: str, record: bytes) -> None:
