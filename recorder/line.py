@@ -3,6 +3,7 @@
 A connection that ended is made again at the next call; a session that ended is not.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -118,7 +119,7 @@ class Line:
 
         An answer that is lost on the way is lost for good.
         """
-        unbounded = float("inf") if timeout_s is None else timeout_s
+        unbounded = math.inf if timeout_s is None else timeout_s
         return await self._ask("event.next", (), jsonrpc.decode_events, unbounded)
 
     async def events_from(
@@ -188,19 +189,30 @@ class Line:
         decode: Callable[[bytes], T],
         timeout_s: float | None,
     ) -> T:
+        codec = self._codec
         limit_s = self._route.limits.call_timeout_s if timeout_s is None else timeout_s
-        async with self._lock:
+        # A free lock is taken without the turn for everybody else that `acquire` begins with: a
+        # call has one anyhow, while it waits for its answer.
+        if self._lock.locked():
+            await self._lock.acquire()
+        else:
+            self._lock.acquire_nowait()
+        try:
             connection = await self._connected()
-            call = self._codec.encode(method, params, next(self._ids))
+            call = codec.encode(method, params, next(self._ids))
             body = await connection.post(
-                self._codec.path, self._codec.content_type, call, timeout_s=limit_s
+                codec.path,
+                codec.content_type,
+                call,
+                timeout_s=None if limit_s == math.inf else limit_s,
             )
             self._used_at_s = trio.current_time()
             self.answered_at_s = connection.answered_at_s
-        read = partial(_read, self._codec, method, body, decode)
-        if len(body) > self._codec.inline_bytes_max:
-            return await self._route.run_sync(read)
-        return read()
+        finally:
+            self._lock.release()
+        if len(body) > codec.inline_bytes_max:
+            return await self._route.run_sync(partial(_read, codec, method, body, decode))
+        return _read(codec, method, body, decode)
 
     async def _connected(self) -> Connection:
         idle_s = trio.current_time() - self._used_at_s

@@ -1,34 +1,28 @@
-"""Bytes to a host and back: h11 over TLS, TCP or a unix socket. All sockets are opened here.
+"""Calls to a host and their answers: HTTP/1.1 over a stream, which `dialing` opens.
 
 It knows nothing of XAPI. Foreign exceptions end here: what leaves are the errors of xentrail.
 """
 
-import hashlib
 import html
 import io
-import math
-import os
 import re
-import socket
-import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import count
+from typing import NamedTuple
 
 import h11
 import trio
 
 from . import VERSION
 from .address import Address
+from .answer import usual_answer
+from .dialing import Dial, dial_directly, presented, reason_of, why
 from .errors import ProtocolError, TransportError
-from .tls import UNCHECKED, Presented, TlsPolicy
-from .tlsstream import TlsStream
+from .tls import Presented, TlsPolicy
 
 __all__ = ["Address", "Connection", "Dial", "HttpRefused", "TlsPolicy", "connect"]
-
-Dial = Callable[[Address], Awaitable[trio.abc.Stream]]
-"""Opens a stream to an address, TLS included. Raises OSError or TransportError."""
 
 HEADER_BYTES_MAX = 64 * 1024
 READ_BYTES = 256 * 1024
@@ -37,7 +31,7 @@ PARTS_AT_ONCE = 256
 take some 5 ms, the other pools have their turn."""
 
 REQUESTS_MAX = 1024
-"""Heads of calls that are kept: each takes 10 us to make and 1.5 KB to keep."""
+"""Heads of calls that are kept, of some 150 bytes each."""
 
 REASON_CHARS_MAX = 200
 USER_AGENT = f"xentrail/{VERSION}"
@@ -50,6 +44,14 @@ class HttpRefused(ProtocolError):
         """`status` is the HTTP status."""
         super().__init__(message)
         self.status = status
+
+
+class _Reply(NamedTuple):
+    """An answer; `ends_clean` if the connection can serve another call."""
+
+    status: int
+    body: bytes
+    ends_clean: bool
 
 
 class Connection:
@@ -65,7 +67,7 @@ class Connection:
         """When the last answer began to come, on trio's clock; the host made it before that."""
         self._stream = stream
         self._reply_bytes_max = reply_bytes_max
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=HEADER_BYTES_MAX)
+        self._http = _fresh_http()
         self._busy = False
         self._answered = False
         self._usable = True
@@ -91,17 +93,20 @@ class Connection:
         self._busy, self._answered = True, False
         done = False
         try:
-            with trio.fail_after(math.inf if timeout_s is None else timeout_s):
+            if timeout_s is None:
                 reply = await self._exchange(path, content_type, body)
-            done = self._next_cycle()
-            return self._accepted(path, *reply)
+            else:
+                with trio.fail_after(timeout_s):
+                    reply = await self._exchange(path, content_type, body)
+            done = reply.ends_clean
+            return self._accepted(path, reply.status, reply.body)
         except trio.TooSlowError as error:
             did_not = "did not end its answer" if self._answered else "did not answer"
             raise TransportError(
                 f"{self.address} {did_not} within {timeout_s:g} s; the host may be overloaded"
             ) from error
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            raise TransportError(f"lost the connection to {self.address}: {_why(error)}") from error
+            raise TransportError(f"lost the connection to {self.address}: {why(error)}") from error
         except h11.RemoteProtocolError as error:
             raise self._protocol_error(error) from error
         finally:
@@ -162,7 +167,7 @@ class Connection:
             ) from error
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
             self._usable = False
-            raise TransportError(f"lost the connection to {self.address}: {_why(error)}") from error
+            raise TransportError(f"lost the connection to {self.address}: {why(error)}") from error
         except h11.RemoteProtocolError as error:
             self._usable = False
             raise self._protocol_error(error) from error
@@ -170,9 +175,7 @@ class Connection:
     async def _next_event(self) -> h11.Event:
         """Return the next part of an answer: its head, a piece, or its end."""
         while (event := self._http.next_event()) is h11.NEED_DATA:
-            data = await self._stream.receive_some(READ_BYTES)
-            self._answered = self._answered or bool(data)
-            self._http.receive_data(bytes(data))
+            self._http.receive_data(await self._receive_some())
         if isinstance(event, h11.ConnectionClosed):
             raise self._ended_early()
         await trio.lowlevel.checkpoint()
@@ -183,22 +186,48 @@ class Connection:
         self._usable = False
         await trio.aclose_forcefully(self._stream)
 
-    async def _exchange(self, path: str, content_type: str, body: bytes) -> tuple[int, bytes]:
-        request = _post(path, self._host_header(), content_type, len(body))
-        events = (request, h11.Data(data=body), h11.EndOfMessage())
-        await self._stream.send_all(b"".join(self._http.send(event) or b"" for event in events))
-        return await self._receive()
+    async def _exchange(self, path: str, content_type: str, body: bytes) -> _Reply:
+        head = _head(path, self._host_header(), content_type)
+        await self._stream.send_all(b"%b%d\r\n\r\n%b" % (head, len(body), body))
+        some = await self._receive_some()
+        usual = usual_answer(some)
+        if usual is None:
+            self._http = _fresh_http()
+            _sent(self._http, path, self._host_header())
+            self._http.receive_data(some)
+            return await self._receive()
+        self.answered_at_s = trio.current_time()
+        return await self._receive_usual(some, *usual)
 
-    async def _receive(self) -> tuple[int, bytes]:
+    async def _receive_some(self) -> bytes:
+        some = bytes(await self._stream.receive_some(READ_BYTES))
+        self._answered = self._answered or bool(some)
+        return some
+
+    async def _receive_usual(self, some: bytes, start: int, size: int) -> _Reply:
+        """Read the rest of an answer of which `some` has come: its body is from `start` on."""
+        self._check_size(size)
+        if len(some) == start + size:
+            return _Reply(200, some[start:], ends_clean=True)
+        body = io.BytesIO()
+        body.write(memoryview(some)[start:])
+        while body.tell() < size:
+            some = await self._receive_some()
+            if not some:
+                raise self._ended_early()
+            body.write(some)
+        ends_clean = body.tell() == size
+        body.truncate(size)
+        return _Reply(200, body.getvalue(), ends_clean)
+
+    async def _receive(self) -> _Reply:
         """Read an answer; what is kept of it is what is returned, however it is cut into chunks."""
         status = 0
         body = io.BytesIO()
         for part in count(1):
             event = self._http.next_event()
             if event is h11.NEED_DATA:
-                data = await self._stream.receive_some(READ_BYTES)
-                self._answered = self._answered or bool(data)
-                self._http.receive_data(bytes(data))
+                self._http.receive_data(await self._receive_some())
             elif isinstance(event, h11.Response):
                 self.answered_at_s = trio.current_time()
                 status = event.status_code
@@ -213,7 +242,7 @@ class Connection:
                 raise self._ended_early()
             if part % PARTS_AT_ONCE == 0:
                 await trio.lowlevel.checkpoint()
-        return status, body.getvalue()
+        return _Reply(status, body.getvalue(), self._ends_clean())
 
     def _check_size(self, size: int) -> None:
         if size > self._reply_bytes_max:
@@ -222,13 +251,10 @@ class Connection:
                 f" limits.reply_mib_max allows {self._reply_bytes_max}"
             )
 
-    def _next_cycle(self) -> bool:
-        """Make ready for the next call; False if the host wants to close, or said too much."""
+    def _ends_clean(self) -> bool:
+        """Tell whether the host lets the connection be, and said nothing behind its answer."""
         states = {self._http.our_state, self._http.their_state}
-        if states != {h11.DONE} or self._http.trailing_data[0]:
-            return False
-        self._http.start_next_cycle()
-        return True
+        return states == {h11.DONE} and not self._http.trailing_data[0]
 
     def _accepted(self, path: str, status: int, body: bytes) -> bytes:
         if status == 200:
@@ -254,15 +280,22 @@ class Connection:
 
 
 @lru_cache(maxsize=REQUESTS_MAX)
-def _post(path: str, host: str, content_type: str, size: int) -> h11.Request:
-    """Return the head of a call; the next one to the same host is hardly ever another."""
-    headers = [
-        ("Host", host),
-        ("User-Agent", USER_AGENT),
-        ("Content-Type", content_type),
-        ("Content-Length", str(size)),
-    ]
-    return h11.Request(method="POST", target=path, headers=headers)
+def _head(path: str, host: str, content_type: str) -> bytes:
+    """Return the head of a call up to its length; the next one to the same host has the same."""
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: "
+    ).encode("ascii")
+
+
+def _fresh_http() -> h11.Connection:
+    return h11.Connection(h11.CLIENT, max_incomplete_event_size=HEADER_BYTES_MAX)
+
+
+def _sent(http: h11.Connection, path: str, host: str) -> None:
+    """Let `http` know of a call that was sent past it: what its answer may be depends on that."""
+    http.send(h11.Request(method="POST", target=path, headers=[("Host", host)]))
+    http.send(h11.EndOfMessage())
 
 
 async def connect(
@@ -280,7 +313,7 @@ async def connect(
     CA file.
     """
     with _reaching(address, timeout_s):
-        stream = await (_dial(address, tls) if dial is None else dial(address))
+        stream = await (dial_directly(address, tls) if dial is None else dial(address))
     return Connection(stream, address, reply_bytes_max=reply_bytes_max)
 
 
@@ -290,7 +323,7 @@ async def examine(address: Address, *, timeout_s: float) -> Presented:
     Nothing but the handshake is sent, and the connection is closed again. Raises TransportError.
     """
     with _reaching(address, timeout_s):
-        return await _presented(address)
+        return await presented(address)
 
 
 @contextmanager
@@ -302,82 +335,15 @@ def _reaching(address: Address, timeout_s: float) -> Iterator[None]:
     except trio.TooSlowError as error:
         raise _unreachable(address, f"no answer within {timeout_s:g} s") from error
     except OSError as error:
-        raise _unreachable(address, _reason(error)) from error
+        raise _unreachable(address, reason_of(error)) from error
     except trio.BrokenResourceError as error:
-        raise _unreachable(address, _why(error)) from error
-
-
-async def _dial(address: Address, tls: TlsPolicy) -> trio.abc.Stream:
-    if address.scheme == "unix":
-        return await trio.open_unix_socket(address.path)
-    stream = await trio.open_tcp_stream(address.host, address.port)
-    if address.scheme == "http":
-        return stream
-    secure = TlsStream(stream, tls.context(), host=address.host)
-    try:
-        await secure.do_handshake()
-        tls.check(address, secure.certificate())
-    except trio.BrokenResourceError as error:
-        await trio.aclose_forcefully(secure)
-        if isinstance(error.__cause__, ssl.SSLCertVerificationError):
-            presented = await _presented_if_any(address)
-            raise tls.refusal(address, error.__cause__.verify_message, presented) from error
-        raise
-    except BaseException:
-        await trio.aclose_forcefully(secure)
-        raise
-    return secure
-
-
-async def _presented(address: Address) -> Presented:
-    """Take what a host shows without checking it; nothing is sent on that connection."""
-    stream = await trio.open_tcp_stream(address.host, address.port)
-    secure = TlsStream(stream, UNCHECKED.context(), host=address.host)
-    try:
-        await secure.do_handshake()
-        return Presented(secure.certificate())
-    finally:
-        await trio.aclose_forcefully(secure)
-
-
-async def _presented_if_any(address: Address) -> bytes | None:
-    """Return the SHA-256 digest of what a host shows, for the message that refuses it.
-
-    A failed handshake does not give the certificate away, so this asks again without checking.
-    """
-    try:
-        return hashlib.sha256((await _presented(address)).der).digest()
-    except (OSError, trio.BrokenResourceError):
-        # The refusal is reported either way; it only loses the fingerprint.
-        return None
+        raise _unreachable(address, why(error)) from error
 
 
 def _unreachable(address: Address, reason: str) -> TransportError:
     return TransportError(
         f"cannot reach {address}: {reason}; check the address and that the host is up"
     )
-
-
-def _reason(error: OSError) -> str:
-    """Say in words why no connection was made; trio wraps one error an IP address tried."""
-    if isinstance(error.__cause__, BaseExceptionGroup):
-        first = error.__cause__.exceptions[0]
-        return _reason(first) if isinstance(first, OSError) else str(first)
-    if isinstance(error, socket.gaierror):
-        return "its name cannot be resolved"
-    if error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno).lower()
-    return error.strerror or str(error)
-
-
-def _why(error: BaseException) -> str:
-    """Say what is under a broken stream."""
-    cause = error.__cause__
-    if isinstance(cause, ssl.SSLError):
-        return f"TLS failed ({cause.reason or cause})"
-    if isinstance(cause, OSError):
-        return _reason(cause)
-    return "the host closed it"
 
 
 def _plain(body: bytes) -> str:

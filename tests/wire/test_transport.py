@@ -102,21 +102,43 @@ async def test_post_raises_when_the_answer_is_cut_anywhere(answer: bytes) -> Non
         assert not script.connection.usable
 
 
-async def test_post_reads_an_answer_that_comes_byte_by_byte(autojump_clock: object) -> None:
+@pytest.mark.parametrize("at_once", [1, OK.index(b"hello")], ids=["head", "body"])
+@pytest.mark.parametrize("answer", [OK, CHUNKED], ids=["length", "chunked"])
+async def test_post_reads_an_answer_that_comes_byte_by_byte(
+    answer: bytes, at_once: int, autojump_clock: object
+) -> None:
     """However the network cuts it up, an answer is one answer."""
     receive = trio.testing.MemoryReceiveStream()
     stream = trio.StapledStream(trio.testing.MemorySendStream(), receive)
 
     async def drip() -> None:
-        for byte in CHUNKED:
+        for piece in (answer[:at_once], *(bytes([byte]) for byte in answer[at_once:])):
             await trio.sleep(0.1)
-            receive.put_data(bytes([byte]))
+            receive.put_data(piece)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(drip)
         connection = Connection(stream, HOST, reply_bytes_max=REPLY_BYTES_MAX)
         body = await connection.post("/", "text/xml", b"", timeout_s=60)
     assert body == b"hello"
+    assert connection.usable
+
+
+async def test_post_does_not_trust_a_connection_that_ends_its_answer_with_too_much() -> None:
+    """The end of an answer may come later than its head, and with what belongs to nothing."""
+    receive = trio.testing.MemoryReceiveStream()
+    stream = trio.StapledStream(trio.testing.MemorySendStream(), receive)
+    receive.put_data(OK[:-3])
+    connection = Connection(stream, HOST, reply_bytes_max=REPLY_BYTES_MAX)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_put_later, receive, OK[-3:] + b"x")
+        assert await connection.post("/", "text/xml", b"", timeout_s=60) == b"hello"
+    assert not connection.usable
+
+
+async def _put_later(receive: trio.testing.MemoryReceiveStream, data: bytes) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    receive.put_data(data)
 
 
 async def test_post_ends_when_the_time_is_up(autojump_clock: object) -> None:
