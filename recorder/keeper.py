@@ -118,10 +118,7 @@ class Pen:
         Raises DiskFull, OSError. What else fails ends the keeper.
         """
         chore = Chore(work)
-        try:
-            await self._channel.send(chore)  # type: ignore[arg-type]  # a result of any type
-        except trio.BrokenResourceError:
-            await trio.sleep_forever()  # as in `put`
+        await self._send(chore)  # type: ignore[arg-type]  # a result of any type
         await chore.done.wait()
         if chore.refused is not None:
             raise chore.refused
@@ -133,12 +130,27 @@ class Pen:
         A put that is cancelled has handed over nothing.
         """
         submission = Submission(drafts)
+        await trio.lowlevel.checkpoint_if_cancelled()
         try:
-            await self._channel.send(submission)
+            # Where there is room nobody else has a turn for it: the keeper has its own as soon as
+            # the writer waits for something, and what it does costs least when all of it is there.
+            self._channel.send_nowait(submission)
+        except trio.WouldBlock:
+            await self._send(submission)
         except trio.BrokenResourceError:
-            # The keeper died of an error of its own, which is on its way to cancel us.
-            await trio.sleep_forever()
+            await self._wait_for_the_end()
         return submission
+
+    async def _send(self, handed: Handed) -> None:
+        """Hand something over, waiting while the keeper is behind."""
+        try:
+            await self._channel.send(handed)
+        except trio.BrokenResourceError:
+            await self._wait_for_the_end()
+
+    async def _wait_for_the_end(self) -> None:
+        """The keeper died of an error of its own, which is on its way to cancel us."""
+        await trio.sleep_forever()
 
     async def write(self, drafts: Sequence[Draft]) -> range:
         """Hand drafts over and wait until they are durable; return their sequence numbers."""
@@ -262,17 +274,21 @@ class Keeper:
         self, receiver: "trio.MemoryReceiveChannel[Handed]", *, wait_s: float
     ) -> list[Handed]:
         """Return what waits, or nothing if nothing comes for so long."""
-        with trio.move_on_after(wait_s):
-            group = [await receiver.receive()]
-            drafts = _drafts_in(group[0])
-            while drafts < GROUP_DRAFTS_MAX:
-                try:
-                    group.append(receiver.receive_nowait())
-                except (trio.WouldBlock, trio.EndOfChannel):
-                    break
-                drafts += _drafts_in(group[-1])
-            return group
-        return []
+        try:
+            group = [receiver.receive_nowait()]
+        except trio.WouldBlock:
+            with trio.move_on_after(wait_s) as waiting:
+                group = [await receiver.receive()]
+            if waiting.cancelled_caught:
+                return []
+        drafts = _drafts_in(group[0])
+        while drafts < GROUP_DRAFTS_MAX:
+            try:
+                group.append(receiver.receive_nowait())
+            except (trio.WouldBlock, trio.EndOfChannel):
+                break
+            drafts += _drafts_in(group[-1])
+        return group
 
     async def _serve(self, group: Sequence[Handed]) -> None:
         """Write what came, then do the chores that came with it."""

@@ -33,11 +33,15 @@ class TlsStream(trio.abc.Stream):
         self._socket = context.wrap_socket(
             plain, server_hostname=host, do_handshake_on_connect=False
         )
+        self._is_dry = False
+        """Nothing more had come by the end of the last reading, or can have come by now."""
+        self._ended = False
         self._broken: OSError | None = None
         """What was met behind a good record, by the reading that returned the record."""
 
     async def do_handshake(self) -> None:
         """Agree on keys, and have the certificate checked as the context wants it."""
+        await trio.lowlevel.checkpoint_if_cancelled()
         await self._drive(self._socket.do_handshake)
 
     def certificate(self) -> bytes:
@@ -45,11 +49,17 @@ class TlsStream(trio.abc.Stream):
         return self._socket.getpeercert(binary_form=True) or b""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send data, all of it."""
+        """Send data, all of it.
+
+        Others have a turn only where the system does not take it at once. Who sends a call waits
+        for its answer next: they have theirs then, and it cannot be there before.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
         with memoryview(data) as view:
             sent = 0
             while sent < len(view):
                 sent += await self._drive(partial(self._socket.send, view[sent:]))
+        self._is_dry = not self._ended
 
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the system takes data again."""
@@ -60,6 +70,10 @@ class TlsStream(trio.abc.Stream):
 
         Nothing is the end.
         """
+        if self._is_dry and self._broken is None:
+            await self._wait_readable()  # rather than have OpenSSL say that there is nothing
+        else:
+            await trio.lowlevel.checkpoint()
         return await self._drive(partial(self._read, max_bytes or RECORD_BYTES_MAX))
 
     async def aclose(self) -> None:
@@ -72,34 +86,35 @@ class TlsStream(trio.abc.Stream):
         """Read record by record until no other has come. Raises SSLWantReadError if none has."""
         if self._broken is not None:
             raise self._broken
+        self._is_dry = False
         parts = [self._socket.recv(RECORD_BYTES_MAX)]
         read = len(parts[0])
         while parts[-1] and read < size:
             try:
                 parts.append(self._socket.recv(RECORD_BYTES_MAX))
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                self._is_dry = True
                 break
             except OSError as error:
                 self._broken = error  # OpenSSL would not say it again
                 break
             read += len(parts[-1])
+        self._ended = not parts[-1]
         return b"".join(parts)
 
     async def _drive(self, step: Callable[[], T]) -> T:
-        """Take a step as soon as the socket lets it; others have a turn in any case."""
-        await trio.lowlevel.checkpoint_if_cancelled()
-        waited = False
+        """Take a step as soon as the socket lets it."""
         while True:
             try:
-                done = step()
+                return step()
             except ssl.SSLWantReadError:
-                await trio.lowlevel.wait_readable(self._socket)
+                await self._wait_readable()
             except ssl.SSLWantWriteError:
                 await trio.lowlevel.wait_writable(self._socket)
             except OSError as error:
                 raise trio.BrokenResourceError from error
-            else:
-                if not waited:
-                    await trio.lowlevel.cancel_shielded_checkpoint()
-                return done
-            waited = True
+
+    async def _wait_readable(self) -> None:
+        if self._socket.fileno() < 0:
+            raise trio.BrokenResourceError("the stream was closed")
+        await trio.lowlevel.wait_readable(self._socket)

@@ -66,6 +66,7 @@ class Connection:
         self.answered_at_s = 0.0
         """When the last answer began to come, on trio's clock; the host made it before that."""
         self._stream = stream
+        self._host = _host_header(address)
         self._reply_bytes_max = reply_bytes_max
         self._http = _fresh_http()
         self._busy = False
@@ -127,7 +128,7 @@ class Connection:
             method="GET",
             target=target,
             headers=[
-                ("Host", self._host_header()),
+                ("Host", self._host),
                 ("User-Agent", USER_AGENT),
                 ("Cookie", cookie),
             ],
@@ -187,13 +188,13 @@ class Connection:
         await trio.aclose_forcefully(self._stream)
 
     async def _exchange(self, path: str, content_type: str, body: bytes) -> _Reply:
-        head = _head(path, self._host_header(), content_type)
+        head = _head(path, self._host, content_type)
         await self._stream.send_all(b"%b%d\r\n\r\n%b" % (head, len(body), body))
         some = await self._receive_some()
         usual = usual_answer(some)
         if usual is None:
             self._http = _fresh_http()
-            _sent(self._http, path, self._host_header())
+            _sent(self._http, path, self._host)
             self._http.receive_data(some)
             return await self._receive()
         self.answered_at_s = trio.current_time()
@@ -273,10 +274,9 @@ class Connection:
         when = "in the middle of" if self._answered else "without"
         return TransportError(f"{self.address} closed the connection {when} an answer")
 
-    def _host_header(self) -> str:
-        if self.address.scheme == "unix":
-            return "localhost"
-        return str(self.address).partition("://")[2]
+
+def _host_header(address: Address) -> str:
+    return "localhost" if address.scheme == "unix" else str(address).partition("://")[2]
 
 
 @lru_cache(maxsize=REQUESTS_MAX)

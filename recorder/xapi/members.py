@@ -36,6 +36,7 @@ class Members:
         self._told = remembered or ""
         self._hosts: dict[str, str] | None = None
         self._master: str | None = None
+        self._changed = False
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -45,9 +46,11 @@ class Members:
     def begin(self) -> None:
         """A new epoch begins: what it reads takes the place of what was known."""
         self._hosts = self._master = None
+        self._changed = False
 
     def read(self, cls: str, records: Mapping[str, bytes]) -> None:
         """Take the records of a whole class (`host`, `pool`) from a baseline; others pass by."""
+        self._changed = True
         match cls.lower():
             case "host":
                 hosts = {ref: _address(raw) for ref, raw in records.items()}
@@ -58,6 +61,9 @@ class Members:
 
     def take(self, event: Event) -> None:
         """Take an event, of whatever class."""
+        if event.cls not in FOLLOWED:
+            return
+        self._changed = True
         if event.cls == HOST and self._hosts is not None:
             if event.operation is Operation.DEL:
                 self._hosts.pop(event.ref, None)
@@ -68,8 +74,9 @@ class Members:
 
     def news(self) -> str | None:
         """Return the text for a MEMBERS mark if it is another than the last one, else None."""
-        if self._hosts is None or self._master is None:
-            return None
+        if not self._changed or self._hosts is None or self._master is None:
+            return None  # It is asked after every answer of the server.
+        self._changed = False
         first = self._hosts.get(self._master, "")
         others = {address for address in self._hosts.values() if address != first}
         text = " ".join(address for address in (first, *sorted(others)) if address)

@@ -1,5 +1,6 @@
 """TLS as a stream: every byte in its order, every record that has come, and an end that is told."""
 
+import contextlib
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -144,6 +145,49 @@ async def test_a_closed_stream_tells_that_it_is_broken() -> None:
         await stream.aclose()
         with pytest.raises(trio.BrokenResourceError):
             await stream.receive_some(ALL)
+
+
+async def test_a_stream_that_ended_is_at_its_end_whatever_is_sent() -> None:
+    """After its good-bye a server has nothing more to say, even if it keeps the connection."""
+
+    async def serve(server: trio.SSLStream[trio.SocketStream]) -> None:
+        await server.send_all(DATA)
+        with contextlib.suppress(trio.BrokenResourceError):
+            await server.unwrap()
+        await trio.sleep_forever()
+
+    async with connected(serve, newest=ssl.TLSVersion.TLSv1_3) as stream:
+        assert await read_all(stream) == DATA
+        with contextlib.suppress(trio.BrokenResourceError):
+            await stream.send_all(b"hello")
+        with trio.fail_after(5):
+            assert await stream.receive_some(ALL) == b""
+
+
+async def test_a_stream_that_is_closed_after_sending_is_broken() -> None:
+    """Also for who would wait for the answer to what was sent."""
+    async with connected(lambda server: server.do_handshake()) as stream:
+        await stream.send_all(b"hello")
+        await stream.aclose()
+        with pytest.raises(trio.BrokenResourceError):
+            await stream.receive_some(ALL)
+
+
+async def test_answers_follow_calls_however_often() -> None:
+    """Nothing that has come is waited for again: each call gets the whole of its answer."""
+
+    async def serve(server: trio.SSLStream[trio.SocketStream]) -> None:
+        while called := await server.receive_some():
+            await server.send_all(DATA[: 1_000 * called[0]])
+
+    async with connected(serve) as stream:
+        for kilobytes in (1, 200, 16, 17, 1):
+            await stream.send_all(bytes([kilobytes]))
+            answer = b""
+            with trio.fail_after(5):
+                while len(answer) < 1_000 * kilobytes:
+                    answer += await stream.receive_some(20_000)
+            assert answer == DATA[: 1_000 * kilobytes]
 
 
 async def test_who_waits_for_data_is_told_that_the_stream_is_closed() -> None:
