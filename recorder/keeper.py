@@ -11,7 +11,7 @@ from . import logs
 from .clock import WallClock
 from .journal.store import CHECKPOINT_S, DiskFull, Journal, News
 from .model import RECORDER, Detail, Draft, Heartbeat, Mark, MarkName
-from .threads import RunSync
+from .threads import RunSync, own_thread
 
 T = TypeVar("T")
 
@@ -194,8 +194,8 @@ class Keeper:
 
     Each of `observers` is told of every durable group, on the trio thread, and must be quick;
     `hear` of what happened to the journal beside that, also of what its end brought. `run_sync`
-    runs the disk call (a thread; inline in simulations, whose virtual clock does not wait for
-    threads).
+    runs the disk call (a thread, which is one of its own then; inline in simulations, whose virtual
+    clock does not wait for threads).
     """
 
     def __init__(
@@ -239,14 +239,15 @@ class Keeper:
         must not be retried on the same file.
         """
         self._room = inbox.room
-        try:
-            async with inbox.channel:
-                await self._keep_until_closed(inbox.channel)
-        finally:
-            # Also when it is given up or failed: the lock must not outlive the keeper.
-            with trio.CancelScope(shield=True):
-                await self._on_disk(self._journal.close)
-            self._tell_news()
+        with own_thread(self._run_sync) as self._run_sync:
+            try:
+                async with inbox.channel:
+                    await self._keep_until_closed(inbox.channel)
+            finally:
+                # Also when it is given up or failed: the lock must not outlive the keeper.
+                with trio.CancelScope(shield=True):
+                    await self._on_disk(self._journal.close)
+                self._tell_news()
 
     async def _keep_until_closed(self, receiver: "trio.MemoryReceiveChannel[Handed]") -> None:
         beaten = True
