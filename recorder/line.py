@@ -103,6 +103,8 @@ class Line:
         self._used_at_s = 0.0
         self.answered_at_s = 0.0
         """When the last answer began to come, on trio's clock."""
+        self.asked_at_s = 0.0
+        """When the last call was sent, on trio's clock."""
 
     async def current_id(self) -> int:
         """Return the id that the next event will get."""
@@ -114,13 +116,17 @@ class Line:
         """Call a method with the session ref before `params`; the answer is a `returns`."""
         return await self._ask(method, params, partial(jsonrpc.decode, returns=returns), timeout_s)
 
-    async def next_events(self, timeout_s: float | None = None) -> list[Event]:
+    async def next_events(
+        self, timeout_s: float | None = None, *, ahead: bool = False
+    ) -> list[Event]:
         """Wait for the next batch of `event.next`; without `timeout_s` the caller bounds the wait.
 
-        An answer that is lost on the way is lost for good.
+        With `ahead` the batch after it is asked for at once, and the line is of use for nothing but
+        that from then on. An answer that is lost on the way is lost for good.
         """
         unbounded = math.inf if timeout_s is None else timeout_s
-        return await self._ask("event.next", (), jsonrpc.decode_events, unbounded)
+        decode = jsonrpc.decode_events
+        return await self._ask("event.next", (), decode, unbounded, ahead=ahead)
 
     async def events_from(
         self, classes: Sequence[str], token: str, server_timeout_s: float
@@ -164,8 +170,10 @@ class Line:
         params: Sequence[Param],
         decode: Callable[[bytes], T],
         timeout_s: float | None,
+        *,
+        ahead: bool = False,
     ) -> T:
-        return await self._call(method, (self._ref, *params), decode, timeout_s)
+        return await self._call(method, (self._ref, *params), decode, timeout_s, ahead=ahead)
 
     async def _call(
         self,
@@ -173,9 +181,11 @@ class Line:
         params: Sequence[Param],
         decode: Callable[[bytes], T],
         timeout_s: float | None,
+        *,
+        ahead: bool = False,
     ) -> T:
         try:
-            return await self._send(method, params, decode, timeout_s)
+            return await self._send(method, params, decode, timeout_s, ahead=ahead)
         except FAILURES as error:
             clean = without(error, self._ref)
             if clean is error:
@@ -188,6 +198,8 @@ class Line:
         params: Sequence[Param],
         decode: Callable[[bytes], T],
         timeout_s: float | None,
+        *,
+        ahead: bool = False,
     ) -> T:
         codec = self._codec
         limit_s = self._route.limits.call_timeout_s if timeout_s is None else timeout_s
@@ -205,9 +217,10 @@ class Line:
                 codec.content_type,
                 call,
                 timeout_s=None if limit_s == math.inf else limit_s,
+                ahead=codec.encode(method, params, next(self._ids)) if ahead else None,
             )
             self._used_at_s = trio.current_time()
-            self.answered_at_s = connection.answered_at_s
+            self.asked_at_s, self.answered_at_s = connection.asked_at_s, connection.answered_at_s
         finally:
             self._lock.release()
         if len(body) > codec.inline_bytes_max:
@@ -215,9 +228,9 @@ class Line:
         return _read(codec, method, body, decode)
 
     async def _connected(self) -> Connection:
-        idle_s = trio.current_time() - self._used_at_s
-        if self._connection is not None and self._connection.usable and idle_s < IDLE_S_MAX:
-            return self._connection
+        known, idle_s = self._connection, trio.current_time() - self._used_at_s
+        if known is not None and (known.was_asked_ahead or (known.usable and idle_s < IDLE_S_MAX)):
+            return known
         await self.aclose()
         route = self._route
         self._connection = await connect(

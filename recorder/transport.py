@@ -7,7 +7,7 @@ import html
 import io
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import count
 from typing import NamedTuple
@@ -64,11 +64,18 @@ class Connection:
         """Take over `stream`, which leads to `address`; no body may be over `reply_bytes_max`."""
         self.address = address
         self.answered_at_s = 0.0
-        """When the last answer began to come, on trio's clock; the host made it before that."""
+        """When the last answer began to come, on trio's clock; the host made it before that. One
+        that was asked for ahead is taken to have come sooner, by the time until it was waited for:
+        nobody saw when it did."""
+        self.asked_at_s = 0.0
+        """When the last call was sent, on trio's clock."""
+        self.was_asked_ahead = False
+        """True if the next call was sent already: what comes is its answer."""
         self._stream = stream
         self._host = _host_header(address)
         self._reply_bytes_max = reply_bytes_max
         self._http = _fresh_http()
+        self._unwaited_s = 0.0
         self._busy = False
         self._answered = False
         self._usable = True
@@ -79,9 +86,18 @@ class Connection:
         return self._usable
 
     async def post(
-        self, path: str, content_type: str, body: bytes, *, timeout_s: float | None
+        self,
+        path: str,
+        content_type: str,
+        body: bytes,
+        *,
+        timeout_s: float | None,
+        ahead: bytes | None = None,
     ) -> bytes:
-        """Send a call and return the body of the answer.
+        """Send a call, unless that was done ahead, and return the body of the answer.
+
+        If all is well, `ahead` is sent as the next call at once, for the host to work on while this
+        answer is; that it could not be sent is told by the next `post`.
 
         `timeout_s` is for all of it, to the last byte: who drips gets no more time than who is
         silent. Without it the caller bounds the wait. Raises TransportError if the connection ends
@@ -99,8 +115,11 @@ class Connection:
             else:
                 with trio.fail_after(timeout_s):
                     reply = await self._exchange(path, content_type, body)
+            answer = self._accepted(path, reply.status, reply.body)
+            if reply.ends_clean and ahead is not None:
+                await self._ask_ahead(path, content_type, ahead)
             done = reply.ends_clean
-            return self._accepted(path, reply.status, reply.body)
+            return answer
         except trio.TooSlowError as error:
             did_not = "did not end its answer" if self._answered else "did not answer"
             raise TransportError(
@@ -187,9 +206,22 @@ class Connection:
         self._usable = False
         await trio.aclose_forcefully(self._stream)
 
-    async def _exchange(self, path: str, content_type: str, body: bytes) -> _Reply:
+    async def _ask(self, path: str, content_type: str, body: bytes) -> None:
+        self.asked_at_s = trio.current_time()
         head = _head(path, self._host, content_type)
         await self._stream.send_all(b"%b%d\r\n\r\n%b" % (head, len(body), body))
+
+    async def _ask_ahead(self, path: str, content_type: str, body: bytes) -> None:
+        self.was_asked_ahead = True
+        # Whoever waits for the answer is told what went wrong; the one that came is not lost.
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await self._ask(path, content_type, body)
+
+    async def _exchange(self, path: str, content_type: str, body: bytes) -> _Reply:
+        if not self.was_asked_ahead:
+            await self._ask(path, content_type, body)
+        self.was_asked_ahead = False
+        self._unwaited_s = trio.current_time() - self.asked_at_s
         some = await self._receive_some()
         usual = usual_answer(some)
         if usual is None:
@@ -197,8 +229,11 @@ class Connection:
             _sent(self._http, path, self._host)
             self._http.receive_data(some)
             return await self._receive()
-        self.answered_at_s = trio.current_time()
+        self._begins()
         return await self._receive_usual(some, *usual)
+
+    def _begins(self) -> None:
+        self.answered_at_s = trio.current_time() - self._unwaited_s
 
     async def _receive_some(self) -> bytes:
         some = bytes(await self._stream.receive_some(READ_BYTES))
@@ -230,7 +265,7 @@ class Connection:
             if event is h11.NEED_DATA:
                 self._http.receive_data(await self._receive_some())
             elif isinstance(event, h11.Response):
-                self.answered_at_s = trio.current_time()
+                self._begins()
                 status = event.status_code
                 size_told = dict(event.headers).get(b"content-length", b"0")
                 self._check_size(int(size_told))

@@ -51,16 +51,21 @@ class EveryWrite(Epoch):
         )
 
     async def _drain(self) -> Loss:
-        """Read events on a connection of its own, without pause."""
+        """Read events on a connection of its own, without pause.
+
+        While the events of one answer are worked on, the server makes the next one.
+        """
         async with self._session.open_line() as line:
+            line.asked_at_s = trio.current_time()
             while True:
                 loss = await self._drain_once(line)
                 if loss is not None:
                     return loss
 
     async def _drain_once(self, line: Line) -> Loss | None:
-        asked_at_ns, self._waits_since_s = self._now_ns(), trio.current_time()
-        events = await line.next_events()
+        self._waits_since_s = trio.current_time()
+        asked_at_ns = self._now_ns() - int((self._waits_since_s - line.asked_at_s) * 1e9)
+        events = await line.next_events(ahead=True)
         self._waits_since_s = math.inf
         hole = await self._batch(line, events, asked_at_ns)
         self._progress.unpark_all()

@@ -68,9 +68,11 @@ def _swallows_events_lost(patch: pytest.MonkeyPatch) -> None:
     """EVENTS_LOST is taken for an answer without events."""
     next_events = Line.next_events
 
-    async def swallow(self: Line, timeout_s: float | None = None) -> list[Event]:
+    async def swallow(
+        self: Line, timeout_s: float | None = None, *, ahead: bool = False
+    ) -> list[Event]:
         try:
-            return await next_events(self, timeout_s)
+            return await next_events(self, timeout_s, ahead=ahead)
         except XapiFault as fault:
             if not is_events_lost(fault):
                 raise
@@ -265,8 +267,10 @@ def _sees_gaps_everywhere(patch: pytest.MonkeyPatch) -> None:
     """Whoever has nothing to tell for 20 s is taken for dead, between two heartbeats."""
     next_events = Line.next_events
 
-    async def impatient(self: Line, timeout_s: float | None = None) -> list[Event]:
-        return await next_events(self, 20.0)
+    async def impatient(
+        self: Line, timeout_s: float | None = None, *, ahead: bool = False
+    ) -> list[Event]:
+        return await next_events(self, timeout_s or 20.0, ahead=ahead)
 
     patch.setattr(Line, "next_events", impatient)
 

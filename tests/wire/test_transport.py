@@ -41,8 +41,10 @@ class Script:
         if not self._left and not self._stays:
             self._receive.put_eof()
 
-    async def post(self, timeout_s: float | None = 5.0) -> bytes:
-        return await self.connection.post("/jsonrpc", "text/plain", b"call", timeout_s=timeout_s)
+    async def post(self, timeout_s: float | None = 5.0, ahead: bytes | None = None) -> bytes:
+        return await self.connection.post(
+            "/jsonrpc", "text/plain", b"call", timeout_s=timeout_s, ahead=ahead
+        )
 
 
 async def test_post_writes_one_request() -> None:
