@@ -258,7 +258,10 @@ class Played:
         assert all(count == 1 for count in places.values()), places
 
     def _check_stop(self) -> None:
-        """Once a failure has ended a run, a later life makes no call but those that restore."""
+        """Once a failure has ended a run, a later life makes no call but those that restore.
+
+        To enable the host that was emptied, or was not, is one of them.
+        """
         if "continue" in str(self.schedule.steps):
             return
         failed = False
@@ -270,7 +273,8 @@ class Played:
             elif name is MarkName.STEP_ENDED and detail["source"] != "state":
                 failing_now |= detail["outcome"] in bad and "stopped" not in detail
             elif _is_intent(name):
-                assert not failed or detail["kind"] == "restore", detail
+                restores = detail["kind"] == "restore" or detail["method"] == "host.enable"
+                assert not failed or restores, detail
 
     def _check_claim(self, detail: Mapping[str, object]) -> None:
         """What the journal says of a call is what the pool has seen."""
