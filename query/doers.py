@@ -8,7 +8,7 @@ import msgspec
 from recorder.instant import Instant
 
 from .database import History
-from .objects import Found, check_pool
+from .objects import Found, check_pool, number_of
 
 
 class CallRow(msgspec.Struct, frozen=True):
@@ -193,7 +193,7 @@ def doers_of_object(
     wanted = Wanted(found=found, internal=True, since=since, until=until)
     terms, params = _conditions(wanted)
     within = " AND ".join(term.replace("list_contains(l.targets, $ref)", "true") for term in terms)
-    about = _DONE.format(about="e.pool = $pool AND e.class = $class AND e.ref = $ref")
+    about = _DONE.format(about="e.object = $object")
     sql = f"""
         {about} {_DEED}
         WHERE {within} AND (
@@ -201,7 +201,7 @@ def doers_of_object(
         )
         ORDER BY l.written_at, l.seq, d.confidence
     """
-    return history.all(DeedRow, sql, {**params, "class": found.cls})
+    return history.all(DeedRow, sql, {**params, "object": number_of(history, found)})
 
 
 def doers_of_task(history: History, found: Found) -> list[DeedRow]:

@@ -69,6 +69,7 @@ class Rows:
         if gap is not None:
             known.gap = gap
         key = name, cls, ref = known.key
+        number = known.first_seq
         self.touched.add(key)
         if cls == "task":
             self.tasks_told.add(key)
@@ -90,6 +91,7 @@ class Rows:
                 gap,
                 names,
                 told.snapshot,
+                number,
             )
         )
         if gap is not None:
@@ -111,6 +113,7 @@ class Rows:
                 len(bonds),
                 origin,
                 gap,
+                number,
             )
             self.carried.setdefault(key, []).append(row)
         if not changes:
@@ -129,14 +132,24 @@ class Rows:
                 change.new,
                 origin,
                 gap,
+                number,
             )
             for change in changes
         )
 
 
 def sorted_rows(rows: ByObject) -> Iterator[Row]:
-    """Return rows so that those of one object lie together, oldest first."""
-    return chain.from_iterable(rows[key] for key in sorted(rows))
+    """Return rows so that those of one object lie together, oldest first.
+
+    Objects are in the order of their numbers, the last column, by which they are found: DuckDB
+    knows the least and the greatest value in every few thousand rows.
+    """
+    return chain.from_iterable(rows[key] for key in sorted(rows, key=lambda key: _place(key, rows)))
+
+
+def _place(key: Key, rows: ByObject) -> tuple[object, ...]:
+    pool, cls, _ = key
+    return pool, cls, rows[key][0][-1]
 
 
 def pieces_of(rows: Iterable[Row], schema: pa.Schema) -> pa.RecordBatchReader:

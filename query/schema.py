@@ -11,7 +11,7 @@ from importlib.resources import files
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 
 _TIME = pa.timestamp("us", tz="UTC")
 
@@ -32,6 +32,7 @@ EVENTS = pa.schema(
         ("gap", pa.int64()),
         ("changed_fields", pa.list_(pa.string())),
         ("snapshot", pa.string()),
+        ("object", pa.int64()),
     ]
 )
 CHANGES = pa.schema(
@@ -48,6 +49,7 @@ CHANGES = pa.schema(
         ("new", pa.string()),
         ("origin", pa.string()),
         ("gap", pa.int64()),
+        ("object", pa.int64()),
     ]
 )
 CARRIED = pa.schema(
@@ -64,6 +66,7 @@ CARRIED = pa.schema(
         ("tasks", pa.int32()),
         ("origin", pa.string()),
         ("gap", pa.int64()),
+        ("object", pa.int64()),
     ]
 )
 OBJECTS = pa.schema(

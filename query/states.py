@@ -12,7 +12,7 @@ from .certainty import Certainty, Moment, Verdict, moment_of, verdict_of
 from .database import History
 from .gaps import gap_spans
 from .known import Origin
-from .objects import Found, check_pool, pools
+from .objects import Found, check_pool, number_of, pools
 from .questions import check_class
 from .records import Json
 
@@ -79,12 +79,13 @@ def state_of(
     with history.one_answer():
         moment = moment_of(history, instant, known)
         verdict = verdict_of(history, found.pool, moment)
-        rows = _rows(history, found.cls, moment.seq, pool=found.pool, ref=found.ref)
+        rows = _rows_of(history, found, moment.seq)
         if not rows:
             return _before_the_first_row(history, found, verdict, moment)
         skip = _skips(history, found.pool, moment.seq).of(found.cls)
         state = _state(rows[0], _verdict_on(rows[0], verdict, skip))
-        return msgspec.structs.replace(state, found_after=_found_after(history, state, moment))
+        found_after = _found_after(history, found, state, moment)
+        return msgspec.structs.replace(state, found_after=found_after)
 
 
 def states_of_class(
@@ -140,7 +141,7 @@ class _Found(msgspec.Struct):
 
 _FOUND_AFTER = """
 SELECT seq, operation, changed_fields AS fields FROM events
-WHERE pool = $pool AND class = $class AND ref = $ref AND seq > $seq AND seq <= $known
+WHERE object = $object AND seq > $seq AND seq <= $known
     AND (seq <= $closed OR gap = $gap)
 ORDER BY seq
 """
@@ -148,14 +149,14 @@ ORDER BY seq
 no baseline, the event that told of it again."""
 
 
-def _found_after(history: History, state: State, moment: Moment) -> FoundAfter | None:
+def _found_after(history: History, found: Found, state: State, moment: Moment) -> FoundAfter | None:
     """Compare the state before a gap with that after it, if the gap is over and both are told."""
     if state.certainty is not Certainty.UNCERTAIN or state.gap is None:
         return None
     gap = next(gap for gap in gap_spans(history, state.pool) if gap.seq == state.gap)
     if gap.closed_seq is None or not moment.knows(gap.closed_seq):
         return None
-    who = {"pool": state.pool, "class": state.cls, "ref": state.ref, "seq": state.seq}
+    who = {"object": number_of(history, found), "seq": state.seq}
     known = _SEQ_MAX if moment.known_seq is None else moment.known_seq
     within = {"gap": gap.seq, "closed": gap.closed_seq, "known": known}
     rows = history.all(_Found, _FOUND_AFTER, {**who, **within})
@@ -196,25 +197,21 @@ class _Row(msgspec.Struct, rename={"cls": "class"}):
 _COLUMNS = "pool, class, ref, uuid, name, seq, received_at, epoch, operation, origin, snapshot"
 
 
-def _rows(
-    history: History,
-    cls: str | None,
-    position: int,
-    *,
-    pool: str | None = None,
-    ref: str | None = None,
-) -> list[_Row]:
-    """Return the last row of an object at a position, or those of all that were there then."""
-    params: dict[str, object] = {"class": cls, "position": position, "pool": pool}
-    if ref is None:
-        return history.all(_Row, _LIVING, params)
-    return history.all(_Row, _OF_ONE, {**params, "ref": ref})
+def _rows(history: History, cls: str | None, position: int, *, pool: str | None) -> list[_Row]:
+    """Return the last rows of all objects that were there at a position."""
+    return history.all(_Row, _LIVING, {"class": cls, "position": position, "pool": pool})
+
+
+def _rows_of(history: History, found: Found, position: int) -> list[_Row]:
+    """Return the last row of an object at a position, if there is one."""
+    params = {"object": number_of(history, found), "position": position}
+    return history.all(_Row, _OF_ONE, params)
 
 
 _OF_ONE = f"""
 SELECT {_COLUMNS} FROM events WHERE rowid IN (
     SELECT arg_max(rowid, seq) FROM events
-    WHERE pool = $pool AND class = $class AND ref = $ref AND seq <= $position
+    WHERE object = $object AND seq <= $position
 )
 """  # noqa: S608  # names are ours
 _LIVING = f"""
@@ -272,9 +269,8 @@ def _before_the_first_row(
         return state
     first = history.first(
         _First,
-        "SELECT first_operation, first_origin, first_seq FROM objects"
-        " WHERE pool = $pool AND class = $class AND ref = $ref",
-        {"pool": found.pool, "class": found.cls, "ref": found.ref},
+        "SELECT first_operation, first_origin, first_seq FROM objects WHERE first_seq = $object",
+        {"object": number_of(history, found)},
     )
     assert first is not None, "what was found is an object"
     if not moment.knows(first.first_seq):

@@ -11,7 +11,7 @@ from .database import History
 from .doers import by_of_events
 from .gaps import GapRow, gaps
 from .known import Origin
-from .objects import Found
+from .objects import Found, number_of
 from .questions import bound
 from .records import FieldChange
 from .undertakings import Undertaking, undertakings_of
@@ -133,9 +133,6 @@ class _Changed(msgspec.Struct, array_like=True):
     new: str | None
 
 
-_OF_OBJECT = "pool = $pool AND class = $class AND ref = $ref"
-
-
 def _range(since: Instant | None, until: Instant | None) -> tuple[str, dict[str, object]]:
     """Return the SQL condition of a range and its parameters."""
     where = ""
@@ -151,8 +148,8 @@ def _steps(
     history: History, found: Found, since: Instant | None, until: Instant | None
 ) -> list[Step]:
     within, params = _range(since, until)
-    params |= {"pool": found.pool, "class": found.cls, "ref": found.ref}
-    where = _OF_OBJECT + within
+    params["object"] = number_of(history, found)
+    where = f"object = $object{within}"
     # Plain rows: Arrow would take longer to become Python's than DuckDB takes to find them.
     told = history.plain(
         f"""
@@ -210,22 +207,21 @@ def _devices(history: History, found: Found) -> list[Found]:
     """Return what belonged to an object at any time, as its own record named it."""
     sql = """
         WITH told AS (
-            SELECT snapshot AS text FROM events WHERE pool = $pool AND class = $class
-                AND ref = $ref AND changed_fields IS NULL AND snapshot IS NOT NULL
+            SELECT snapshot AS text FROM events
+            WHERE object = $object AND changed_fields IS NULL AND snapshot IS NOT NULL
             UNION ALL
-            SELECT new FROM changes WHERE pool = $pool AND class = $class AND ref = $ref
+            SELECT new FROM changes WHERE object = $object
         ), refs AS (
             SELECT DISTINCT unnest(regexp_extract_all(text, 'OpaqueRef:[0-9A-Za-z-]+')) AS ref
             FROM told
         )
-        SELECT pool, class, ref, uuid, name, gone FROM objects
+        SELECT pool, class, ref, uuid, name, gone, first_seq FROM objects
         WHERE pool = $pool AND ref IN (SELECT ref FROM refs) AND list_contains($classes, class)
         ORDER BY first_seq
     """
     params = {
         "pool": found.pool,
-        "class": found.cls,
-        "ref": found.ref,
+        "object": number_of(history, found),
         "classes": list(DEVICES.get(found.cls, ())),
     }
     return history.all(Found, sql, params)
@@ -256,9 +252,8 @@ def _gaps_beside(
         "SELECT 1 FROM gap_spans WHERE pool = $pool LIMIT 1", {"pool": found.pool}
     ):
         return []
-    sql = f"SELECT first_seq, last_seq, gone FROM objects WHERE {_OF_OBJECT}"  # noqa: S608  # a constant
-    params = {"pool": found.pool, "class": found.cls, "ref": found.ref}
-    life = history.first(_Lifetime, sql, params)
+    sql = "SELECT first_seq, last_seq, gone FROM objects WHERE first_seq = $object"
+    life = history.first(_Lifetime, sql, {"object": number_of(history, found)})
     assert life is not None, "what was found was recorded"
     first = shown[0].seq if shown else life.first_seq
     return [

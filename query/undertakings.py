@@ -8,7 +8,7 @@ import msgspec
 from recorder.instant import Instant, time_of
 
 from .database import History
-from .objects import Found
+from .objects import Found, number_of
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class Undertaking(msgspec.Struct, frozen=True):
 _TASKS = """
 SELECT task, any_value(operation) FROM (
     SELECT task, operation FROM carried
-    WHERE pool = $pool AND class = $class AND ref = $ref AND part = 'begins'
+    WHERE object = $object AND part = 'begins'
     UNION ALL
     SELECT ref, NULL FROM tasks WHERE pool = $pool AND list_contains(error_params, $ref)
 ) GROUP BY task
@@ -86,7 +86,7 @@ def undertakings_of(
     history: History, found: Found, since: Instant | None, until: Instant | None
 ) -> list[Undertaking]:
     """Return the tasks of an object that were under way in a range, the oldest first."""
-    who = {"pool": found.pool, "class": found.cls, "ref": found.ref}
+    who = {"pool": found.pool, "ref": found.ref, "object": number_of(history, found)}
     operations = {
         str(task): None if operation is None else str(operation)
         for task, operation in history.plain(_TASKS, who)

@@ -22,10 +22,12 @@
 -- changed_fields: names of the fields that changed; null where there is nothing to compare with, []
 --   where nothing changed
 -- snapshot: the object's whole record after it as JSON; null where none was told, or it was redacted
+-- object: first_seq of its object, which no other has: the fastest way to find the rows of one
 CREATE TABLE events (
     seq BIGINT, pool VARCHAR, epoch BIGINT, received_at TIMESTAMPTZ, server_at TIMESTAMPTZ,
     event_id BIGINT, class VARCHAR, operation VARCHAR, ref VARCHAR, uuid VARCHAR, name VARCHAR,
-    origin VARCHAR, gap BIGINT, changed_fields VARCHAR[], snapshot VARCHAR USING COMPRESSION zstd
+    origin VARCHAR, gap BIGINT, changed_fields VARCHAR[], snapshot VARCHAR USING COMPRESSION zstd,
+    object BIGINT
 );
 
 -- One row a changed field; old and new are JSON text, null where the field was or is not there.
@@ -37,7 +39,7 @@ CREATE TABLE events (
 CREATE TABLE changes (
     seq BIGINT, pool VARCHAR, received_at TIMESTAMPTZ, class VARCHAR, ref VARCHAR, uuid VARCHAR,
     name VARCHAR, field VARCHAR, old VARCHAR USING COMPRESSION zstd,
-    new VARCHAR USING COMPRESSION zstd, origin VARCHAR, gap BIGINT
+    new VARCHAR USING COMPRESSION zstd, origin VARCHAR, gap BIGINT, object BIGINT
 );
 
 -- One row a change of an object that carries a task, which is: has it in its current_operations.
@@ -54,9 +56,11 @@ CREATE TABLE changes (
 -- tasks: how many tasks the object carried before or after the change
 -- origin: live, baseline or inferred, as in changes
 -- gap: the seq of the gap in which it may have happened, null if it was seen happen
+-- object: first_seq of that object, as in events
 CREATE TABLE carried (
     seq BIGINT, pool VARCHAR, received_at TIMESTAMPTZ, task VARCHAR, class VARCHAR, ref VARCHAR,
-    name VARCHAR, operation VARCHAR, part VARCHAR, tasks INTEGER, origin VARCHAR, gap BIGINT
+    name VARCHAR, operation VARCHAR, part VARCHAR, tasks INTEGER, origin VARCHAR, gap BIGINT,
+    object BIGINT
 );
 
 -- One row an object that was ever seen, with its last known name.

@@ -18,6 +18,7 @@ from query.database import History
 from query.gaps import GapSpan
 from query.known import Known, Origin, PoolState
 from query.ledger import Ledger
+from query.objects import Found
 from query.records import FieldChange
 from query.rows import Stamp, Told
 from query.states import FoundAfter, State
@@ -122,14 +123,18 @@ def _forgets_between_two_loads(patch: pytest.MonkeyPatch) -> None:
 
 def _looks_one_entry_ahead(patch: pytest.MonkeyPatch) -> None:
     """An answer holds one entry too many."""
-    rows = states._rows
+    rows, rows_of = states._rows, states._rows_of
 
     def ahead(
-        history: History, cls: str | None, position: int, *, pool: str, ref: str | None = None
+        history: History, cls: str | None, position: int, *, pool: str | None
     ) -> list[states._Row]:
-        return rows(history, cls, position + 1, pool=pool, ref=ref)
+        return rows(history, cls, position + 1, pool=pool)
+
+    def ahead_of(history: History, found: Found, position: int) -> list[states._Row]:
+        return rows_of(history, found, position + 1)
 
     patch.setattr(states, "_rows", ahead)
+    patch.setattr(states, "_rows_of", ahead_of)
 
 
 def _takes_every_class_for_read(patch: pytest.MonkeyPatch) -> None:
@@ -140,8 +145,10 @@ def _takes_every_class_for_read(patch: pytest.MonkeyPatch) -> None:
 def _finds_all_unchanged(patch: pytest.MonkeyPatch) -> None:
     """What came out of a gap is what went in."""
 
-    def unchanged(history: History, state: State, moment: Moment) -> FoundAfter | None:
-        told = found_after(history, state, moment)
+    def unchanged(
+        history: History, found: Found, state: State, moment: Moment
+    ) -> FoundAfter | None:
+        told = found_after(history, found, state, moment)
         return None if told is None else FoundAfter(None, [], None)
 
     found_after = states._found_after

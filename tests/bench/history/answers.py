@@ -32,7 +32,7 @@ class Ours:
 
     def __init__(self, history: History) -> None:
         self._history = history
-        sql = "SELECT pool, class, ref, uuid, name, gone FROM objects WHERE class = 'vm'"
+        sql = "SELECT pool, class, ref, uuid, name, gone, first_seq FROM objects WHERE class = 'vm'"
         self._vms = {found.ref: found for found in history.all(Found, sql)}
 
     @property
