@@ -113,7 +113,9 @@ FROM audit_lines l LEFT JOIN ({_ORIGINS}) s USING (pool, trackid)
 
 def has_trail(history: History) -> bool:
     """Tell whether there is any line of an audit trail."""
-    return bool(history.plain("SELECT 1 FROM audit_lines LIMIT 1", {}))
+    return history.once(
+        "has a trail", lambda: bool(history.plain("SELECT 1 FROM audit_lines LIMIT 1", {}))
+    )
 
 
 def calls(history: History, wanted: Wanted) -> list[CallRow]:

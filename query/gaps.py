@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from recorder.instant import Instant, us_of
+from recorder.instant import Instant, time_of, us_of
 
 from .database import History
 from .objects import check_pool
@@ -87,8 +87,47 @@ class Blindness(msgspec.Struct, frozen=True):
 
 def gap_spans(history: History, pool: str) -> list[GapSpan]:
     """Return the gaps of a pool, oldest first, without counting what was found after them."""
-    sql = "SELECT * FROM gap_spans WHERE pool = $pool ORDER BY seq"
-    return history.all(GapSpan, sql, {"pool": pool})
+    return history.once(("gap spans", pool), lambda: _gap_spans(history, pool))
+
+
+class _Span(msgspec.Struct, array_like=True):
+    seq: int
+    cause: str
+    told_cause: str
+    since_us: int
+    since_seq: int
+    blind_until_us: int | None
+    closed_seq: int | None
+
+
+_SPANS = """
+SELECT seq, cause, told_cause, epoch_us(since), since_seq, epoch_us(blind_until), closed_seq
+FROM gap_spans WHERE pool = $pool
+"""
+
+
+def _gap_spans(history: History, pool: str) -> list[GapSpan]:
+    spans = msgspec.convert(history.plain(_SPANS, {"pool": pool}), list[_Span])
+    spans.sort(key=lambda span: span.seq)
+    return [
+        GapSpan(
+            seq=span.seq,
+            cause=span.cause,
+            told_cause=span.told_cause,
+            since=time_of(span.since_us),
+            since_seq=span.since_seq,
+            blind_until=None if span.blind_until_us is None else time_of(span.blind_until_us),
+            closed_seq=span.closed_seq,
+        )
+        for span in spans
+    ]
+
+
+def has_gaps(history: History) -> bool:
+    """Tell whether any pool has a gap."""
+    return history.once(
+        "has gaps", lambda: bool(history.plain("SELECT 1 FROM gap_spans LIMIT 1", {}))
+    )
 
 
 def gaps(

@@ -120,7 +120,10 @@ def _nothing(history: History, word: str) -> str:
 
 def pools(history: History) -> list[str]:
     """Return the names of the pools that were recorded."""
-    return [str(pool) for (pool,) in history.plain("SELECT pool FROM pools ORDER BY pool", {})]
+    sql = "SELECT pool FROM pools ORDER BY pool"
+    return list(
+        history.once("pools", lambda: tuple(str(pool) for (pool,) in history.plain(sql, {})))
+    )
 
 
 def check_pool(history: History, pool: str | None) -> None:

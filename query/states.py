@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from recorder.instant import Instant
+from recorder.instant import Instant, time_of
 from recorder.model import Stream
 
 from .certainty import Certainty, Moment, Verdict, moment_of, verdict_of
@@ -13,6 +13,7 @@ from .database import History
 from .gaps import gap_spans
 from .known import Origin
 from .objects import Found, check_pool, number_of, pools
+from .pool_facts import facts_of
 from .questions import check_class
 from .records import Json
 
@@ -188,13 +189,12 @@ class _Row(msgspec.Struct, rename={"cls": "class"}):
     name: str | None
     seq: int
     received_at: datetime
-    epoch: int | None
     operation: str
     origin: Origin
     snapshot: str | None
 
 
-_COLUMNS = "pool, class, ref, uuid, name, seq, received_at, epoch, operation, origin, snapshot"
+_COLUMNS = "pool, class, ref, uuid, name, seq, received_at, operation, origin, snapshot"
 
 
 def _rows(history: History, cls: str | None, position: int, *, pool: str | None) -> list[_Row]:
@@ -205,15 +205,21 @@ def _rows(history: History, cls: str | None, position: int, *, pool: str | None)
 def _rows_of(history: History, found: Found, position: int) -> list[_Row]:
     """Return the last row of an object at a position, if there is one."""
     params = {"object": number_of(history, found), "position": position}
-    return history.all(_Row, _OF_ONE, params)
+    rows = msgspec.convert(history.plain(_OF_ONE, params), list[_One])
+    who = found.pool, found.cls, found.ref
+    return [
+        _Row(*who, uuid, name, seq, time_of(at_us), operation, origin, snapshot)
+        for uuid, name, seq, at_us, operation, origin, snapshot in rows
+    ]
 
 
-_OF_ONE = f"""
-SELECT {_COLUMNS} FROM events WHERE rowid IN (
-    SELECT arg_max(rowid, seq) FROM events
-    WHERE object = $object AND seq <= $position
+_One = tuple[str | None, str | None, int, int, str, Origin, str | None]
+_OF_ONE = """
+SELECT uuid, name, seq, epoch_us(received_at), operation, origin, snapshot
+FROM events WHERE rowid = (
+    SELECT arg_max(rowid, seq) FROM events WHERE object = $object AND seq <= $position
 )
-"""  # noqa: S608  # names are ours
+"""
 _LIVING = f"""
 WITH newest AS (
     SELECT arg_max(rowid, seq) AS place, arg_max(operation, seq) AS operation FROM events
@@ -320,31 +326,18 @@ class _Skips(msgspec.Struct):
         return None if cls in self.read else _Skip(self.epoch, self.epoch)
 
 
-_EPOCH = """
-SELECT max(seq) FROM marks WHERE pool = $pool AND name = 'registered' AND seq <= $position
-"""
-_SKIPPED = """
-SELECT lower(json_extract_string(detail, '$.class')), max(seq) FROM marks
-WHERE pool = $pool AND name = 'class-skipped' AND epoch = $epoch AND seq <= $position
-GROUP BY ALL
-"""
-_CLASSES = "SELECT classes FROM pools WHERE pool = $pool"
-
-
 def _skips(history: History, pool: str, position: int) -> _Skips:
-    """Return what the newest epoch up to a position could not read.
-
-    Asked once for all classes, and as plain rows: for a whole pool that took longer than finding
-    its objects.
-    """
-    ((epoch,),) = history.plain(_EPOCH, {"pool": pool, "position": position})
-    known = history.plain(_CLASSES, {"pool": pool})
-    if epoch is None or not known:
+    """Return what the newest epoch up to a position could not read."""
+    facts = facts_of(history, pool)
+    epoch = facts.epoch_at(position)
+    if epoch is None or facts.reach is None:
         return _Skips(None, {}, frozenset())
-    params = {"pool": pool, "epoch": epoch, "position": position}
-    marks = dict(msgspec.convert(history.plain(_SKIPPED, params), list[tuple[str, int]]))
-    read = msgspec.json.decode(str(known[0][0]), type=frozenset[str])
-    return _Skips(msgspec.convert(epoch, int), marks, read)
+    marks = {
+        mark.cls: mark.seq
+        for mark in facts.skipped
+        if mark.epoch == epoch.seq and mark.seq <= position
+    }
+    return _Skips(epoch.seq, marks, facts.reach.classes)
 
 
 def _verdict_on_class(cls: str, verdict: Verdict, skip: _Skip | None) -> Verdict:

@@ -9,9 +9,10 @@ from recorder.instant import Instant, time_of
 
 from .database import History
 from .doers import by_of_events
-from .gaps import GapRow, gaps
+from .gaps import GapRow, gap_spans, gaps
 from .known import Origin
 from .objects import Found, number_of
+from .pool_facts import facts_of
 from .questions import bound
 from .records import FieldChange
 from .undertakings import Undertaking, undertakings_of
@@ -162,7 +163,8 @@ def _steps(
         """,  # noqa: S608  # every value is a parameter
         params,
     )
-    redacted, streams = _redacted(history, found.pool), _streams(history, found.pool)
+    facts = facts_of(history, found.pool)
+    streams = {one.seq: one.stream for one in facts.registrations}
     changed: dict[int, list[FieldChange]] = {}
     sql = f"SELECT seq, field, old, new FROM changes WHERE {where} ORDER BY seq, field"  # noqa: S608  # every value is a parameter
     for row in msgspec.convert(history.plain(sql, params), list[_Changed]):
@@ -177,30 +179,12 @@ def _steps(
             origin=event.origin,
             gap=event.gap,
             name=event.name,
-            stream=streams.get(event.epoch),
-            told=event.told and event.seq not in redacted,
+            stream=None if event.epoch is None else streams.get(event.epoch),
+            told=event.told and event.seq not in facts.redacted,
             changes=changed.get(event.seq, []),
         )
         for event in msgspec.convert(told, list[_Told])
     ]
-
-
-def _redacted(history: History, pool: str) -> set[int]:
-    """Return the entries whose state was taken out of the journal."""
-    sql = """
-        SELECT CAST(detail ->> '$.seq' AS BIGINT) AS seq FROM marks
-        WHERE name = 'redacted' AND detail ->> '$.pool' = $pool
-    """
-    return {seq for (seq,) in history.plain(sql, {"pool": pool}) if isinstance(seq, int)}
-
-
-def _streams(history: History, pool: str) -> dict[object, str | None]:
-    """Return how a pool was followed, by the epoch. A join with as few rows takes longer."""
-    sql = "SELECT epoch, stream FROM epochs WHERE pool = $pool"
-    return {
-        epoch: None if stream is None else str(stream)
-        for epoch, stream in history.plain(sql, {"pool": pool})
-    }
 
 
 def _devices(history: History, found: Found) -> list[Found]:
@@ -248,9 +232,7 @@ def _gaps_beside(
     A gap counts also where no step is near it: that none is, is what the gap makes uncertain. After
     the end of an object nobody need look.
     """
-    if not history.plain(
-        "SELECT 1 FROM gap_spans WHERE pool = $pool LIMIT 1", {"pool": found.pool}
-    ):
+    if not gap_spans(history, found.pool):
         return []
     sql = "SELECT first_seq, last_seq, gone FROM objects WHERE first_seq = $object"
     life = history.first(_Lifetime, sql, {"object": number_of(history, found)})

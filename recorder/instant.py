@@ -14,6 +14,7 @@ _PART = re.compile(r"(\d+)([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?")
 _WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_BEGIN = datetime(1970, 1, 1, tzinfo=UTC)
 _US_MAX = 253_402_300_800_000_000  # the year 10000, which neither datetime nor DuckDB reaches
 
 _shown_in: ContextVar[tzinfo] = ContextVar("shown_in", default=UTC)
@@ -117,13 +118,13 @@ def _bad(text: str) -> BadInstant:
 
 def us_of(at: datetime) -> int:
     """Return a time as whole microseconds since 1970 UTC, exactly."""
-    delta = at - datetime(1970, 1, 1, tzinfo=UTC)
+    delta = at - _BEGIN
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
 def time_of(at_us: int) -> datetime:
     """Return the time that whole microseconds since 1970 UTC are, exactly."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)
+    return _BEGIN + timedelta(0, 0, at_us)
 
 
 @contextmanager
