@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import itemgetter
+from typing import cast
 
 import msgspec
 
@@ -27,7 +29,7 @@ DEVICES = {
 """What belongs to an object of a class, and is seldom asked for by itself."""
 
 
-class Step(msgspec.Struct, frozen=True, rename={"cls": "class"}):
+class Step(msgspec.Struct, frozen=True, gc=False, rename={"cls": "class"}):
     """One event in the life of an object, with its changed fields (old and new as JSON text).
 
     It is of the object itself, or of one of its devices. `told` is false where nothing says from
@@ -79,10 +81,9 @@ def life_of(
     """
     with history.one_answer():
         members = [found, *(_devices(history, found) if with_devices else ())]
-        steps = sorted(
-            (step for one in members for step in _steps(history, one, since, until)),
-            key=lambda step: (step.seq, step.cls, step.ref),
-        )
+        steps = [step for one in members for step in _steps(history, one, since, until)]
+        if len(members) > 1:
+            steps.sort(key=lambda step: (step.seq, step.cls, step.ref))
         if field is not None:
             steps = _of_field(steps, field.lower())
         omitted = 0 if limit is None else max(len(steps) - limit, 0)
@@ -116,22 +117,11 @@ def _of_field(steps: Sequence[Step], field: str) -> list[Step]:
 # -- steps -------------------------------------------------------------------------------------
 
 
-class _Told(msgspec.Struct, array_like=True):
-    seq: int
-    at_us: int
-    operation: str
-    origin: Origin
-    gap: int | None
-    name: str | None
-    epoch: int | None
-    told: bool
-
-
-class _Changed(msgspec.Struct, array_like=True):
-    seq: int
-    field: str
-    old: str | None
-    new: str | None
+_Event = tuple[int, int, str, str, int | None, str | None, int | None]
+_EVENTS = "SELECT seq, epoch_us(received_at), operation, origin, gap, name, epoch FROM events"
+_Change = tuple[int, str, str | None, str | None]
+_CHANGES = "SELECT seq, field, old, new FROM changes"
+_ORIGINS = {origin.value: origin for origin in Origin}
 
 
 def _range(since: Instant | None, until: Instant | None) -> tuple[str, dict[str, object]]:
@@ -148,43 +138,59 @@ def _range(since: Instant | None, until: Instant | None) -> tuple[str, dict[str,
 def _steps(
     history: History, found: Found, since: Instant | None, until: Instant | None
 ) -> list[Step]:
+    """Return the steps of one object, oldest first.
+
+    DuckDB need not sort rows that lie nearly in order, nor unpack the lists of `changed_fields`
+    where `changes` tells of the event: that takes a fourth of the time of the two questions.
+    """
     within, params = _range(since, until)
     params["object"] = number_of(history, found)
-    where = f"object = $object{within}"
-    # Plain rows: Arrow would take longer to become Python's than DuckDB takes to find them.
-    told = history.plain(
-        f"""
-        SELECT seq, epoch_us(received_at), operation, origin, gap, name, epoch,
-            operation <> 'mod' OR changed_fields IS NOT NULL
-        FROM events
-        WHERE {where}
-            AND (changed_fields IS NULL OR len(changed_fields) > 0 OR operation <> 'mod')
-        ORDER BY seq
-        """,  # noqa: S608  # every value is a parameter
-        params,
-    )
+    where = f"WHERE object = $object{within}"
+    events = cast(list[_Event], history.plain(f"{_EVENTS} {where}", params))
+    events.sort(key=itemgetter(0))
+    changed = _changes(history, where, params)
+    bare = [seq for seq, _, did, *_ in events if did == "mod" and seq not in changed]
+    untold = _untold(history, where, params) if bare else frozenset()
     facts = facts_of(history, found.pool)
-    streams = {one.seq: one.stream for one in facts.registrations}
-    changed: dict[int, list[FieldChange]] = {}
-    sql = f"SELECT seq, field, old, new FROM changes WHERE {where} ORDER BY seq, field"  # noqa: S608  # every value is a parameter
-    for row in msgspec.convert(history.plain(sql, params), list[_Changed]):
-        changed.setdefault(row.seq, []).append(FieldChange(row.field, row.old, row.new))
+    streams: dict[int | None, str | None] = {one.seq: one.stream for one in facts.registrations}
+    repeats = untold.symmetric_difference(bare)
     return [
         Step(
-            seq=event.seq,
-            received_at=time_of(event.at_us),
-            cls=found.cls,
-            ref=found.ref,
-            operation=event.operation,
-            origin=event.origin,
-            gap=event.gap,
-            name=event.name,
-            stream=None if event.epoch is None else streams.get(event.epoch),
-            told=event.told and event.seq not in facts.redacted,
-            changes=changed.get(event.seq, []),
+            seq,
+            time_of(at_us),
+            found.cls,
+            found.ref,
+            operation,
+            _ORIGINS[origin],
+            gap,
+            name,
+            streams.get(epoch),
+            seq not in untold and seq not in facts.redacted,
+            changed.get(seq, []),
         )
-        for event in msgspec.convert(told, list[_Told])
+        for seq, at_us, operation, origin, gap, name, epoch in events
+        if seq not in repeats
     ]
+
+
+def _changes(
+    history: History, where: str, params: dict[str, object]
+) -> dict[int, list[FieldChange]]:
+    """Return the changed fields of each event that has any, by name."""
+    rows = cast(list[_Change], history.plain(f"{_CHANGES} {where}", params))
+    rows.sort(key=itemgetter(0, 1))
+    changed: dict[int, list[FieldChange]] = {}
+    for seq, field, old, new in rows:
+        changed.setdefault(seq, []).append(FieldChange(field, old, new))
+    return changed
+
+
+def _untold(history: History, where: str, params: dict[str, object]) -> frozenset[int]:
+    """Return the events of which nothing says from what to what they changed the object."""
+    sql = f"""
+        SELECT seq FROM events {where} AND operation = 'mod' AND changed_fields IS NULL
+    """  # noqa: S608  # every value is a parameter
+    return frozenset(msgspec.convert(seq, int) for (seq,) in history.plain(sql, params))
 
 
 def _devices(history: History, found: Found) -> list[Found]:

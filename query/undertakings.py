@@ -36,19 +36,13 @@ class Undertaking(msgspec.Struct, frozen=True):
 
 # The tasks are those that the view task_targets names by `carried` or `error`; asked for it, DuckDB
 # would work out those of every object first.
-_TASKS = """
-SELECT task, any_value(operation) FROM (
-    SELECT task, operation FROM carried
-    WHERE object = $object AND part = 'begins'
-    UNION ALL
-    SELECT ref, NULL FROM tasks WHERE pool = $pool AND list_contains(error_params, $ref)
-) GROUP BY task
-"""
+_CARRIED = "SELECT task, operation FROM carried WHERE object = $object AND part = 'begins'"
+_REFUSED = "SELECT ref FROM tasks WHERE pool = $pool AND list_contains(error_params, $ref)"
 _TOLD = """
 SELECT t.ref, t.name_label, t.status, t.error_code, t.duration_s,
     o.first_origin = 'live' AND o.first_operation = 'add', o.first_seq, epoch_us(o.first_at),
     o.last_seq, epoch_us(o.last_at)
-FROM tasks t JOIN objects o ON o.pool = t.pool AND o.class = 'task' AND o.ref = t.ref
+FROM tasks t JOIN objects o ON o.first_seq = t.first_seq
 WHERE t.pool = $pool AND t.ref IN $refs
 ORDER BY t.first_seq, t.ref
 """
@@ -86,11 +80,10 @@ def undertakings_of(
     history: History, found: Found, since: Instant | None, until: Instant | None
 ) -> list[Undertaking]:
     """Return the tasks of an object that were under way in a range, the oldest first."""
-    who = {"pool": found.pool, "ref": found.ref, "object": number_of(history, found)}
-    operations = {
-        str(task): None if operation is None else str(operation)
-        for task, operation in history.plain(_TASKS, who)
-    }
+    carried = history.plain(_CARRIED, {"object": number_of(history, found)})
+    operations: dict[str, str | None] = {str(task): str(does) for task, does in carried}
+    for (task,) in history.plain(_REFUSED, {"pool": found.pool, "ref": found.ref}):
+        operations.setdefault(str(task), None)
     tasks = _told(history, _TOLD, list[_Told], found, list(operations))
     ends = _told(history, _ENDS, list[_Stood], found, [task.ref for task in tasks])
     stood = {end.ref: end for end in ends}
