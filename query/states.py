@@ -225,7 +225,7 @@ WITH newest AS (
     SELECT arg_max(rowid, seq) AS place, arg_max(operation, seq) AS operation FROM events
     WHERE seq <= $position AND ($pool IS NULL OR pool = $pool)
         AND ($class IS NULL OR class = $class)
-    GROUP BY pool, class, ref
+    GROUP BY object
 )
 SELECT {_COLUMNS} FROM events WHERE rowid IN (SELECT place FROM newest WHERE operation <> 'del')
 """  # noqa: S608  # names are ours
