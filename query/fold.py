@@ -30,7 +30,7 @@ from recorder.model import (
 
 from .chunks import Baselines, learn
 from .compare import Comparison
-from .known import Key, Known, Memory, Origin, PoolState
+from .known import Known, Memory, Origin, PoolState
 from .ledger import Ledger
 from .rows import Rows, Stamp, Told
 from .trail.rows import line_row
@@ -173,25 +173,6 @@ class Fold:
         detail = msgspec.json.encode(mark.detail).decode()
         row = (stamp.seq, pool.pool, stamp.at_us, mark.name.value, pool.epoch, detail)
         self.rows.marks.append(row)
-
-
-def snapshots_of(entries: list[Entry]) -> dict[Key, list[bytes | None]]:
-    """Return what entries tell of each object that they speak of, in their order."""
-    told: dict[Key, list[bytes | None]] = {}
-    for entry in entries:
-        body = rest_of(entry.body)
-        if isinstance(body, Event | BaselineRecord):
-            told.setdefault((entry.pool, body.cls, body.ref), []).append(body.snapshot)
-    return told
-
-
-def pools_baselined(entries: list[Entry]) -> set[str]:
-    """Return the pools whose baseline ends in entries: all their objects will be asked for."""
-    return {
-        entry.pool
-        for entry in entries
-        if isinstance(entry.body, Mark) and entry.body.name is MarkName.BASELINE_DONE
-    }
 
 
 def followed(memory: Memory) -> list[PoolState]:

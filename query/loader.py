@@ -11,11 +11,13 @@ from recorder.clock import WallClock, wall_ns
 from recorder.errors import JournalDamaged
 from recorder.journal.scan import head, journal_id
 
+from .ahead import Ahead, is_worth_it
+from .damages import mark_damages
 from .database import History, history_file
 from .errors import HistoryBusy, HistoryOfAnother, HistoryUnreadable
 from .known import Memory
 from .loading import load
-from .reading import Reader, mark_damages
+from .reading import Reader
 from .schema import SCHEMA_VERSION
 from .standing import Standing, standing_of
 from .store import Position, position, recall_pools
@@ -138,7 +140,7 @@ def _load_journal(
 
     entries = load(
         path,
-        reader,
+        Ahead(reader) if is_worth_it(reader) else reader,
         memory,
         loaded_at_us=now_ns() // 1000,
         journal=journal_id(folder),

@@ -5,34 +5,23 @@ Between two batches the file is free, so that readers get their turn while a lon
 
 import gc
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from recorder.model import (
-    AuditLine,
-    BaselineChunk,
-    BaselineRecord,
-    Body,
-    Entry,
-    Event,
-    Mark,
-    MarkName,
-    rest_of,
-)
+from recorder.model import Entry
 
+from .ahead import Ahead
+from .batches import Batch, batches, pools_baselined, prepared
 from .compare import Comparison
 from .database import History, transaction
-from .fold import Fold, pools_baselined, snapshots_of
+from .fold import Fold
 from .known import Memory
 from .store import Load, Turn, recall, write, write_events
 from .trail.join import join
 from .turns import RETRY_S, to_load
 
-BATCH_ENTRIES_MAX = 40_000
-BATCH_BYTES_MAX = 40 * 1024 * 1024
-"""Two batches are in memory at a time: one is read while the one before it is written."""
 BATCHES_A_TURN = 4
 """So many batches are one transaction, which takes 2 to 4 s, before whoever waits to read gets the
 file. Measured: to open and to close a history takes a tenth of the time that it takes to add a
@@ -43,7 +32,7 @@ TURN_S = 2 * RETRY_S
 
 def load(
     path: Path,
-    entries: Iterable[Entry],
+    entries: Iterable[Entry] | Ahead,
     memory: Memory,
     *,
     loaded_at_us: int,
@@ -59,12 +48,12 @@ def load(
     load.
     """
     load_of = Load(loaded_at_us, journal)
-    done, comparison, coming = 0, Comparison(), batches(entries)
-    with _without_gc(), ThreadPoolExecutor(1) as ahead:
+    done, comparison = 0, Comparison()
+    with _without_gc(), closing(_coming(entries)) as coming, ThreadPoolExecutor(1) as ahead:
         batch = next(coming, None)
         while batch is not None:
             with to_load(path) as history, transaction(history):
-                turn = Turn(batch[0].seq, Fold(memory, comparison))
+                turn = Turn(batch.entries[0].seq, Fold(memory, comparison))
                 for more in reversed(range(BATCHES_A_TURN)):
                     _fold(history, turn, batch, comparison)
                     progress(done + turn.entries)
@@ -87,74 +76,28 @@ def load(
     return done
 
 
-def _fold(history: History, turn: Turn, batch: list[Entry], comparison: Comparison) -> None:
-    memory, told = turn.fold.memory, snapshots_of(batch)
-    recall(history, memory, told, sorted(pools_baselined(batch)))
-    for key, snapshots in told.items():
+def _coming(entries: Iterable[Entry] | Ahead) -> Generator[Batch, None, None]:
+    return entries.batches() if isinstance(entries, Ahead) else prepared(batches(entries))
+
+
+def _fold(history: History, turn: Turn, batch: Batch, comparison: Comparison) -> None:
+    memory, entries = turn.fold.memory, batch.entries
+    recall(history, memory, batch.firsts, sorted(pools_baselined(entries)))
+    comparison.expect(batch.foreseen)
+    for key, first in batch.firsts.items():
         known = memory.get(key)
-        before = None if known is None else known.snapshot
-        comparison.foresee(key[:2], [before, *snapshots])
-    for entry in batch:
+        if known is not None:
+            comparison.expect(comparison.foresee(key[:2], (known.snapshot, first)))
+    for entry in entries:
         turn.fold.take(entry)
     comparison.forget_foreseen()
-    turn.entries += len(batch)
-    turn.last = batch[-1]
+    turn.entries += len(entries)
+    turn.last = entries[-1]
 
 
-def _is_the_end(following: "Future[list[Entry] | None]") -> bool:
+def _is_the_end(following: "Future[Batch | None]") -> bool:
     """Wait for the next batch; True if there is none, or an error that has to wait its turn."""
     return following.exception() is not None or following.result() is None
-
-
-def batches(
-    entries: Iterable[Entry],
-    *,
-    entries_max: int = BATCH_ENTRIES_MAX,
-    bytes_max: int = BATCH_BYTES_MAX,
-) -> Iterator[list[Entry]]:
-    """Cut entries into batches that never end inside a chunk.
-
-    A chunk that is still being written when the entries end is in no batch. The mark of a redaction
-    ends its batch: what was loaded before is changed then, and what comes next is compared with it.
-    """
-    batch: list[Entry] = []
-    size = 0
-    rows_to_come, chunk_at = 0, 0
-    for entry in entries:
-        body = entry.body
-        is_redaction = False
-        if isinstance(body, Event):  # as nearly all are
-            rows_to_come = 0
-            size += len(body.snapshot or b"")
-        else:
-            rest = rest_of(body)
-            size += _size_of(rest)
-            is_redaction = isinstance(rest, Mark) and rest.name is MarkName.REDACTED
-            match rest:
-                case BaselineChunk(count=count):
-                    rows_to_come, chunk_at = count, len(batch)
-                case BaselineRecord():
-                    rows_to_come = max(rows_to_come - 1, 0)
-                case _:
-                    rows_to_come = 0
-        batch.append(entry)
-        if rows_to_come == 0 and (len(batch) >= entries_max or size >= bytes_max or is_redaction):
-            yield batch
-            batch, size = [], 0
-    if rows_to_come:
-        batch = batch[:chunk_at]
-    if batch:
-        yield batch
-
-
-def _size_of(body: Body) -> int:
-    match body:
-        case BaselineRecord(snapshot=snapshot):
-            return len(snapshot)
-        case AuditLine(line=line):
-            return len(line)
-        case _:
-            return 0
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from .names import list_segments
 from .segment import Cursor
 from .walk import DamageFound, EntriesDropped, Walk
 
-__all__ = ["DamageFound", "EntriesDropped", "Head", "head", "journal_id", "scan"]
+__all__ = ["DamageFound", "EntriesDropped", "Head", "begun", "head", "journal_id", "scan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,19 @@ def head(folder: Path, *, disk: Disk | None = None) -> Head:
         if cursor is None:
             return Head(0, GENESIS.hex(), walk.segments)
         return Head(cursor.next_seq - 1, cursor.chain.hex(), walk.segments)
+
+
+def begun(folder: Path, *, disk: Disk | None = None) -> int:
+    """Return the first sequence number of the last segment, 0 if none has a readable header.
+
+    The journal has at least as many entries before it: that takes no reading. Raises JournalError
+    if `folder` is not a journal.
+    """
+    disk = disk or Disk()
+    for number in reversed(list_segments(folder, disk)):
+        with _readable(folder), suppress(HeaderDamaged), Cursor.of(folder, number, disk) as cursor:
+            return cursor.header.first_seq
+    return 0
 
 
 def journal_id(folder: Path, *, disk: Disk | None = None) -> str | None:

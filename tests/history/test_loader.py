@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from query import loader, loading, store
+from query.batches import batches
 from query.database import open_for_reading
 from query.known import Memory
 from query.loader import refresh
-from query.loading import batches, load
+from query.loading import load
 from recorder.errors import JournalError
 from recorder.model import Entry
 from tests.history.journals import Pool, Told, record, rows, write_journal

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from query.batches import batches
 from query.fold import Fold
 from query.known import Memory
-from query.loading import batches
 from query.rows import ByObject, sorted_rows
 from query.schema import CHANGES, EVENTS
 from recorder.journal.scan import scan
