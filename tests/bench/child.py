@@ -8,8 +8,10 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +19,9 @@ from typing import TypeVar
 import msgspec
 
 Outcome = TypeVar("Outcome")
+
+LOOK_S = 0.1
+"""How often it is looked how much memory a child has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +37,41 @@ class Cost:
 
 
 def measured(work: Callable[[], object]) -> Cost:
-    """Do some work and return its cost; the memory is that of the whole process so far."""
+    """Do some work and return its cost.
+
+    The memory is that of the whole process so far, and of those that it started, the most of each.
+    """
     began_s, began_cpu_s = time.perf_counter(), _cpu_s()
-    work()
-    return Cost(time.perf_counter() - began_s, _cpu_s() - began_cpu_s, memory_of().peak_mb)
+    with _children_watched() as peaks_mb:
+        work()
+    wall_s, cpu_s = time.perf_counter() - began_s, _cpu_s() - began_cpu_s
+    return Cost(wall_s, cpu_s, memory_of().peak_mb + sum(peaks_mb.values()))
+
+
+@contextmanager
+def _children_watched() -> Iterator[dict[int, float]]:
+    """Look again and again, until the block ends, how much memory each child has had, in MB."""
+    peaks_mb: dict[int, float] = {}
+    ended = threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(LOOK_S):
+            for pid in _children():
+                with suppress(OSError, KeyError):  # it has ended, or is not one of a program yet
+                    peaks_mb[pid] = memory_of(pid).peak_mb
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield peaks_mb
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def _children() -> list[int]:
+    lists = Path("/proc/self/task").glob("*/children")
+    return [int(pid) for one in lists for pid in one.read_text(encoding="ascii").split()]
 
 
 def tell(costs: Mapping[str, Cost]) -> None:
