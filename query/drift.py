@@ -9,7 +9,7 @@ from recorder.instant import BadInstant, Instant
 from .certainty import Certainty, Verdict, moment_of, verdict_of
 from .compare import changes_between
 from .database import History
-from .objects import Found, check_pool, pools
+from .objects import Found, check_pool, number_of, pools
 from .questions import check_class
 
 VOLATILE_CLASSES = ("task",)
@@ -141,27 +141,25 @@ class _Pair(msgspec.Struct):
 # Only what has a row between the two positions can differ.
 _PAIRS = """
 WITH touched AS (
-    SELECT DISTINCT pool, class, ref FROM events
+    SELECT DISTINCT object FROM events
     WHERE seq > least($first, $second) AND seq <= greatest($first, $second)
         AND list_contains($pools, pool)
-        AND ($class IS NULL OR class = $class) AND ($ref IS NULL OR ref = $ref)
+        AND ($class IS NULL OR class = $class) AND ($object IS NULL OR object = $object)
 ), last AS (
-    SELECT pool, class, ref,
+    SELECT object,
         max(seq) FILTER (seq <= $first) AS seq_before,
         max(seq) FILTER (seq <= $second) AS seq_after
-    FROM events SEMI JOIN touched USING (pool, class, ref)
+    FROM events SEMI JOIN touched USING (object)
     WHERE seq <= greatest($first, $second) GROUP BY ALL
 )
-SELECT l.pool, l.class AS cls, l.ref, o.uuid, o.name,
+SELECT o.pool, o.class AS cls, o.ref, o.uuid, o.name,
     l.seq_before, a.operation AS operation_before, a.snapshot AS snapshot_before,
     l.seq_after, b.operation AS operation_after, b.snapshot AS snapshot_after
 FROM last l
-    JOIN objects o ON o.pool = l.pool AND o.class = l.class AND o.ref = l.ref
-    LEFT JOIN events a
-        ON a.pool = l.pool AND a.class = l.class AND a.ref = l.ref AND a.seq = l.seq_before
-    LEFT JOIN events b
-        ON b.pool = l.pool AND b.class = l.class AND b.ref = l.ref AND b.seq = l.seq_after
-ORDER BY l.pool, l.class, o.name, l.ref
+    JOIN objects o ON o.first_seq = l.object
+    LEFT JOIN events a ON a.object = l.object AND a.seq = l.seq_before
+    LEFT JOIN events b ON b.object = l.object AND b.seq = l.seq_after
+ORDER BY o.pool, o.class, o.name, o.ref
 """
 
 
@@ -178,7 +176,7 @@ def _pairs(
         "second": second,
         "pools": list(asked),
         "class": found.cls if found else cls and cls.lower(),
-        "ref": found.ref if found else None,
+        "object": number_of(history, found) if found else None,
     }
     return history.all(_Pair, _PAIRS, params)
 

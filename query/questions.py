@@ -11,7 +11,7 @@ from .database import History
 from .doers import by_of_events
 from .errors import NoSuchField, NoSuchObject
 from .known import Origin
-from .objects import Found, check_pool
+from .objects import Found, check_pool, number_of
 
 
 class EventRow(msgspec.Struct, frozen=True, rename={"cls": "class"}):
@@ -66,9 +66,9 @@ def events(history: History, wanted: Filter) -> list[EventRow]:
     check_class(history, wanted.cls)
     found = wanted.found
     conditions = {
-        "pool": found.pool if found else wanted.pool,
-        "class": found.cls if found else wanted.cls and wanted.cls.lower(),
-        "ref": found.ref if found else None,
+        "object": number_of(history, found) if found else None,
+        "pool": None if found else wanted.pool,
+        "class": None if found else wanted.cls and wanted.cls.lower(),
         "operation": wanted.operation,
         "origin": wanted.origin,
     }

@@ -18,7 +18,7 @@ from recorder.instant import Instant, time_of, us_of
 from .database import History
 from .gaps import gap_spans
 from .known import Origin
-from .objects import Found, check_pool, pools
+from .objects import Found, check_pool, number_of, pools
 from .ranges import Range, range_of
 
 POWER = "power_state"
@@ -192,35 +192,34 @@ class _Step(msgspec.Struct):
 # that told of an end may have told a last change, too.
 _STEPS = """
 WITH told AS (
-    SELECT pool, ref, seq, received_at, new ->> '$' AS value, 'mod' AS operation, origin, gap
+    SELECT object, seq, received_at, new ->> '$' AS value, 'mod' AS operation, origin, gap
     FROM changes WHERE class = 'vm' AND field = $field AND pool = $pool
     UNION ALL
-    SELECT pool, ref, seq, received_at, json_extract_string(snapshot, '$.' || $field), operation,
+    SELECT object, seq, received_at, json_extract_string(snapshot, '$.' || $field), operation,
         origin, gap
     FROM events WHERE class = 'vm' AND pool = $pool AND operation <> 'del'
         AND changed_fields IS NULL
     UNION ALL
-    SELECT pool, ref, seq, received_at, NULL, operation, origin, gap
+    SELECT object, seq, received_at, NULL, operation, origin, gap
     FROM events WHERE class = 'vm' AND pool = $pool AND operation = 'del'
 ), kinds AS (
-    SELECT o.ref, coalesce(
+    SELECT o.first_seq AS object, coalesce(
         any_value(s.snapshot), arg_max(e.snapshot, e.seq) FILTER (e.snapshot IS NOT NULL)
     ) AS snapshot
     FROM objects o
         LEFT JOIN current_state s ON s.pool = o.pool AND s.class = 'vm' AND s.ref = o.ref
-        LEFT JOIN events e ON s.ref IS NULL AND e.pool = o.pool AND e.class = 'vm'
-            AND e.ref = o.ref AND e.operation <> 'mod'
-    WHERE o.class = 'vm' AND o.pool = $pool GROUP BY o.ref
+        LEFT JOIN events e
+            ON s.ref IS NULL AND e.object = o.first_seq AND e.operation <> 'mod'
+    WHERE o.class = 'vm' AND o.pool = $pool GROUP BY ALL
 )
-SELECT t.pool, t.ref, o.uuid, o.name, t.seq, epoch_us(t.received_at) AS at_us, t.value,
+SELECT o.pool, o.ref, o.uuid, o.name, t.seq, epoch_us(t.received_at) AS at_us, t.value,
     t.operation = 'del' AS gone, t.operation, t.origin, t.gap
-FROM told t JOIN objects o ON o.pool = t.pool AND o.class = 'vm' AND o.ref = t.ref
-    JOIN kinds k ON k.ref = t.ref
-WHERE ($ref IS NULL OR t.ref = $ref) AND ($everything OR $ref IS NOT NULL OR NOT (
+FROM told t JOIN objects o ON o.first_seq = t.object JOIN kinds k ON k.object = t.object
+WHERE ($object IS NULL OR t.object = $object) AND ($everything OR $object IS NOT NULL OR NOT (
     coalesce(k.snapshot ->> '$.is_a_template' = 'true', false)
     OR coalesce(k.snapshot ->> '$.is_a_snapshot' = 'true', false)
     OR coalesce(k.snapshot ->> '$.is_control_domain' = 'true', false)))
-ORDER BY o.name, t.ref, t.seq, gone
+ORDER BY o.name, o.ref, t.seq, gone
 """
 
 
@@ -230,7 +229,7 @@ def _steps(
     params = {
         "field": field,
         "pool": pool,
-        "ref": found.ref if found else None,
+        "object": number_of(history, found) if found else None,
         "everything": everything,
     }
     return history.all(_Step, _STEPS, params)
