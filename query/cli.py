@@ -4,7 +4,6 @@ A command parses, refreshes the history, calls one function, and renders. Result
 everything said about them on stderr.
 """
 
-import os
 import sys
 from typing import Annotated
 
@@ -12,10 +11,8 @@ import typer
 
 from recorder import VERSION
 from recorder import cli as service
-from recorder.errors import XentrailError
 from recorder.instant import AGO
 
-from .commands.asking import say
 from .commands.at import at
 from .commands.demo import demo
 from .commands.diff import diff
@@ -30,6 +27,7 @@ from .commands.report import report
 from .commands.sql import sql
 from .commands.tasks import task, tasks
 from .commands.workload import register as register_workloads
+from .ends import ends_told
 
 app = typer.Typer(
     name="xentrail",
@@ -48,9 +46,6 @@ for command in COMMANDS:
 app.command()(demo)
 register_workloads()
 
-TRACEBACK_VARIABLE = "XENTRAIL_TRACEBACK"
-BUG_EXIT_CODE = 70
-
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -62,23 +57,8 @@ def main() -> None:
     """Run the command line; every foreseen error is one message and the exit code of its family."""
     # `-2h` means what `now-2h` does, but would be read as an option.
     words = [f"now{word}" if AGO.fullmatch(word) else word for word in sys.argv[1:]]
-    try:
+    with ends_told():
         app(words, prog_name="xentrail")
-    except XentrailError as error:
-        say(str(error), *error.choices)
-        sys.exit(error.exit_code)
-    except OSError as error:
-        # Files of ours are mapped where they are used; what is left is the answer itself.
-        say(f"the answer cannot be written: {error.strerror or error}")
-        sys.exit(1)
-    except Exception as error:
-        if os.environ.get(TRACEBACK_VARIABLE):
-            raise
-        say(
-            f"internal error: {type(error).__name__}: {error}; this is a bug in xentrail, please"
-            f" report it ({TRACEBACK_VARIABLE}=1 shows where it happened)"
-        )
-        sys.exit(BUG_EXIT_CODE)
 
 
 @app.callback()

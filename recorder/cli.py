@@ -1,13 +1,11 @@
 """The commands of the service: parse, call one function, print."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from . import check_cli, control_cli, journal_cli
-from .errors import ConfigError
 from .import_cli import import_audit
 from .options import DEFAULT_DATA, DEMO_MARKER, ConfigOption, DataOption, data_folder
 from .replay_cli import replay_on_pool, replay_simulated
@@ -18,7 +16,6 @@ from .workload_cli import app as workload
 from .workload_cli import show_script
 
 if TYPE_CHECKING:
-    from .config import Config, Reading
     from .demo import Narrate, Played
 
 __all__ = [
@@ -56,31 +53,9 @@ def record(
     data: DataOption = None,
 ) -> None:
     """Record pools until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
-    from . import daemon, logs, process
-    from .config import Reading, load, read
+    from .recording import record_until_stopped
 
-    loaded = load(config)
-    folder = data_folder(data, loaded)
-    if (folder / DEMO_MARKER).exists():
-        raise ConfigError(
-            f"{folder} holds what a demo left behind;"
-            " delete it, or choose another folder with --data"
-        )
-    logs.to_stderr()
-
-    def reread() -> "Reading":
-        again = read(config)
-        mistakes = tuple(f"{config}: {text}" for text in again.mistakes)
-        return Reading(_in(again.config, data_folder(data, again.config)), mistakes)
-
-    process.run(partial(daemon.serve, _in(loaded, folder), folder, reread=reread))
-
-
-def _in(config: "Config", folder: Path) -> "Config":
-    """Return a configuration with the folder that is really used, whichever way it was named."""
-    import msgspec
-
-    return msgspec.structs.replace(config, data=folder)
+    record_until_stopped(config, data)
 
 
 def play_demo(data: Path, narrate: "Narrate") -> "Played":

@@ -2,21 +2,28 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from .config import Config
+from .folders import DATA_VARIABLE, DEFAULT_DATA, DEMO_MARKER, data_folder
 
-DEFAULT_DATA = Path("xentrail-data")
-"""Where a recorder writes, and a question looks, unless another folder is named."""
+__all__ = [
+    "DEFAULT_DATA",
+    "DEMO_MARKER",
+    "SEQ_HELP",
+    "ConfigOption",
+    "DataOption",
+    "ReportFormat",
+    "ReportOption",
+    "data_folder",
+]
 
 DataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        envvar="XENTRAIL_DATA",
+        envvar=DATA_VARIABLE,
         metavar="DIR",
         help=f"Where the journal and the history live (else ./{DEFAULT_DATA}).",
     ),
@@ -30,9 +37,6 @@ ConfigOption = Annotated[
     typer.Option("--config", metavar="FILE", help="What to record; see config/recorder.toml."),
 ]
 
-DEMO_MARKER = ".xentrail-demo"
-"""Marks a folder that a demo left behind: the next demo sweeps it away, a recorder refuses it."""
-
 
 class ReportFormat(StrEnum):
     """How a report is printed."""
@@ -42,10 +46,3 @@ class ReportFormat(StrEnum):
 
 
 ReportOption = Annotated[ReportFormat, typer.Option("--format", help="How it is printed.")]
-
-
-def data_folder(option: Path | None, config: "Config | None" = None) -> Path:
-    """Return the folder of the option or its variable, else that of the configuration."""
-    if option is not None:
-        return option
-    return config.data if config is not None and config.data is not None else DEFAULT_DATA

@@ -8,11 +8,11 @@ a registration, at once; at the end one with every group that held events.
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 
-from query import cli
-from recorder import daemon
+from query import main as script
 from recorder.model import Draft, Event, Mark, MarkName
 from tests.bench.child import memory_of
 
@@ -67,10 +67,20 @@ def main() -> None:
     """Record until SIGTERM."""
     observer = Observer()
     sys.argv[1:1] = ["record"]
-    # The command takes no seams; unittest.mock, which could patch it, takes a quarter of its start.
-    daemon.Seams = partial(daemon.Seams, observer=observer)  # type: ignore[assignment,misc]  # a class
+    imported = script.import_recorder
+
+    def import_recorder() -> Callable[[Path, Path | None], None]:
+        # The command takes no seams; unittest.mock, which could patch it, takes a quarter of its
+        # start.
+        record = imported()
+        from recorder import daemon
+
+        daemon.Seams = partial(daemon.Seams, observer=observer)  # type: ignore[assignment,misc]  # a class
+        return record
+
+    script.import_recorder = import_recorder
     try:
-        cli.main()
+        script.main()
     finally:
         tell({"what": "end", "groups": observer.groups})
 
