@@ -4,7 +4,7 @@ An item is the array [seq, received_at_ns, kind, pool, ...fields of the body]. A
 as the bytes that the server sent, never decoded: that is better evidence and several times faster.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import NoneType
 from typing import cast
 
@@ -72,18 +72,28 @@ class Packer:
 
     def entry(self, seq: int, draft: Draft) -> bytes:
         """Return the bytes of the draft as entry `seq`. Raises JournalError if that cannot be."""
-        try:
-            item = self._pack([seq, draft.received_at_ns, *_fields(draft.pool, draft.body)])
-        except (OverflowError, TypeError, ValueError) as error:
-            self._pack = _fresh_pack()  # the old one may hold half an item
-            raise JournalError(
-                f"an entry of pool {draft.pool!r} cannot be packed ({error}): {draft.body!r:.200}"
-            ) from error
-        if len(item) > ITEM_BYTES_MAX:
-            raise JournalError(
-                f"an entry of pool {draft.pool!r} has {len(item)} bytes, more than {ITEM_BYTES_MAX}"
-            )
-        return item
+        return self.entries(seq, (draft,))[0]
+
+    def entries(self, first: int, drafts: Iterable[Draft]) -> list[bytes]:
+        """Return the bytes of the drafts as the entries from `first` on. Raises as `entry`."""
+        items: list[bytes] = []
+        pack = self._pack
+        for seq, draft in enumerate(drafts, first):
+            try:
+                item = pack(_plain(seq, draft.received_at_ns, draft.pool, draft.body))
+            except (OverflowError, TypeError, ValueError) as error:
+                self._pack = _fresh_pack()  # the old one may hold half an item
+                raise JournalError(
+                    f"an entry of pool {draft.pool!r} cannot be packed ({error}):"
+                    f" {draft.body!r:.200}"
+                ) from error
+            if len(item) > ITEM_BYTES_MAX:
+                raise JournalError(
+                    f"an entry of pool {draft.pool!r} has {len(item)} bytes,"
+                    f" more than {ITEM_BYTES_MAX}"
+                )
+            items.append(item)
+        return items
 
     def plain(self, value: object) -> bytes:
         """Return the bytes of plain data: headers and seals."""
@@ -102,12 +112,20 @@ def redacted_item(item: object, leaf: bytes) -> bytes:
     return _fresh_pack()([*item[:-1], msgpack.ExtType(REDACTED_CODE, leaf)])
 
 
-def _fields(pool: str, body: Body) -> tuple[object, ...]:
-    # A pool that lives sends little but events: a match, and the value of an enum that is a string
-    # already, would take as long as packing.
+def _plain(seq: int, at_ns: int, pool: str, body: Body) -> tuple[object, ...]:
+    """Return the item that an entry is, as plain data."""
+    # A pool that lives sends little but events: a match, the value of an enum that is a string
+    # already, and one tuple put into another, would take as long as packing.
     if isinstance(body, Event):
-        at_s = float(body.server_at_s)
-        return EVENT, pool, body.id, at_s, body.cls, body.operation, body.ref, body.snapshot
+        at_s, ref = float(body.server_at_s), body.ref
+        return seq, at_ns, EVENT, pool, body.id, at_s, body.cls, body.operation, ref, body.snapshot
+    if isinstance(body, Redacted):
+        rest = _plain(seq, at_ns, pool, body.body)[:-1]
+        return (*rest, msgpack.ExtType(REDACTED_CODE, body.leaf))
+    return (seq, at_ns, *_fields(pool, body))
+
+
+def _fields(pool: str, body: Body) -> tuple[object, ...]:
     fields: tuple[object, ...]
     match body:
         case BaselineRecord(cls, ref, snapshot):
@@ -124,8 +142,6 @@ def _fields(pool: str, body: Body) -> tuple[object, ...]:
             fields = (MARK, pool, name.value, dict(facts))
         case Heartbeat():
             fields = (HEARTBEAT, pool)
-        case Redacted(leaf, rest):
-            fields = (*_fields(pool, rest)[:-1], msgpack.ExtType(REDACTED_CODE, leaf))
     return fields
 
 

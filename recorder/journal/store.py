@@ -155,7 +155,7 @@ class Journal:
         """
         self._check_usable()
         first = self._next_seq
-        items = [self._packer.entry(seq, draft) for seq, draft in enumerate(drafts, first)]
+        items = self._packer.entries(first, drafts)
         now_ns = self._now_ns()
         try:
             for part in _frames(items):
