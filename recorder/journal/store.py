@@ -265,8 +265,7 @@ class Journal:
             writer = self._create(now_ns)
         writer.append(items, at_ns=now_ns)
         self._chain = writer.chain
-        for seq, draft in enumerate(drafts, self._next_seq):
-            self._tails.take(seq, draft.received_at_ns, draft.pool, draft.body)
+        self._tails.take_all(self._next_seq, drafts)
         self._next_seq = writer.next_seq
 
     def _is_full(self, writer: SegmentWriter, size: int, now_ns: int) -> bool:

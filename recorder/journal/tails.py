@@ -1,12 +1,13 @@
 """Where the journal stands with each pool, kept up to date from the entries alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from hashlib import sha256
 from types import MappingProxyType
 
 from ..model import (
     Body,
+    Draft,
     Event,
     GapCause,
     GapClosed,
@@ -53,13 +54,9 @@ class _Tail:
     def freeze(self) -> PoolTail:
         return PoolTail(*(getattr(self, name) for name in self.__slots__))
 
-    def take(self, seq: int, received_at_ns: int, body: Body) -> None:
-        self.last_seq = seq
-        self.last_received_at_ns = received_at_ns
+    def take(self, seq: int, body: Body) -> None:
+        """Take what an entry that is no event says of the pool."""
         match body:
-            case Event():
-                self.last_event_id = body.id
-                self.last_event_at_ns = received_at_ns
             case GapOpened(cause=GapCause.AUDIT_TRAIL):
                 pass  # of lines, not of events: the state of the pool is as well known as before
             case GapOpened():
@@ -103,11 +100,24 @@ class Tails:
 
     def take(self, seq: int, received_at_ns: int, pool: str, body: Body) -> None:
         """Move the tail of `pool` past an entry."""
+        self.take_all(seq, (Draft(received_at_ns, pool, body),))
+
+    def take_all(self, first: int, drafts: Iterable[Draft]) -> None:
+        """Move the tails past drafts, which are the entries from `first` on."""
         self._frozen = None
-        tail = self._tails.get(pool)
-        if tail is None:
-            tail = self._tails[pool] = _Tail(PoolTail())
-        tail.take(seq, received_at_ns, body)
+        tails = self._tails
+        for seq, draft in enumerate(drafts, first):
+            tail = tails.get(draft.pool)
+            if tail is None:
+                tail = tails[draft.pool] = _Tail(PoolTail())
+            body = draft.body
+            tail.last_seq = seq
+            tail.last_received_at_ns = draft.received_at_ns
+            if isinstance(body, Event):  # as nearly all are: no call for each of them
+                tail.last_event_id = body.id
+                tail.last_event_at_ns = draft.received_at_ns
+            else:
+                tail.take(seq, body)
 
     def freeze(self) -> Mapping[str, PoolTail]:
         """Return the tails as they are now; the mapping never changes afterwards."""
