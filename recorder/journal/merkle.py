@@ -48,12 +48,18 @@ class MerkleTree:
         nodes, start = list(leaves), self.size
         self.size += len(nodes)
         lower: list[bytes] = []
-        while nodes:
+        while len(nodes) > 1:
             if start & 1:
                 nodes.insert(0, self._peaks.pop())
             if len(nodes) & 1:
                 lower.append(nodes.pop())
             nodes, start = _level_above(nodes), start >> 1
+        if nodes:
+            # The last one goes up alone: a quiet pool sends one leaf at a time.
+            node = nodes[0]
+            while start & 1:
+                node, start = _parent(self._peaks.pop(), node), start >> 1
+            lower.append(node)
         self._peaks += reversed(lower)
 
     def root(self) -> bytes:
