@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 
 import msgspec
 import pyarrow as pa
@@ -139,12 +139,14 @@ class Rows:
 
 
 def sorted_rows(rows: ByObject) -> Iterator[Row]:
-    """Return rows so that those of one object lie together, oldest first.
+    """Take rows out so that those of one object come together, oldest first.
 
     Objects are in the order of their numbers, the last column, by which they are found: DuckDB
-    knows the least and the greatest value in every few thousand rows.
+    knows the least and the greatest value in every few thousand rows. No row is kept: while the
+    snapshots of one batch are written, those of the next arrive.
     """
-    return chain.from_iterable(rows[key] for key in sorted(rows, key=lambda key: _place(key, rows)))
+    for key in sorted(rows, key=lambda key: _place(key, rows)):
+        yield from rows.pop(key)
 
 
 def _place(key: Key, rows: ByObject) -> tuple[object, ...]:

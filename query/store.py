@@ -198,9 +198,8 @@ class Turn:
 
 def write_events(history: History, turn: Turn) -> None:
     """Add the events that were folded since the last time, inside a transaction."""
-    events = turn.fold.rows.events
-    insert(history, "events", pieces_of(sorted_rows(events), TABLES["events"]))
-    events.clear()
+    coming = sorted_rows(turn.fold.rows.events)
+    insert(history, "events", pieces_of(coming, TABLES["events"]))
 
 
 def write(history: History, turn: Turn, load: Load) -> None:

@@ -12,9 +12,10 @@ import pytest
 from query import loader, loading, store
 from query.batches import batches
 from query.database import open_for_reading
-from query.known import Memory
+from query.known import Key, Memory
 from query.loader import refresh
 from query.loading import load
+from query.rows import ByObject, sorted_rows
 from recorder.errors import JournalError
 from recorder.model import Entry
 from tests.history.journals import Pool, Told, record, rows, write_journal
@@ -84,6 +85,17 @@ def test_batch_never_ends_inside_a_chunk() -> None:
     assert list(batches([])) == []
 
 
+def test_rows_that_are_written_are_not_kept() -> None:
+    """By the time the last row of a batch is written, the next batch is in memory."""
+    keys: list[Key] = [("lab", "vm", ref) for ref in "abc"]
+    told: ByObject = {key: [(key[2], 9 - number)] * 2 for number, key in enumerate(keys)}
+    coming = sorted_rows(told)
+    assert [next(coming) for _ in range(3)] == [("c", 7), ("c", 7), ("b", 8)]
+    assert list(told) == [keys[0]]
+    assert list(coming) == [("b", 8), ("a", 9), ("a", 9)]
+    assert not told
+
+
 def test_load_that_fails_leaves_the_batch_before(
     whole: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,7 +121,7 @@ DYING_LOADER = """
 import os, sys
 from pathlib import Path
 from query import loading, store
-from query.known import Memory
+from query.known import Key, Memory
 from tests.history.stories import STORY
 
 transactions = 0
