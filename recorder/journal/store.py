@@ -4,7 +4,7 @@ There is one writer per folder. Reading is elsewhere: `scan`, `head` and `verify
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -35,8 +35,12 @@ CHECKPOINT_S = 60.0
 class News:
     """What happened to the journal beside its entries: checkpoints signed, segments sealed."""
 
-    notes: list[str] = field(default_factory=list)
-    sealed: list[int] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
+    sealed: tuple[int, ...] = ()
+
+
+NO_NEWS = News()
+"""One for all: the keeper asks for news after every commit, and there hardly ever are any."""
 
 
 class Journal:
@@ -77,7 +81,7 @@ class Journal:
         # Nobody knows how long entries that were not signed for before have waited already.
         waiting = recovered.tree.size > recovered.signed_size
         self._signed_at_ns = 0 if waiting else now_ns()
-        self._news = News()
+        self._news = NO_NEWS
         self.repairs: tuple[Detail, ...] = ()
         """What had to be repaired when it was opened: the details of the REPAIRED marks."""
 
@@ -201,7 +205,7 @@ class Journal:
 
     def take_news(self) -> News:
         """Return what happened since the last call."""
-        news, self._news = self._news, News()
+        news, self._news = self._news, NO_NEWS
         return news
 
     def close(self) -> None:
@@ -304,7 +308,8 @@ class Journal:
         self._chain = writer.chain
         self._writer = None
         self._signed(note, now_ns)
-        self._news.sealed.append(writer.header.number)
+        sealed = (*self._news.sealed, writer.header.number)
+        self._news = replace(self._news, sealed=sealed)
         writer.close()
 
     def _sign_if_due(self, now_ns: int) -> None:
@@ -333,7 +338,7 @@ class Journal:
 
     def _signed(self, note: str, now_ns: int) -> None:
         self._signed_size, self._signed_at_ns = self._tree.size, now_ns
-        self._news.notes.append(note)
+        self._news = replace(self._news, notes=(*self._news.notes, note))
 
     def _release(self) -> None:
         if self._writer is not None:

@@ -226,7 +226,8 @@ async def test_quiet_journal_is_signed_once(
         (note,) = news.notes
         assert note.splitlines()[1] == "2"  # the event and the heartbeat
         pen.close()
-    assert [len(news.sealed) for news in heard] == [0, 1]
+    told = [(len(news.notes), len(news.sealed)) for news in heard]
+    assert told == [(1, 0), (1, 1)], "each is told once"
 
 
 async def test_chore_is_done_between_two_commits(
