@@ -21,8 +21,13 @@ chunk. A busy pool answers every few milliseconds and a sync takes about one, so
 a slow disk of some 100 ms. A reply is at most the server's 10 MB queue: in the worst case, which
 no server sustains, 640 MB wait here; the usual case is 64 replies of 10 KB."""
 
-GROUP_DRAFTS_MAX = 20_000
-"""A group commit takes what is waiting up to here: about 60 MB, a fraction of a second of disk."""
+GROUP_DRAFTS_MAX = 1_300
+"""A group commit takes what is waiting until it has so much: about a frame of 4 MiB.
+
+The journal syncs every frame, so that a larger group saves no sync where events have their usual
+3 KB. It only keeps its first entries waiting for the last, and costs a seventh more of the
+processor: each step over it finds its bytes gone from the cache.
+"""
 
 IDLE_HEARTBEAT_S = 1.0
 """A frame after the last data tells a torn frame from a damaged one (see FORMAT.md)."""

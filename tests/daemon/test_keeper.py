@@ -14,7 +14,14 @@ from recorder.errors import JournalWriteFailed
 from recorder.journal.files import Disk
 from recorder.journal.scan import scan
 from recorder.journal.store import CHECKPOINT_S, DiskFull, Journal, News
-from recorder.keeper import IDLE_HEARTBEAT_S, Inbox, Keeper, Pen, open_channel
+from recorder.keeper import (
+    GROUP_DRAFTS_MAX,
+    IDLE_HEARTBEAT_S,
+    Inbox,
+    Keeper,
+    Pen,
+    open_channel,
+)
 from recorder.model import RECORDER, Draft, Event, Heartbeat, Mark, MarkName, Operation
 from recorder.threads import inline
 
@@ -94,6 +101,18 @@ async def test_what_waits_becomes_one_group(tmp_path: Path) -> None:
     await keeper.keep(inbox)
     assert groups == [range(1, 11)]
     assert ids_in(tmp_path) == list(range(10))
+
+
+async def test_what_came_first_does_not_wait_for_more_than_a_full_group(tmp_path: Path) -> None:
+    """Behind a slow disk a group ends with what fills it; the next takes the rest."""
+    keeper, pen, inbox, groups = keeper_of(tmp_path)
+    half = (GROUP_DRAFTS_MAX + 1) // 2
+    for number in range(5):
+        await pen.put([event(number)] * half)
+    pen.close()
+    await keeper.keep(inbox)
+    assert [len(group) for group in groups] == [2 * half, 2 * half, half]
+    assert ids_in(tmp_path) == [number for number in range(5) for _ in range(half)]
 
 
 async def test_write_returns_the_sequence_numbers_of_its_own_drafts(
