@@ -52,6 +52,7 @@ async def test_a_call_under_way_is_waited_for_also_by_who_is_cancelled() -> None
             scope.cancel()
             await trio.testing.wait_all_tasks_blocked()
             go.set()
+        assert await run_sync(lambda: 8) == 8
     assert done == [7]
 
 
