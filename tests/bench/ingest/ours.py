@@ -12,6 +12,7 @@ from pathlib import Path
 
 import trio
 
+from query.main import import_recorder
 from recorder.config import Config, Pool, Tls
 from recorder.daemon import Seams, serve
 from recorder.model import Draft, Event, Mark, MarkName
@@ -53,6 +54,7 @@ def main() -> None:
     """Record one pool."""
     url, fingerprint, folder, count = sys.argv[1:]
     logging.disable()
+    import_recorder()  # As the command does, it says that nothing imported is garbage.
     pool = Pool(name="lab", addresses=(url,), tls=Tls(fingerprint=fingerprint))
     trio.run(record, pool, Path(folder), int(count))
 
