@@ -59,8 +59,9 @@ it is TLS, JSON and SHA-256, at a gigabyte a second each.
 What holds the recorder back, by its profile: with a thousand events a reply a third of its time is
 the search for secrets, which reads each record twice more; a sixth each are the decoding of JSON
 and what the journal does beyond packing and hashing (checksum, tree, writing). With one event a
-reply it is HTTP and the turns of the scheduler, some fifty steps from the call to the sync. Over
-XML-RPC it is the parser, for the recorder as for XenAPI.py."""
+reply it is the turns of the scheduler, the sockets, and the way to the thread of the journal and
+back. Over XML-RPC it is the parser, for the recorder as for XenAPI.py: to see that a reply is
+well-formed takes a fourth of reading it, and to swap its tags for JSON half."""
 
 
 @dataclass(frozen=True, slots=True)
