@@ -158,8 +158,13 @@ class Pen:
         await trio.sleep_forever()
 
     async def write(self, drafts: Sequence[Draft]) -> range:
-        """Hand drafts over and wait until they are durable; return their sequence numbers."""
-        submission = await self.put(drafts)
+        """Hand drafts over and wait until they are durable; return their sequence numbers.
+
+        Who begins to write one turn after somebody else is not done in the same turn: calls of a
+        run that are written down in an order are made in that order, as far as the disk lets them.
+        """
+        submission = Submission(drafts)
+        await self._send(submission)
         await submission.durable.wait()
         return submission.seqs
 
