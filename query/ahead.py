@@ -28,6 +28,7 @@ from .reading import Reader
 APART_ENTRIES_MIN = 100_000
 """Measured: so many take 4 s; the process is there after 0.2 s, or 1 s on a busy machine."""
 PIPE_BYTES = 1 << 20
+PART_ENTRIES = 1_000
 _PROGRAM = """
 import sys
 sys.path[:] = sys.argv[3:]
@@ -105,10 +106,16 @@ def _start(reader: Reader) -> "subprocess.Popen[bytes]":
 
 def _next(process: "subprocess.Popen[bytes]") -> "_Piece | None":
     """Return what comes next, None if the process has ended without a word."""
+    entries: list[Entry] = []
     try:
-        return cast(_Piece, pickle.load(cast(BinaryIO, process.stdout)))  # noqa: S301  # of our own process
+        while isinstance(part := pickle.load(cast(BinaryIO, process.stdout)), list):  # noqa: S301  # of our own process
+            entries += part
     except (EOFError, pickle.UnpicklingError):
         return None
+    piece = cast(_Piece, part)
+    if piece.batch is not None:
+        piece.batch.entries.extend(entries)
+    return piece
 
 
 # -- the end of the process that reads ---------------------------------------------------------
@@ -134,8 +141,8 @@ class _Error(msgspec.Struct, frozen=True):
 
 
 class _Piece(msgspec.Struct, frozen=True):
-    """What is sent at a time: a batch, the damages met since the one before, an error at the end;
-    without a batch it is the last."""
+    """What is told at a time: a batch, the damages met since the one before, an error at the end;
+    without a batch it is the last. The entries of a batch are sent before it."""
 
     batch: Batch | None
     damages: list[tuple[Entry | None, _Error]]
@@ -150,9 +157,10 @@ def main(folder: str, after_seq: int) -> None:
     gc.disable()  # as the loader does, see there
     with suppress(BrokenPipeError), open(1, "wb", buffering=PIPE_BYTES) as pipe:
         for piece in _pieces(Reader(Path(folder), after_seq)):
-            pickle.dump(piece, pipe, pickle.HIGHEST_PROTOCOL)
+            for part in _parts(piece):
+                pickle.dump(part, pipe, pickle.HIGHEST_PROTOCOL)
             pipe.flush()
-            del piece  # Room for the next one.
+            del piece, part  # Room for the next one.
 
 
 def _pieces(reader: Reader) -> Iterator[_Piece]:
@@ -165,6 +173,16 @@ def _pieces(reader: Reader) -> Iterator[_Piece]:
     except XentrailError as raised:
         error = _Error.of(raised)
     yield _Piece(None, _sent(reader.damages[known:]), error)
+
+
+def _parts(piece: _Piece) -> Iterator[list[Entry] | _Piece]:
+    """Cut a piece up: pickle notes all that it has met, which takes 20 MB for a whole batch."""
+    if piece.batch is not None:
+        entries = piece.batch.entries
+        for first in range(0, len(entries), PART_ENTRIES):
+            yield entries[first : first + PART_ENTRIES]
+        piece = msgspec.structs.replace(piece, batch=Batch([], piece.batch.foreseen))
+    yield piece
 
 
 def _sent(

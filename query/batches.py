@@ -19,7 +19,7 @@ from recorder.model import (
     rest_of,
 )
 
-from .compare import Comparison, Foreseen
+from .compare import Changes, Comparison
 from .known import Key
 
 BATCH_ENTRIES_MAX = 40_000
@@ -28,29 +28,29 @@ BATCH_BYTES_MAX = 40 * 1024 * 1024
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
-    """Entries that are folded one after another.
-
-    `firsts` are the objects that they speak of, each with the first snapshot told of it, which is
-    compared with what the history knows. `foreseen` is what differs between those that follow.
-    """
+    """Entries that are folded one after another, and what is foreseen of the objects in them: in
+    the order of `snapshots_of`, what differs between each snapshot but the first and the one before
+    it (see `Comparison.foresee`)."""
 
     entries: list[Entry]
-    firsts: dict[Key, bytes | None]
-    foreseen: list[Foreseen]
+    foreseen: list[Changes | None]
 
 
 def prepared(batches: Iterable[list[Entry]]) -> Generator[Batch, None, None]:
     """Compare within each batch what can be compared there."""
     comparison = Comparison()
     for entries in batches:
-        told = snapshots_of(entries)
-        firsts = {key: snapshots[0] for key, snapshots in told.items()}
-        foreseen: list[Foreseen] = []
-        for key, snapshots in told.items():
-            foreseen += comparison.foresee(key[:2], snapshots)
-        del told
-        yield Batch(entries, firsts, foreseen)
-        del entries, firsts, foreseen  # Room for the next one.
+        yield Batch(entries, _foreseen(entries, comparison))
+        del entries  # Room for the next one.
+
+
+def _foreseen(entries: list[Entry], comparison: Comparison) -> list[Changes | None]:
+    told = snapshots_of(entries).items()
+    return [
+        changes
+        for (pool, cls, _), snapshots in told
+        for changes in comparison.foresee((pool, cls), snapshots)
+    ]
 
 
 def batches(

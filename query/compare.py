@@ -6,7 +6,7 @@ fields (6 us for the 91 of a VM, 9 us into a dictionary), and comparing them (4 
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from itertools import compress
+from itertools import compress, pairwise
 from operator import itemgetter, ne
 
 import msgspec
@@ -19,6 +19,7 @@ FIELDS_MAX = 1000
 Kind = tuple[str, str]
 """Pool and class: its records have the same fields, until the pool is updated."""
 Values = tuple[msgspec.Raw, ...]
+Changes = tuple[FieldChange, ...]
 Pair = tuple[str, msgspec.Raw | None, msgspec.Raw | None]
 
 
@@ -47,13 +48,13 @@ class _Read(msgspec.Struct, frozen=True, gc=False):
     values: Values
 
 
-class Foreseen(msgspec.Struct, frozen=True, gc=False):
+class _Foreseen(msgspec.Struct, frozen=True, gc=False):
     """What a comparison came to before anybody asked; it holds both, so that they stay what they
     are known by: their places in memory."""
 
     old: bytes
     new: bytes
-    changes: tuple[FieldChange, ...]
+    changes: Changes
 
 
 class Comparison:
@@ -62,33 +63,40 @@ class Comparison:
     def __init__(self) -> None:
         self._shapes: dict[Kind, _Shape] = {}
         self._shapes_made = 0
-        self._foreseen: dict[int, Foreseen] = {}
+        self._foreseen: dict[int, _Foreseen] = {}
 
-    def foresee(self, kind: Kind, snapshots: Iterable[bytes | None]) -> list[Foreseen]:
-        """Compare what one object goes through, for `changes` to have the answers at hand.
+    def foresee(self, kind: Kind, snapshots: Iterable[bytes | None]) -> list[Changes | None]:
+        """Compare each snapshot of what one object goes through with the one before it.
 
+        Returns one answer fewer than there are snapshots, None where there is nothing to tell.
         Measured: an object that is followed through a batch is cut into its fields once a snapshot
         and stays in the caches of the processor meanwhile; in the order of entries each snapshot
         comes from memory twice, which takes 1.6 times as long.
         """
-        found: list[Foreseen] = []
-        old: bytes | None = None
+        found: list[Changes | None] = []
         before: _Read | None = None
-        for new in snapshots:
+        for old, new in pairwise(snapshots):
             after: _Read | None = None
+            changes: Changes | None = None
             if old is not None and new is not None and old != new:
                 try:
                     before = before or self._read(kind, old)
                     after = self._read(kind, new)
-                    found.append(Foreseen(old, new, _changes(before, after)))
+                    changes = _changes(before, after)
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     pass  # `changes` raises it where it is known which entry this is.
-            old, before = new, after
+            found.append(changes)
+            before = after
         return found
 
-    def expect(self, foreseen: Iterable[Foreseen]) -> None:
-        """Keep at hand what was foreseen, here or in another comparison."""
-        self._foreseen.update((id(one.new), one) for one in foreseen)
+    def expect(self, snapshots: Iterable[bytes | None], foreseen: Iterable[Changes | None]) -> None:
+        """Keep at hand what was foreseen of these snapshots, here or in another process.
+
+        Takes as much from `foreseen` as they need.
+        """
+        for (old, new), changes in zip(pairwise(snapshots), foreseen, strict=False):
+            if old is not None and new is not None and changes is not None:
+                self._foreseen[id(new)] = _Foreseen(old, new, changes)
 
     def forget_foreseen(self) -> None:
         """Let go of what was not asked for."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from recorder.model import Entry
 
 from .ahead import Ahead
-from .batches import Batch, batches, pools_baselined, prepared
+from .batches import Batch, batches, pools_baselined, prepared, snapshots_of
 from .compare import Comparison
 from .database import History, transaction
 from .fold import Fold
@@ -82,12 +82,14 @@ def _coming(entries: Iterable[Entry] | Ahead) -> Generator[Batch, None, None]:
 
 def _fold(history: History, turn: Turn, batch: Batch, comparison: Comparison) -> None:
     memory, entries = turn.fold.memory, batch.entries
-    recall(history, memory, batch.firsts, sorted(pools_baselined(entries)))
-    comparison.expect(batch.foreseen)
-    for key, first in batch.firsts.items():
+    told, foreseen = snapshots_of(entries), iter(batch.foreseen)
+    recall(history, memory, told, sorted(pools_baselined(entries)))
+    for key, snapshots in told.items():
         known = memory.get(key)
         if known is not None:
-            comparison.expect(comparison.foresee(key[:2], (known.snapshot, first)))
+            first = known.snapshot, snapshots[0]
+            comparison.expect(first, comparison.foresee(key[:2], first))
+        comparison.expect(snapshots, foreseen)
     for entry in entries:
         turn.fold.take(entry)
     comparison.forget_foreseen()

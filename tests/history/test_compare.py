@@ -77,7 +77,8 @@ def test_what_is_foreseen_is_what_would_be_found() -> None:
             json.dumps({name: rng.randrange(2) for name in "abc"[: rng.randrange(1, 4)]}).encode()
             for _ in range(6)
         ]
-        comparison.expect(comparison.foresee(KEY[:2], [None, *texts, None, texts[0]]))
+        told = [None, *texts, None, texts[0]]
+        comparison.expect(told, comparison.foresee(KEY[:2], told))
         pairs = [*pairwise(texts), (texts[0], texts[5]), (texts[3], texts[0])]
         for old, new in rng.sample(pairs, len(pairs)):
             assert comparison.changes(KEY, old, new) == changes_between(old, new)
@@ -87,7 +88,7 @@ def test_record_that_is_no_object_is_not_foreseen() -> None:
     """Its error is raised where it is known which entry it was; the records around it are well."""
     comparison = Comparison()
     texts = [b'{"a":1}', b'{"a":2}', b'{"a":', b'{"a":3}', b'{"a":4}']
-    comparison.expect(comparison.foresee(KEY[:2], texts))
+    comparison.expect(texts, comparison.foresee(KEY[:2], texts))
     assert comparison.changes(KEY, texts[0], texts[1]) == (FieldChange("a", "1", "2"),)
     with pytest.raises(msgspec.DecodeError):
         comparison.changes(KEY, texts[1], texts[2])
@@ -97,7 +98,8 @@ def test_record_that_is_no_object_is_not_foreseen() -> None:
 def test_what_was_foreseen_in_vain_is_let_go() -> None:
     """The snapshots of a batch are not held longer than the batch."""
     comparison = Comparison()
-    comparison.expect(comparison.foresee(KEY[:2], [b'{"a":1}', b'{"a":2}']))
+    told = [b'{"a":1}', b'{"a":2}']
+    comparison.expect(told, comparison.foresee(KEY[:2], told))
     assert comparison._foreseen
     comparison.forget_foreseen()
     assert not comparison._foreseen
