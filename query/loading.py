@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from recorder.model import Entry
@@ -50,6 +51,7 @@ def load(
     load_of = Load(loaded_at_us, journal)
     done, comparison = 0, Comparison()
     with _without_gc(), closing(_coming(entries)) as coming, ThreadPoolExecutor(1) as ahead:
+        read_on = partial(ahead.submit, next, coming, None)
         batch = next(coming, None)
         while batch is not None:
             with to_load(path) as history, transaction(history):
@@ -60,12 +62,12 @@ def load(
                     del batch  # What is needed of it is in the rows: room for the next one.
                     # DuckDB needs no interpreter while it compresses. Before that, a thread that
                     # reads would only take turns with this one.
-                    following = ahead.submit(next, coming, None)
-                    write_events(history, turn)
+                    following = write_events(history, turn, read_on)
                     if not more or turn.asks_to_end or _is_the_end(following):
                         break
                     batch = following.result()
                     assert batch is not None, "that was not the end"
+                    del following  # It has the batch, too.
                 write(history, turn, load_of)
                 join(history, turn.first_seq - 1)
                 beside(history)

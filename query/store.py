@@ -4,9 +4,11 @@ One transaction a turn, together with the position reached: a loader that is kil
 history as it was after the turn before.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
+from typing import TypeVar
 
 import msgspec
 import pyarrow as pa
@@ -20,6 +22,8 @@ from .rows import Row, Rows, pieces_of, sorted_rows, table_of
 from .schema import CURRENT_STATE, GAP_SPANS, OBJECTS, POOLS, SCHEMA_VERSION, TABLES, TASKS
 from .scrub import scrub
 from .tasks import task_row
+
+T = TypeVar("T")
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -196,10 +200,18 @@ class Turn:
         return bool(rows.redactions) or any(map(_was_found_late, rows.gaps.values()))
 
 
-def write_events(history: History, turn: Turn) -> None:
-    """Add the events that were folded since the last time, inside a transaction."""
-    coming = sorted_rows(turn.fold.rows.events)
+def write_events(history: History, turn: Turn, midway: Callable[[], T]) -> T:
+    """Add the events that were folded since the last time, inside a transaction.
+
+    Returns what `midway` does: it is called when half of them are written and no longer kept.
+    """
+    events = turn.fold.rows.events
+    half = sum(map(len, events.values())) // 2
+    coming = sorted_rows(events)
+    insert(history, "events", pieces_of(islice(coming, half), TABLES["events"]))
+    found = midway()
     insert(history, "events", pieces_of(coming, TABLES["events"]))
+    return found
 
 
 def write(history: History, turn: Turn, load: Load) -> None:

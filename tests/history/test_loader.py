@@ -11,11 +11,13 @@ import pytest
 
 from query import loader, loading, store
 from query.batches import batches
-from query.database import open_for_reading
+from query.database import open_for_reading, transaction
+from query.fold import Fold
 from query.known import Key, Memory
 from query.loader import refresh
 from query.loading import load
 from query.rows import ByObject, sorted_rows
+from query.turns import to_load
 from recorder.errors import JournalError
 from recorder.model import Entry
 from tests.history.journals import Pool, Told, record, rows, write_journal
@@ -94,6 +96,23 @@ def test_rows_that_are_written_are_not_kept() -> None:
     assert list(told) == [keys[0]]
     assert list(coming) == [("b", 8), ("a", 9), ("a", 9)]
     assert not told
+
+
+def test_next_batch_is_read_when_half_of_one_is_written(tmp_path: Path) -> None:
+    """There is room for it then; and what comes of reading it is passed on."""
+    turn = store.Turn(1, Fold(Memory()))
+    for entry in STORY.entries:
+        turn.fold.take(entry)
+    total, path = count(turn), tmp_path / "history.duckdb"
+    with to_load(path) as history, transaction(history):
+        left = store.write_events(history, turn, lambda: count(turn))
+    assert total // 4 < left <= total - total // 2
+    with open_for_reading(path) as history:
+        assert rows(history, "SELECT count(*) FROM events") == [(total,)]
+
+
+def count(turn: store.Turn) -> int:
+    return sum(map(len, turn.fold.rows.events.values()))
 
 
 def test_load_that_fails_leaves_the_batch_before(
