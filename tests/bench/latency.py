@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import statistics
 import subprocess
@@ -31,8 +32,7 @@ TITLE = "Latency: from a change in the pool to the disk, and to an answer"
 
 OFFICIAL = "XenAPI.py"
 SERVER = "the server"
-DISK = "the disk"
-SYNCS, WRITE_BYTES = 200, 4_000
+MACHINE = "the machine"
 
 RATES = {1: (3, 1), 100: (200, 50), 1_000: (2_000, 500)}
 """Changes a second, and how many of them are made in a round, also in a quick one."""
@@ -57,7 +57,8 @@ and its figure is what it adds:
   disk, which is when the recorder itself learns of it;
 - **XenAPI.py**, the loop of the official sample, until the change is in memory, decoded.
 
-Beside them stands what one write and its sync take on the same disk, with nothing else to do.
+Beside them stands **the machine**: a process that waits at a pipe as often, and does nothing but
+write and sync 4,000 bytes when it is woken. Where that is slow, so is everybody.
 
 *To an answer*: new events are in a journal, with many of which the history is up to date. The time
 is that of loading the new ones and asking for the newest ten, in a program that runs, and by the
@@ -86,6 +87,7 @@ def measure(bench: Bench) -> Chapter:
         works: list[tuple[str, Callable[[], dict[int, Told]]]] = [
             (OURS, partial(_ours, bench, pool)),
             (OFFICIAL, partial(_official, bench, pool)),
+            (MACHINE, partial(_machine, bench)),
         ]
         outcomes = by_turns(bench, works)
     for rate in RATES:
@@ -97,7 +99,6 @@ def measure(bench: Bench) -> Chapter:
             spread = chapter.find(row, OURS, unit).spread
             what = f"{unit.removeprefix('ms, ')} to the disk, {row}"
             chapter.verdicts.append(Verdict(what, "ms", spread, Limit("at most", most)))
-    _disk(bench, chapter)
     _answers(bench, chapter)
     return chapter
 
@@ -191,18 +192,25 @@ def _first(told: Sequence[Sequence[int]], event_id: int) -> int:
     return told[place][0]
 
 
-def _disk(bench: Bench, chapter: Chapter) -> None:
-    """Add what one write and its sync take, which is what a change costs at least."""
-    path, rounds = bench.folder / "written", [list[float]() for _ in range(bench.rounds)]
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for took in rounds:
-        for _ in range(SYNCS):
-            os.write(fd, bytes(WRITE_BYTES))
-            began_s = time.perf_counter()
-            os.fdatasync(fd)
-            took.append((time.perf_counter() - began_s) * 1000)
-    os.close(fd)
-    chapter.figures += _figures(f"{WRITE_BYTES:,} bytes, nothing else", DISK, rounds)
+def _machine(bench: Bench) -> dict[int, Told]:
+    """Wake a process as often, at times that chance spreads, and have it write and sync."""
+    command = [sys.executable, "-m", "tests.bench.readers.write", str(bench.folder / "written")]
+    rng = random.Random(1)
+    woken: dict[int, Told] = {}
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for rate, counts in RATES.items():
+            took: list[float] = []
+            for _ in range(bench.of(*counts)):
+                time.sleep(rng.expovariate(rate))
+                process.stdin.write(f"{time.time_ns()}\n")
+                process.stdin.flush()
+                took.append(int(process.stdout.readline()) / 1e6)
+            woken[rate] = Told((), took)
+    return woken
 
 
 # -- to an answer ----------------------------------------------------------------------------------
