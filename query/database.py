@@ -219,7 +219,7 @@ def _attach(path: Path) -> History:
 def transaction(history: History) -> Iterator[None]:
     """All that is written inside is there afterwards, or nothing.
 
-    Raises HistoryUnreadable if DuckDB cannot write it.
+    Raises HistoryUnreadable if DuckDB cannot write it, KeyboardInterrupt for Ctrl-C.
     """
     try:
         history.connection.execute("BEGIN")
@@ -230,6 +230,8 @@ def transaction(history: History) -> Iterator[None]:
             raise
         history.connection.execute("COMMIT")  # What fails here is rolled back already.
     except duckdb.Error as error:
+        if "KeyboardInterrupt" in str(error):  # It came while DuckDB had rows made by us.
+            raise KeyboardInterrupt from error
         raise HistoryUnreadable(
             f"the history cannot be written: {one_line(error)}; what was loaded before is in it"
         ) from error

@@ -3,18 +3,22 @@
 import fcntl
 import random
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from query import loader, turns
-from query.database import History, open_for_reading
+from query.database import History, insert, open_for_reading, transaction
 from query.errors import HistoryOfAnother, HistoryUnreadable
 from query.gaps import gaps
 from query.known import Memory
 from query.loader import refresh
 from query.loading import load
+from query.rows import Row, pieces_of
+from query.schema import MARKS
+from query.turns import to_load
 from recorder.errors import QueryError
 from recorder.journal.retention import drop
 from recorder.journal.scan import journal_id
@@ -183,6 +187,19 @@ def test_what_cannot_be_written_is_one_line_and_leaves_what_was_there(tmp_path: 
     assert text.endswith("; what was loaded before is in it")
     assert "\n" not in text
     assert contents(path) == before
+
+
+def test_ctrl_c_while_rows_are_made_is_no_error_of_the_history(tmp_path: Path) -> None:
+    """DuckDB asks for rows piece by piece, and tells whatever happens there as an error of its."""
+
+    def interrupted() -> Iterator[Row]:
+        yield 1, "lab", 0, "started", None, "{}"
+        raise KeyboardInterrupt
+
+    path = tmp_path / "history.duckdb"
+    with pytest.raises(KeyboardInterrupt), to_load(path) as history, transaction(history):
+        insert(history, "marks", pieces_of(interrupted(), MARKS))
+    assert not any(contents(path).values())
 
 
 @pytest.mark.soak
