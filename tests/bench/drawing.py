@@ -21,6 +21,7 @@ FAR_APART = 12.0
 """Between the largest and the smallest of a picture; beyond this the scale is logarithmic."""
 FIGURES_MIN = 2
 _WIDTH_PX = 560
+_PADDING_PX = {"left": 24, "top": 8, "right": 16, "bottom": 10}
 _LABEL = "datum.value < 10000 ? format(datum.value, ',~r') : format(datum.value, '~s')"
 _FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, sans-serif"
 
@@ -189,7 +190,8 @@ def _lines(
 
 def _dressed(chart: alt.LayerChart, look: Look) -> alt.LayerChart:
     dressed: alt.LayerChart = (
-        chart.configure(background=look.back, font=_FONT)
+        # What draws it here takes words for narrower than browsers write them.
+        chart.configure(background=look.back, font=_FONT, padding=_PADDING_PX)
         .configure_axis(
             labelColor=look.text,
             titleColor=look.text,

@@ -67,9 +67,10 @@ command `xentrail events` from its start."""
 BOUND = """\
 The limit is the disk: each change that comes alone costs one sync. At 1,000 changes a second many
 share one, and what is waited for is the sync under way and the next. At one change a second all
-wait for a machine that sleeps in between, server and official client, too. To an answer it is
-DuckDB, which reads what it knows of the objects and writes a few tables, and for the command the
-start of Python."""
+wait for a machine that sleeps in between, server and official client, too; how long that takes by
+itself, with a sync of a disk that slept, is told under "the machine". To an answer it is DuckDB,
+which reads what it knows of the objects and writes a few tables, and for the command the start of
+Python."""
 
 
 @dataclass(frozen=True, slots=True)
