@@ -153,7 +153,7 @@ def _steps(
     untold = _untold(history, where, params) if bare else frozenset()
     facts = facts_of(history, found.pool)
     streams: dict[int | None, str | None] = {one.seq: one.stream for one in facts.registrations}
-    repeats = untold.symmetric_difference(bare)
+    repeats = set(bare) - untold
     return [
         Step(
             seq,

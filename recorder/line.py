@@ -104,7 +104,7 @@ class Line:
         self.answered_at_s = 0.0
         """When the last answer began to come, on trio's clock."""
         self.asked_at_s = 0.0
-        """When the last call was sent, on trio's clock."""
+        """When the last call was sent, or the line was opened, on trio's clock."""
 
     async def current_id(self) -> int:
         """Return the id that the next event will get."""
@@ -158,6 +158,7 @@ class Line:
         """Connect now, rather than at the first call."""
         async with self._lock:
             await self._connected()
+            self.asked_at_s = trio.current_time()
 
     async def aclose(self) -> None:
         """Close the connection at once."""

@@ -56,7 +56,6 @@ class EveryWrite(Epoch):
         While the events of one answer are worked on, the server makes the next one.
         """
         async with self._session.open_line() as line:
-            line.asked_at_s = trio.current_time()
             while True:
                 loss = await self._drain_once(line)
                 if loss is not None:

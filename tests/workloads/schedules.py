@@ -260,21 +260,26 @@ class Played:
     def _check_stop(self) -> None:
         """Once a failure has ended a run, a later life makes no call but those that restore.
 
-        To enable the host that was emptied, or was not, is one of them.
+        To enable a host that the run has disabled is one of them.
         """
         if "continue" in str(self.schedule.steps):
             return
         failed = False
         bad = {"failure", "vanished", "interrupted", "changed-by-others"}
         failing_now = False
+        disabled: set[object] = set()
         for _, name, detail in self.marks:
             if name is MarkName.RUN_RESUMED:
                 failed = failing_now
             elif name is MarkName.STEP_ENDED and detail["source"] != "state":
                 failing_now |= detail["outcome"] in bad and "stopped" not in detail
             elif _is_intent(name):
-                restores = detail["kind"] == "restore" or detail["method"] == "host.enable"
-                assert not failed or restores, detail
+                enables = detail["method"] == "host.enable" and detail["ref"] in disabled
+                assert not failed or detail["kind"] == "restore" or enables, detail
+                if detail["method"] == "host.disable":
+                    disabled.add(detail["ref"])
+                elif detail["method"] == "host.enable":
+                    disabled.discard(detail["ref"])
 
     def _check_claim(self, detail: Mapping[str, object]) -> None:
         """What the journal says of a call is what the pool has seen."""
