@@ -18,23 +18,24 @@ def ends_told() -> Iterator[None]:
     try:
         yield
     except XentrailError as error:
-        _say(str(error), *error.choices)
+        say(str(error), *error.choices)
         sys.exit(error.exit_code)
     except OSError as error:
         # Files of ours are mapped where they are used; what is left is the answer itself.
-        _say(f"the answer cannot be written: {error.strerror or error}")
+        say(f"the answer cannot be written: {error.strerror or error}")
         sys.exit(1)
     except Exception as error:
         if os.environ.get(TRACEBACK_VARIABLE):
             raise
-        _say(
+        say(
             f"internal error: {type(error).__name__}: {error}; this is a bug in xentrail, please"
             f" report it ({TRACEBACK_VARIABLE}=1 shows where it happened)"
         )
         sys.exit(BUG_EXIT_CODE)
 
 
-def _say(text: str, *choices: str) -> None:
+def say(text: str, *choices: str) -> None:
+    """Say something about the answer, on stderr: one line, and one for each choice."""
     print(f"xentrail: {shown(text)}", file=sys.stderr)
     for choice in choices:
         print(f"  {shown(choice)}", file=sys.stderr)

@@ -16,9 +16,9 @@ import typer
 from recorder.cli import DataOption, data_folder
 from recorder.clock import wall_ns
 from recorder.instant import Instant, shown_in, time_text, us_of
-from recorder.printable import shown
 
 from ..choices import Format
+from ..ends import say
 
 if TYPE_CHECKING:
     from ..database import History
@@ -175,13 +175,6 @@ def say_last_states_only(pools: Sequence[str]) -> None:
 def _say_all(texts: Sequence[str]) -> None:
     for text in texts:
         say(text)
-
-
-def say(text: str, *choices: str) -> None:
-    """Say something about the answer, on stderr: one line, and one for each choice."""
-    print(f"xentrail: {shown(text)}", file=sys.stderr)
-    for choice in choices:
-        print(f"  {shown(choice)}", file=sys.stderr)
 
 
 _COMMON: tuple[tuple[str, object, object], ...] = (

@@ -8,8 +8,9 @@ import typer
 from recorder.model import Stream
 
 from ..choices import Format
+from ..ends import say
 from ..errors import NoSuchField
-from .asking import Asking, say, say_last_states_only, watching
+from .asking import Asking, say_last_states_only, watching
 from .options import ClassOption, OptionalObjectArgument, PoolOption
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ import typer
 
 from recorder.cli import DataOption, data_folder
 
-from .asking import say
+from ..ends import say
 
 
 def demo(data: DataOption = None) -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..choices import Format
-from .asking import Asking, asking, say
+from ..ends import say
+from .asking import Asking, asking
 from .options import ClassOption, OptionalObjectArgument, PoolOption
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import completion
+from ..ends import say
 from ..errors import NoSuchObject
-from .asking import Asking, asking, say, watching
+from .asking import Asking, asking, watching
 from .options import PoolOption, SinceOption, UntilOption
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ import typer
 from recorder.instant import Instant
 from recorder.model import Operation
 
+from ..ends import say
 from ..known import Origin
-from .asking import Asking, say, watching
+from .asking import Asking, watching
 from .options import ClassOption, OptionalObjectArgument, PoolOption, SinceOption, UntilOption
 
 

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from ..choices import ExportFormat
-from .asking import Asking, exporting, say
+from ..ends import say
+from .asking import Asking, exporting
 from .options import PoolOption, SinceOption, UntilOption
 
 

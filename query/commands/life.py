@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from ..choices import Format
-from .asking import Asking, asking, say
+from ..ends import say
+from .asking import Asking, asking
 from .options import ClassOption, ObjectArgument, PoolOption, SinceOption, UntilOption
 
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..choices import Format
-from .asking import Asking, say, watching
+from ..ends import say
+from .asking import Asking, watching
 from .options import OptionalObjectArgument, PoolOption, SinceOption, UntilOption
 
 if TYPE_CHECKING:

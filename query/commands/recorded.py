@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from ..choices import By
-from .asking import Asking, say, watching
+from ..ends import say
+from .asking import Asking, watching
 from .options import ClassOption, PoolOption, SinceOption, UntilOption
 
 

@@ -15,7 +15,8 @@ from recorder.clock import wall_ns
 from recorder.errors import ConfigError
 
 from ..choices import Format
-from .asking import Asking, asking, say
+from ..ends import say
+from .asking import Asking, asking
 from .options import PoolOption, SinceOption, UntilOption
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .asking import Asking, asking, say
+from ..ends import say
+from .asking import Asking, asking
 
 if TYPE_CHECKING:
     from ..database import History

@@ -6,7 +6,8 @@ import typer
 
 from .. import completion
 from ..choices import Format, TaskStatus
-from .asking import Asking, asking, say, watching
+from ..ends import say
+from .asking import Asking, asking, watching
 from .options import PoolOption, SinceOption, UntilOption
 
 

@@ -10,7 +10,8 @@ from recorder.cli import replay_on_pool, replay_simulated, show_script, workload
 from recorder.errors import ConfigError
 from recorder.instant import Instant
 
-from .asking import Asking, asking, say, watching
+from ..ends import say
+from .asking import Asking, asking, watching
 from .options import PoolOption, SinceOption
 
 RESUMABLE = ("cancelled", "interrupted")

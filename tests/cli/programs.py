@@ -109,3 +109,15 @@ def stop(process: "subprocess.Popen[str]", number: signal.Signals = signal.SIGTE
     process.send_signal(number)
     _, errors = process.communicate(timeout=WAIT_S_MAX)
     return errors
+
+
+def modules_after(program: str) -> set[str]:
+    """Return the names of all modules that are loaded at the end of a program in Python."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}; import sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S_MAX,
+        check=True,
+    )
+    return set(done.stdout.split())

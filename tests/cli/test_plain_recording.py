@@ -1,16 +1,14 @@
 """The short way of `xentrail record`: for nothing else, and no other than the long one."""
 
 import gc
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from query import cli, main
 from query.main import Recording, plain_recording
+from tests.cli.programs import modules_after
 
-WAIT_S_MAX = 60
 FILE = Path("r.toml")
 
 
@@ -92,18 +90,9 @@ def test_both_ways_fail_alike(
 
 def test_recorder_starts_without_what_it_does_not_need() -> None:
     """Neither what parses command lines, nor what asks the history, nor what plays a pool."""
-    program = (
-        "import gc, sys; from query import main; main.import_recorder(); assert gc.isenabled();"
-        " print(*sorted(sys.modules))"
+    loaded = modules_after(
+        "import gc; from query import main; main.import_recorder(); assert gc.isenabled()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=WAIT_S_MAX,
-        check=True,
-    )
-    loaded = set(done.stdout.split())
     assert "recorder.daemon" in loaded
     slow = {"typer", "click", "rich", "duckdb", "pyarrow", "cryptography", "query.cli"}
     assert slow & loaded == set()
