@@ -12,10 +12,21 @@ import pytest
 from recorder.journal.scan import scan
 from recorder.journal.verify import FindingKind, verify
 from recorder.model import Entry, Event, GapCause, GapClosed, GapOpened, Mark, MarkName
-from tests.cli.programs import pool_table, recorder, simulator, stop, wait_for, write_config
+from tests.cli.programs import (
+    WAIT_S_MAX,
+    pool_table,
+    recorder,
+    simulator,
+    stop,
+    wait_for,
+    write_config,
+)
 
 LIMITS = "[limits]\nsegment_mib_max = 1\nsegment_age_max_s = 1.0\n"
 """Small segments, so that many a kill comes while one is sealed, begun or packed."""
+
+FILLING = 1_000
+"""More events than a segment holds."""
 
 
 @pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.soak)])
@@ -34,13 +45,13 @@ def test_killed_recorder_loses_nothing_it_acknowledged(kills: int, tmp_path: Pat
         for number in range(kills):
             with recorder(config) as process:
                 wait_for(process, ["recording", "gap-closed"])
+                wait_for_load(journal, after_seq=len(known))
                 time.sleep(rng.uniform(0.0, 0.6))
                 if number % 2:
                     hold_still(process)
                 fresh = list(scan(journal, after_seq=len(known)))
                 process.send_signal(signal.SIGKILL)
                 process.wait()
-            assert any(isinstance(entry.body, Event) for entry in fresh), "there was no load"
             known += fresh
             assert list(scan(journal))[: len(known)] == known
             torn = {finding.kind for finding in verify(journal).findings}
@@ -62,6 +73,14 @@ def test_killed_recorder_loses_nothing_it_acknowledged(kills: int, tmp_path: Pat
     closed = {entry.body.opened_seq for entry in entries if isinstance(entry.body, GapClosed)}
     assert closed == {gap.seq for gap in gaps[:-1]}
     check_epochs(entries_of(journal))
+
+
+def wait_for_load(journal: Path, *, after_seq: int) -> None:
+    """Return once the pool was so busy that a segment was filled with what is behind an entry."""
+    latest_s = time.monotonic() + WAIT_S_MAX
+    while sum(isinstance(one.body, Event) for one in scan(journal, after_seq=after_seq)) < FILLING:
+        assert time.monotonic() < latest_s, "there is no load"
+        time.sleep(0.02)
 
 
 def hold_still(process: "subprocess.Popen[str]") -> None:
