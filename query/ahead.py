@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -49,8 +48,7 @@ def is_worth_it(reader: Reader) -> bool:
 # -- the end of the loader ---------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Ahead:
+class Ahead(msgspec.Struct, frozen=True):
     """Has a process read what `reader` would; what that has met is in the reader all the same."""
 
     reader: Reader

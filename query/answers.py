@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -22,8 +21,7 @@ BATCH_ROWS_MAX = 2_048
 """How many rows are held as Python values at a time: DuckDB's own measure."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """An answer that is being read: its columns, and its rows once.
 
     Times are ISO text, numbers stay numbers, binary data is hexadecimal text.

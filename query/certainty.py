@@ -1,6 +1,5 @@
 """How certain anything can be that is said of a pool at an instant."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -44,8 +43,7 @@ class Verdict(msgspec.Struct, frozen=True):
         return whole and self.stream != Stream.FROM
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True):
     """An instant, the last entry `seq` that counts for it, and the last one known at all."""
 
     instant: Instant

@@ -5,7 +5,7 @@ than one below. What it tells anew is inferred, except in the first reading of a
 be read again within an epoch, so that each chunk is a reading by itself.
 """
 
-from dataclasses import dataclass, field
+import msgspec
 
 from recorder.model import BaselineChunk, BaselineRecord, Operation, Stream
 
@@ -15,8 +15,7 @@ from .records import fields_of, title_of
 from .rows import Rows, Stamp, Told
 
 
-@dataclass(slots=True)
-class Baselines:
+class Baselines(msgspec.Struct):
     """Collects the rows of a chunk and uses them once the chunk is complete.
 
     Half a chunk proves nothing: neither that its other objects are gone nor that they are not.
@@ -27,7 +26,7 @@ class Baselines:
     comparison: Comparison
     _chunk: BaselineChunk | None = None
     _chunk_seq: int = 0
-    _records: list[tuple[Stamp, BaselineRecord]] = field(default_factory=list)
+    _records: list[tuple[Stamp, BaselineRecord]] = msgspec.field(default_factory=list)
 
     def interrupt(self) -> None:
         """The chunk under way, if any, ends here."""

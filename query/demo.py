@@ -5,7 +5,6 @@ import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -37,11 +36,10 @@ TOLD = frozenset({"power_state", "resident_on", "name_description"})
 SHOWN_AT = ("power_state", "resident_on", "domid", "name_description")
 
 
-@dataclass(slots=True)
-class Expectations:
+class Expectations(msgspec.Struct):
     """What must have come out of the demo; `failed` says what did not."""
 
-    failed: list[str] = field(default_factory=list)
+    failed: list[str] = msgspec.field(default_factory=list)
 
     def expect(self, holds: bool, text: str) -> None:
         """Note an expectation that does not hold."""

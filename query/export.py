@@ -8,7 +8,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -43,8 +42,7 @@ _SEQS = (
 """Columns in which a row begins and ends, the first pair that a table has; null: not over yet."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What is exported: a table or view, or the answer to a query; None is no condition.
 
     Of a range it is the rows that touch it.
@@ -57,8 +55,7 @@ class Wanted:
     pool: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Exported:
+class Exported(msgspec.Struct, frozen=True):
     """How much was written, and what it may lack."""
 
     rows: int

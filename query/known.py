@@ -1,8 +1,9 @@
 """What the history remembers between two entries: the last state of each object and pool."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+import msgspec
 
 from recorder.model import Stream
 
@@ -18,8 +19,7 @@ class Origin(StrEnum):
     INFERRED = "inferred"
 
 
-@dataclass(slots=True)
-class Known:
+class Known(msgspec.Struct):
     """An object as far as it was followed.
 
     `seen_seq` is the last entry that told or confirmed its state, `chunk_seq` its last baseline row
@@ -55,8 +55,7 @@ class Known:
         return self.pool, self.cls, self.ref
 
 
-@dataclass(slots=True)
-class Gap:
+class Gap(msgspec.Struct):
     """A row of `gap_spans` (see there). Times are microseconds since 1970 UTC."""
 
     seq: int
@@ -90,8 +89,7 @@ class Gap:
         return self.closed_seq is not None and self.first_event_at_us is not None
 
 
-@dataclass(slots=True)
-class Facts:
+class Facts(msgspec.Struct):
     """What a pool told that its next gap is measured by.
 
     `last_event_*` are of the last event of this epoch. `expected_id` is the id that its next event
@@ -124,16 +122,14 @@ class Facts:
         self.settled_agent_started = agent_started
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(msgspec.Struct, frozen=True):
     """The last reading of a class: the entry of its chunk, and the chunk's `low`."""
 
     seq: int
     low: int
 
 
-@dataclass(slots=True)
-class PoolState:
+class PoolState(msgspec.Struct):
     """A pool as far as it was followed.
 
     What was seen before `anchor_seq` (the last registration, or a hole in the journal) may have
@@ -157,10 +153,10 @@ class PoolState:
     certain_seq: int = 0
     certain_at_us: int = 0
     gap: int | None = None
-    gaps: list[Gap] = field(default_factory=list)
-    facts: Facts = field(default_factory=Facts)
-    readings: dict[str, Reading] = field(default_factory=dict)
-    classes: set[str] = field(default_factory=set)
+    gaps: list[Gap] = msgspec.field(default_factory=list)
+    facts: Facts = msgspec.field(default_factory=Facts)
+    readings: dict[str, Reading] = msgspec.field(default_factory=dict)
+    classes: set[str] = msgspec.field(default_factory=set)
 
     @property
     def in_baseline(self) -> bool:
@@ -188,14 +184,13 @@ class PoolState:
         return self.gap_hiding(known)
 
 
-@dataclass(slots=True)
-class Memory:
+class Memory(msgspec.Struct):
     """All that the loader holds in mind: objects, by pool too, and pools; `last_seq` is the entry
     that was folded last."""
 
     last_seq: int = 0
-    pools: dict[str, PoolState] = field(default_factory=dict)
-    _objects: dict[str, dict[Key, Known]] = field(default_factory=dict)
+    pools: dict[str, PoolState] = msgspec.field(default_factory=dict)
+    _objects: dict[str, dict[Key, Known]] = msgspec.field(default_factory=dict)
 
     def get(self, key: Key) -> Known | None:
         """Return an object, None if it was never seen."""

@@ -8,7 +8,6 @@
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import msgspec
 
@@ -26,8 +25,7 @@ _BLAMED_ON_THE_MASTER = frozenset(
 """What the end of a master looks like from outside. A stop of the recorder stays one."""
 
 
-@dataclass(slots=True)
-class Ledger:
+class Ledger(msgspec.Struct):
     """Keeps the gaps of all pools, in `memory` and `rows`."""
 
     memory: Memory

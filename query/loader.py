@@ -1,11 +1,11 @@
 """Bringing the history up to date with the journal, and saying where it stands."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from recorder.clock import WallClock, wall_ns
 from recorder.errors import JournalDamaged
@@ -28,8 +28,7 @@ Progress = Callable[[int, int], None]
 many there are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True):
     """A history ready to be asked.
 
     `entries` were added just now; `last_seq` and `last_at` are those of the newest entry in it.

@@ -1,7 +1,6 @@
 """How a pool was recorded: what every answer about it is judged by, asked once."""
 
 from bisect import bisect_right
-from dataclasses import dataclass
 
 import msgspec
 
@@ -10,8 +9,7 @@ from recorder.model import MarkName
 from .database import History
 
 
-@dataclass(frozen=True, slots=True)
-class Registration:
+class Registration(msgspec.Struct, frozen=True):
     """The begin of an epoch: its entry, when it was written, and how the pool was followed."""
 
     seq: int
@@ -19,8 +17,7 @@ class Registration:
     stream: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(msgspec.Struct, frozen=True):
     """The mark that an epoch could not read a class."""
 
     seq: int
@@ -37,8 +34,7 @@ class Reach(msgspec.Struct, array_like=True, frozen=True):
     classes: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class PoolFacts:
+class PoolFacts(msgspec.Struct, frozen=True):
     """What marks tell of a pool, oldest first; `reach` is None of one that was never recorded.
 
     `redacted` are the entries whose state was taken out of the journal.

@@ -3,9 +3,9 @@
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
@@ -39,8 +39,7 @@ _KEYWORDS = (
 KEYWORDS = tuple(_KEYWORDS.split())
 
 
-@dataclass(frozen=True, slots=True)
-class Commands:
+class Commands(msgspec.Struct, frozen=True):
     """What the prompt can have done. Each may raise XentrailError, or be ended by Ctrl-C."""
 
     put: Callable[[str], None]

@@ -1,7 +1,5 @@
 """Which time an answer about a pool is about: the range asked for, and where its record lies."""
 
-from dataclasses import dataclass
-
 import msgspec
 
 from recorder.instant import BadInstant, Instant
@@ -10,8 +8,7 @@ from .certainty import moment_of
 from .database import History
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(msgspec.Struct, frozen=True):
     """The range asked for of a pool, and its record, in microseconds since 1970 UTC.
 
     The record reaches from the first registration to the last entry of the pool: one that is

@@ -1,16 +1,16 @@
 """Reading the journal for the history: as far as it can be read, and what is said of the rest."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from recorder.errors import JournalDamaged
 from recorder.journal.scan import DamageFound, EntriesDropped, scan
 from recorder.model import Entry
 
 
-@dataclass(slots=True)
-class Reader:
+class Reader(msgspec.Struct):
     """The entries of a journal after `after_seq`, as far as they can be read.
 
     Damage that has good entries behind it is stepped over; the hole shows in the numbers. `damages`
@@ -20,7 +20,7 @@ class Reader:
 
     folder: Path
     after_seq: int
-    damages: list[tuple[Entry | None, JournalDamaged]] = field(default_factory=list)
+    damages: list[tuple[Entry | None, JournalDamaged]] = msgspec.field(default_factory=list)
     last: Entry | None = None
 
     def __iter__(self) -> Iterator[Entry]:

@@ -1,9 +1,9 @@
 """A run of the history as its repetition needs it: plan, calls, and the pool when it began."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from recorder.instant import Instant, us_of
 from recorder.past.read import Past, image_of

@@ -1,7 +1,6 @@
 """Rows on their way into the history: what is added to it in one transaction."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 
 import msgspec
@@ -41,21 +40,20 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     server_at_us: int | None = None
 
 
-@dataclass(slots=True)
-class Rows:
+class Rows(msgspec.Struct):
     """Rows by table, the gaps that something was learned of, and the objects whose state moved.
 
     `tasks_told` are those tasks of which there was an event or something new in a baseline.
     """
 
-    events: ByObject = field(default_factory=dict)
-    changes: ByObject = field(default_factory=dict)
-    carried: ByObject = field(default_factory=dict)
-    marks: list[Row] = field(default_factory=list)
-    audit_lines: list[Row] = field(default_factory=list)
-    gaps: dict[tuple[str, int], Gap] = field(default_factory=dict)
-    touched: set[Key] = field(default_factory=set)
-    tasks_told: set[Key] = field(default_factory=set)
+    events: ByObject = msgspec.field(default_factory=dict)
+    changes: ByObject = msgspec.field(default_factory=dict)
+    carried: ByObject = msgspec.field(default_factory=dict)
+    marks: list[Row] = msgspec.field(default_factory=list)
+    audit_lines: list[Row] = msgspec.field(default_factory=list)
+    gaps: dict[tuple[str, int], Gap] = msgspec.field(default_factory=dict)
+    touched: set[Key] = msgspec.field(default_factory=set)
+    tasks_told: set[Key] = msgspec.field(default_factory=set)
 
     @property
     def redactions(self) -> list[Row]:

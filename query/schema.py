@@ -6,9 +6,9 @@ the tables needs no migration, only a new SCHEMA_VERSION.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib.resources import files
 
+import msgspec
 import pyarrow as pa
 
 SCHEMA_VERSION = 9
@@ -224,8 +224,7 @@ _COLUMN = re.compile(r"(\w+): (.+)")
 _AS_ABOVE = re.compile(r"(\w+)\.\*")
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
+class Described(msgspec.Struct, frozen=True):
     """A table or view of the history: what a row is, and what each column says."""
 
     name: str

@@ -6,12 +6,12 @@ the same before and after a gap is presumed in it, any other is unknown until it
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import accumulate, groupby, pairwise
 
 import msgspec
+from msgspec.structs import replace
 
 from recorder.instant import Instant, time_of, us_of
 
@@ -151,8 +151,7 @@ def _uptime(own: Sequence[Span]) -> Uptime:
 # -- what was told -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Silence:
+class _Silence(msgspec.Struct, frozen=True):
     """A time in which nothing, or not enough, was told; `end_us` None while it lasts."""
 
     begin_us: int
@@ -238,8 +237,7 @@ def _steps(
 # -- from what was told to spans ---------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Blind:
+class _Blind(msgspec.Struct, frozen=True):
     """Silences that touch each other; `is_over` is false for one that ends with the range only."""
 
     begin_us: int

@@ -5,7 +5,6 @@ history as it was after the turn before.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
@@ -179,8 +178,7 @@ class _Redaction(msgspec.Struct, rename={"cls": "class"}):
     ref: str = ""
 
 
-@dataclass(slots=True)
-class Turn:
+class Turn(msgspec.Struct):
     """What is added in one transaction: the entries from `first_seq` to `last`, as folded so far.
 
     Events are written batch by batch, because their snapshots take much memory; all the rest at the

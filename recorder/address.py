@@ -3,9 +3,11 @@
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import urlsplit
+
+import msgspec
+from msgspec.structs import replace
 
 from .errors import ConfigError, ProtocolError
 
@@ -16,8 +18,7 @@ PORT_OF: dict[str, int] = {"https": 443, "http": 80}
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9._-]{1,253}(?<![.-])")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(msgspec.Struct, frozen=True):
     """One address of a pool. `host` has no brackets; `path` is that of a unix socket."""
 
     scheme: Scheme

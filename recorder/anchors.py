@@ -7,10 +7,10 @@ which somebody else has noted.
 import os
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import trio
 
 from . import logs
@@ -21,8 +21,7 @@ COMMAND_S_MAX = 30.0
 STDERR_SHOWN = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Anchors:
+class Anchors(msgspec.Struct, frozen=True):
     """Where checkpoints go: appended to `file`, and to the stdin of `command`; None and () nowhere.
 
     What fails is told in the log and left: the next checkpoint vouches for all that this one did.

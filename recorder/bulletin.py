@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import trio
 
 from . import VERSION
@@ -50,8 +51,7 @@ class Tally:
             self.signed_at_ns = self.now_ns()
 
 
-@dataclass(frozen=True, slots=True)
-class Bulletin:
+class Bulletin(msgspec.Struct, frozen=True):
     """Draws up the reports. It only looks: nothing here waits for the journal or for a pool."""
 
     journal: Journal

@@ -3,11 +3,11 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from .errors import ConfigError
@@ -67,7 +67,7 @@ def check(
     ]
     well = preflight.all_is_well(findings)
     if form is ReportFormat.JSON:
-        plain = {"well": well, "findings": [asdict(finding) for finding in findings]}
+        plain = {"well": well, "findings": msgspec.to_builtins(findings)}
         print(json.dumps(plain, indent=2))
     else:
         _print_table(findings)

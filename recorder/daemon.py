@@ -5,11 +5,11 @@ import platform
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from random import SystemRandom
 
+import msgspec
 import trio
 
 from . import VERSION, logs, notify
@@ -55,19 +55,18 @@ BEATS_A_WATCHDOG = 3
 """Signs of life in the time that the watchdog waits for one: a late one or two do no harm."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seams:
+class Seams(msgspec.Struct, frozen=True):
     """What a test or a simulation replaces; the defaults are the real thing."""
 
     now_ns: WallClock = wall_ns
     uniform: Callable[[float, float], float] = SystemRandom().uniform
     dial: Dial | None = None
     run_sync: RunSync = trio.to_thread.run_sync
-    disk: Disk = field(default_factory=Disk)
+    disk: Disk = msgspec.field(default_factory=Disk)
     observer: Observer | None = None
     password: Callable[[Pool], str] = password_of
     tell: notify.Notify = notify.say
-    watchdog_s: float | None = field(default_factory=notify.watchdog_s)
+    watchdog_s: float | None = msgspec.field(default_factory=notify.watchdog_s)
     listen: Listen | None = endpoint.listen
 
 

@@ -6,9 +6,9 @@ Everything goes over real sockets on loopback, through the same code that record
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import trio
 
 from .address import Address
@@ -32,16 +32,15 @@ FLOOD_EVENTS = 4_000
 STEP_S_MAX = 20.0
 
 
-@dataclass(slots=True)
-class Ledger:
+class Ledger(msgspec.Struct):
     """Counts what became durable while the demo runs, and wakes whoever waits for something."""
 
-    events: Counter[str] = field(default_factory=Counter)
-    baselines: Counter[str] = field(default_factory=Counter)
-    gaps_opened: Counter[str] = field(default_factory=Counter)
-    gaps_closed: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = msgspec.field(default_factory=Counter)
+    baselines: Counter[str] = msgspec.field(default_factory=Counter)
+    gaps_opened: Counter[str] = msgspec.field(default_factory=Counter)
+    gaps_closed: Counter[str] = msgspec.field(default_factory=Counter)
     entries: int = 0
-    _news: trio.Event = field(default_factory=trio.Event)
+    _news: trio.Event = msgspec.field(default_factory=trio.Event)
 
     def observe(self, _seqs: range, drafts: Sequence[Draft]) -> None:
         """Take note of a durable group."""
@@ -69,8 +68,7 @@ class Ledger:
             await self._news.wait()
 
 
-@dataclass(frozen=True, slots=True)
-class Played:
+class Played(msgspec.Struct, frozen=True):
     """What happened, to be told by the history: names, and nanoseconds since 1970 UTC."""
 
     vm: str

@@ -1,9 +1,10 @@
 """One address of a pool being tried: reached, its certificate judged, spoken to without a login."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
 
+import msgspec
 import trio
+from msgspec.structs import replace
 
 from .address import Address
 from .clock import WallClock
@@ -17,8 +18,7 @@ from .xapi import faults
 AGAIN = "try again; if it stays so, look into the logs of this host"
 
 
-@dataclass(slots=True)
-class Door:
+class Door(msgspec.Struct):
     """One address. `usable` once a host behind it answered whose certificate is trusted.
 
     Up to there nothing secret is sent, and to a host that is not trusted nothing at all.
@@ -27,7 +27,7 @@ class Door:
     judge: Judge
     route: Route
     now_ns: WallClock
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = msgspec.field(default_factory=list)
     usable: bool = False
 
     @property

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from . import logs
 from .config import Pool
@@ -17,8 +18,7 @@ _GENERATION = re.compile("0{0,20}[0-9]{1,18}")
 """XAPI pads it with zeros to 20 digits; a journal holds numbers of 63 bits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Greeting:
+class Greeting(msgspec.Struct, frozen=True):
     """What a login showed: details of the CONNECTED mark, and from which generation the database
     went back, if it did."""
 

@@ -1,10 +1,10 @@
 """The command that adds copies of audit trails to the journal."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from .clock import wall_ns
@@ -59,7 +59,7 @@ def import_audit(
     except JournalLocked as locked:
         name, done = _let_import(place, files, pool, host, locked)
     if form is ReportFormat.JSON:
-        print(json.dumps({"pool": name, **asdict(done)}, indent=2))
+        print(json.dumps({"pool": name, **msgspec.to_builtins(done)}, indent=2))
         return
     print(f"{done.new} of {done.lines} lines in {done.files} files are added to pool {name}")
     for count, text in (

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+
+import msgspec
 
 from .errors import QueryError
 
@@ -24,8 +25,7 @@ class BadInstant(QueryError):
     """A text does not say a point in time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
+class Instant(msgspec.Struct, frozen=True):
     """Either a time (microseconds since 1970 UTC) or a sequence number of the journal."""
 
     at_us: int | None = None

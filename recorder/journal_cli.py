@@ -5,10 +5,10 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from .clock import wall_ns
@@ -72,7 +72,9 @@ def verify(
         except BadNote as error:
             raise ConfigError(f"--checkpoint or --key: {error}") from error
     if form is ReportFormat.JSON:
-        print(json.dumps(asdict(report), indent=2, default=_plain))
+        print(
+            json.dumps(msgspec.to_builtins(report, builtin_types=[bytes]), indent=2, default=_plain)
+        )
     else:
         print_report(report)
         missed = [found for found in report.findings if found.kind is FindingKind.ANCHOR_MISSED]
@@ -95,7 +97,7 @@ def head(
     folder = data_folder(data) / "journal"
     found = newest(folder, Disk())
     if form is ReportFormat.JSON:
-        print(json.dumps(asdict(found), indent=2))
+        print(json.dumps(msgspec.to_builtins(found), indent=2))
     elif keys:
         print("\n".join(found.keys))
     else:

@@ -1,10 +1,10 @@
 """The single owner of the journal: takes drafts from everyone, makes them durable in groups."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Generic, TypeVar
 
+import msgspec
 import trio
 
 from . import logs
@@ -40,22 +40,20 @@ CLOCK_STEP_NS = 1_000_000_000
 Observer = Callable[[range, Sequence[Draft]], None]
 
 
-@dataclass(slots=True)
-class Submission:
+class Submission(msgspec.Struct):
     """Drafts that become durable together; `durable` is set once `seqs` are known.
 
     The drafts are given away then: whoever waits for the numbers does not hold 10 MB of events.
     """
 
     drafts: Sequence[Draft]
-    durable: trio.Event = field(default_factory=trio.Event)
+    durable: trio.Event = msgspec.field(default_factory=trio.Event)
     seqs: range = range(0)
     durable_at_s: float | None = None
     """On trio's clock."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where an entry is in a submission, and then in the journal."""
 
     submission: Submission
@@ -68,12 +66,11 @@ class Place:
         return seqs[self.offset] if self.submission.durable.is_set() else None
 
 
-@dataclass(slots=True)
-class Chore(Generic[T]):
+class Chore(msgspec.Struct, Generic[T]):
     """Something that the journal has to do by itself, between two commits."""
 
     work: Callable[[Journal], T]
-    done: trio.Event = field(default_factory=trio.Event)
+    done: trio.Event = msgspec.field(default_factory=trio.Event)
     result: T | None = None
     refused: DiskFull | OSError | None = None
 
@@ -91,8 +88,7 @@ class Chore(Generic[T]):
 Handed = Submission | Chore[object]
 
 
-@dataclass(slots=True)
-class Room:
+class Room(msgspec.Struct):
     """Whether there is room on the disk, as all who write want to know."""
 
     full: bool = False
@@ -184,8 +180,7 @@ class Pen:
         self._channel.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Inbox:
+class Inbox(msgspec.Struct, frozen=True):
     """The end that `Keeper.keep` reads; `room` is what it tells those who write."""
 
     channel: "trio.MemoryReceiveChannel[Handed]"

@@ -5,11 +5,11 @@ A connection that ended is made again at the next call; a session that ended is 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import TypeVar
 
+import msgspec
 import trio
 
 from .address import Address
@@ -43,8 +43,7 @@ INLINE_XML_BYTES_MAX = 256 * 1024
 and for 25 ms as XML: half a dozen milliseconds pass as well until a thread gives way."""
 
 
-@dataclass(frozen=True, slots=True)
-class Codec:
+class Codec(msgspec.Struct, frozen=True):
     """How calls are written. Whatever the codec, answers become the text of a JSON-RPC reply."""
 
     name: str
@@ -73,8 +72,7 @@ XML = Codec(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(msgspec.Struct, frozen=True):
     """The way to one host: what it takes to open another connection to it."""
 
     address: Address

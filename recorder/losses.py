@@ -1,14 +1,13 @@
 """What an error means for the record of a pool: pure decisions, each a small named question."""
 
-from dataclasses import dataclass
+import msgspec
 
 from .errors import XapiFault, XentrailError
 from .model import GapCause
 from .xapi import faults
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(msgspec.Struct, frozen=True):
     """Why an epoch ended."""
 
     cause: GapCause

@@ -7,7 +7,6 @@ What comes by the million is a struct: made in 0.15 us, where a frozen dataclass
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
@@ -101,8 +100,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     snapshot: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class BaselineChunk:
+class BaselineChunk(msgspec.Struct, frozen=True):
     """All objects of one class, read at once; `count` `BaselineRecord` entries follow directly.
 
     `low` and `high` are `event.get_current_id` (the id that the next event will get) before and
@@ -124,8 +122,7 @@ class BaselineRecord(msgspec.Struct, frozen=True, gc=False):
     snapshot: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class GapOpened:
+class GapOpened(msgspec.Struct, frozen=True):
     """From here on events of this pool may have been missed.
 
     `last_event_id` is that of the last event recorded before, None if the epoch had none. Nothing
@@ -140,8 +137,7 @@ class GapOpened:
     complete_until_ns: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class GapClosed:
+class GapClosed(msgspec.Struct, frozen=True):
     """A new baseline is complete: the state of the pool is known again.
 
     `opened_seq` is the sequence number of the GapOpened. Nothing was missed after
@@ -152,16 +148,14 @@ class GapClosed:
     blind_until_ns: int
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(msgspec.Struct, frozen=True):
     """A moment in the recorder's own life."""
 
     name: MarkName
-    detail: Detail = field(default_factory=dict)
+    detail: Detail = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(msgspec.Struct, frozen=True):
     """Nothing happened: makes the entries before it provably durable."""
 
 
@@ -179,8 +173,7 @@ class AuditLine(msgspec.Struct, frozen=True, gc=False):
     imported: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Redacted:
+class Redacted(msgspec.Struct, frozen=True):
     """An entry whose snapshot was taken out; a REDACTED mark says why.
 
     `leaf` is the leaf hash (32 bytes) of the entry as it was, `body` is what is left of it: an
@@ -226,8 +219,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     body: Body
 
 
-@dataclass(frozen=True, slots=True)
-class PoolTail:
+class PoolTail(msgspec.Struct, frozen=True):
     """Where the journal stands with one pool, kept by the journal itself.
 
     `pool_uuid` comes from the last CONNECTED mark; `epoch` is the seq of the last REGISTERED mark;

@@ -7,7 +7,6 @@ here.
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache, cached_property
 from hashlib import sha256
@@ -122,8 +121,7 @@ def _field(word: str) -> tuple[str, Kind]:
     return name, Kind(word.removeprefix(name))
 
 
-@dataclass(frozen=True, slots=True)
-class FieldRule:
+class FieldRule(msgspec.Struct, frozen=True):
     """One field with its rule, and what it holds."""
 
     name: str
@@ -131,8 +129,7 @@ class FieldRule:
     kind: Kind
 
 
-@dataclass(frozen=True)
-class Policy:
+class Policy(msgspec.Struct, frozen=True, dict=True):
     """The rules in force: the built-in ones, `changed` by field, with `more_words`.
 
     `open_keys` are keys of maps whose values are not secret, whatever words are in them.

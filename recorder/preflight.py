@@ -4,10 +4,11 @@ Nothing here asks anybody: `trial` tries pools, `premises` looks at the journal 
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+
+import msgspec
 
 from .address import Address
 from .config import Pool
@@ -56,8 +57,7 @@ class Verdict(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One thing that was tried: of whom, what, how it is, and what to do if it is not well."""
 
     subject: str
@@ -67,8 +67,7 @@ class Finding:
     advice: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Judge:
+class Judge(msgspec.Struct, frozen=True):
     """Makes the findings about one subject."""
 
     subject: str

@@ -9,8 +9,9 @@ import re
 import resource
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from .config import Config, Pool
 from .errors import JournalError
@@ -29,8 +30,7 @@ _WORD = re.compile(r"process ([0-9]+) on (.+)")
 READ_AS_RECORDER = "try it as the user of the recorder"
 
 
-@dataclass(frozen=True, slots=True)
-class Premises:
+class Premises(msgspec.Struct, frozen=True):
     """What was found, and the uuids under which the journal knows pools."""
 
     findings: list[Finding]

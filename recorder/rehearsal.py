@@ -8,7 +8,6 @@ last as they did. It is tried again until the pool behaves as the real one did; 
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,8 +55,7 @@ class _QuickDisk(Disk):
         """Take it for durable."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rehearsed:
+class Rehearsed(msgspec.Struct, frozen=True):
     """The repetition of a run; `injected` says by number of a call what was made to go wrong."""
 
     run: RecordedRun

@@ -6,7 +6,6 @@ notice; only their next session uses the password and certificates that are ther
 
 import signal
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 import trio
@@ -32,8 +31,7 @@ Prepare = Callable[[Config], Callable[[], list[ScheduleAction]]]
 ENDING = (Action.REMOVED, Action.CHANGED, Action.RETRIED)
 
 
-@dataclass(frozen=True, slots=True)
-class Ways:
+class Ways(msgspec.Struct, frozen=True):
     """What a reload needs of its surroundings; `opener_of` raises ConfigError.
 
     `busy` are the pools on which a workload runs. `prepare` reads what the schedules of a
@@ -48,8 +46,7 @@ class Ways:
     prepare: Prepare = lambda _config: list
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(msgspec.Struct, frozen=True):
     """A configuration without a mistake, and what opens the sessions of its pools."""
 
     config: Config
@@ -57,9 +54,8 @@ class Found:
     put_schedules: Callable[[], list[ScheduleAction]]
 
 
-@dataclass(slots=True)
-class _Request:
-    done: trio.Event = field(default_factory=trio.Event)
+class _Request(msgspec.Struct):
+    done: trio.Event = msgspec.field(default_factory=trio.Event)
     outcome: ReloadReport | Refused | None = None
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
 
+import msgspec
 import trio
+from msgspec.structs import replace
 
 from .config import Pool
 from .model import PoolTail
@@ -16,8 +17,7 @@ MakeWatch = Callable[[Pool, OpenSession, PoolTail], Watch]
 """Makes the watch of one pool, which goes on where the journal stands with it."""
 
 
-@dataclass(slots=True)
-class WayIn:
+class WayIn(msgspec.Struct):
     """Opens the sessions of one pool; the next one by whatever `opener` is then."""
 
     opener: OpenSession
@@ -29,15 +29,14 @@ class WayIn:
         return self.opener(members, gently)
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
+class Post(msgspec.Struct, frozen=True):
     """One pool and its watch; `ended` is set once its last words are handed over."""
 
     pool: Pool
     watch: Watch
     way_in: WayIn
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    ended: trio.Event = field(default_factory=trio.Event)
+    scope: trio.CancelScope = msgspec.field(default_factory=trio.CancelScope)
+    ended: trio.Event = msgspec.field(default_factory=trio.Event)
 
 
 class Roster:

@@ -6,10 +6,11 @@ where it has moved meanwhile.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
+import msgspec
 import trio
+from msgspec.structs import replace
 
 from .address import Address
 from .errors import LoginRefused, TransportError, XapiFault
@@ -31,8 +32,7 @@ LATE_LOGIN_S = 0.5
 out: one that is cut off would stay on the server for a day."""
 
 
-@dataclass(slots=True)
-class Probe:
+class Probe(msgspec.Struct):
     """One address in one round.
 
     `connected` once the host has taken the connection; `left_in_peace` if it was not asked at all.
@@ -40,7 +40,7 @@ class Probe:
 
     route: Route
     hops: int
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    scope: trio.CancelScope = msgspec.field(default_factory=trio.CancelScope)
     connected: bool = False
     left_in_peace: bool = False
 

@@ -6,9 +6,11 @@ that means for the record is for the watch to say.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+import msgspec
 import trio
+from msgspec.structs import replace
 
 from .address import Address
 from .config import Limits
@@ -180,8 +182,7 @@ async def open_session(
         await session.log_out()
 
 
-@dataclass(frozen=True, slots=True)
-class _Login:
+class _Login(msgspec.Struct, frozen=True):
     """How to log in at any host of a pool."""
 
     credentials: Credentials

@@ -5,13 +5,13 @@ Options are checked here, before anything is served: no file is found missing ha
 
 import json
 import math
-from dataclasses import asdict, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec.structs import asdict, replace
 
 from .errors import ConfigError, JournalError
 

@@ -1,15 +1,13 @@
 """Whether a start is a good one: the first outcome of every pool, and the verdict on them."""
 
-from dataclasses import dataclass, field
-
+import msgspec
 import trio
 
 from . import logs
 from .errors import XentrailError
 
 
-@dataclass(slots=True)
-class Startup:
+class Startup(msgspec.Struct):
     """Collects the first outcome of every pool, to tell a bad start from bad weather.
 
     A recorder that cannot record any of its pools at start ends with the reason: its operator is
@@ -18,10 +16,10 @@ class Startup:
 
     pools: frozenset[str]
     reached: bool = False
-    refusals: dict[str, XentrailError] = field(default_factory=dict)
-    failures: dict[str, XentrailError] = field(default_factory=dict)
-    heard: trio.Event = field(default_factory=trio.Event)
-    decided: trio.Event = field(default_factory=trio.Event)
+    refusals: dict[str, XentrailError] = msgspec.field(default_factory=dict)
+    failures: dict[str, XentrailError] = msgspec.field(default_factory=dict)
+    heard: trio.Event = msgspec.field(default_factory=trio.Event)
+    decided: trio.Event = msgspec.field(default_factory=trio.Event)
 
     def report(self, pool: str, error: XentrailError | None) -> None:
         """One attempt to connect to `pool` ended: None for success."""

@@ -3,7 +3,6 @@
 import csv
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
@@ -104,8 +103,7 @@ def _flat(fields: dict[str, object]) -> Iterator[tuple[str, object]]:
             yield name, value
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """A column of the table; of those that may go, the one with the highest `spare` goes first."""
 
     title: str
@@ -119,8 +117,7 @@ class Column:
         return max(len(self.title), *(cell.cell_len for cell in self.cells), 0) + 2
 
 
-@dataclass(frozen=True, slots=True)
-class PoolTable:
+class PoolTable(msgspec.Struct, frozen=True):
     """The table of the pools, with as many columns as fit."""
 
     pools: Sequence[PoolStatus]

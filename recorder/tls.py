@@ -8,16 +8,16 @@ import hashlib
 import hmac
 import re
 import ssl
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+
+import msgspec
 
 from .address import Address
 from .errors import CertificateRefused, ConfigError
 
 
-@dataclass(frozen=True, slots=True)
-class TlsPolicy:
+class TlsPolicy(msgspec.Struct, frozen=True):
     """How a certificate is checked: at most one of the three; none means the system's authorities.
 
     `fingerprint` is the SHA-256 of the certificate in hex, with or without colons; every host of a
@@ -90,8 +90,7 @@ class TlsPolicy:
 UNCHECKED = TlsPolicy(verify=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(msgspec.Struct, frozen=True):
     """A certificate (DER) as a host shows it, trusted or not."""
 
     der: bytes

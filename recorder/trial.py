@@ -5,7 +5,6 @@ Nothing is changed on a server but a session that ends with the trial, and nothi
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -97,8 +96,7 @@ def _scripts_on(pool: str, config: Config, scripts: Scripts) -> Scripts:
     return {name: scripts[name] for name in named if name in scripts}
 
 
-@dataclass(slots=True)
-class Trial:
+class Trial(msgspec.Struct):
     """One pool being tried. `uuid` is known once a host let us in.
 
     Findings are in chapters, so that their order does not depend on who answered first.
@@ -108,9 +106,9 @@ class Trial:
     known_uuid: str | None
     limits: Limits
     seams: Seams
-    scripts: Scripts = field(default_factory=dict)
+    scripts: Scripts = msgspec.field(default_factory=dict)
     uuid: str | None = None
-    _chapters: list[list[Finding]] = field(default_factory=list)
+    _chapters: list[list[Finding]] = msgspec.field(default_factory=list)
 
     def findings(self) -> list[Finding]:
         """Return what was found so far."""

@@ -6,7 +6,6 @@ on, so that most records are read once, and few values more than that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -27,8 +26,7 @@ _EmptySet = Annotated[list[Any], msgspec.Meta(max_length=0)]
 _TextsByKey = Annotated[dict[str, _EmptyText], msgspec.Meta(max_length=KEYS_MAX)]
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """A field that is looked at; `name` has quotes and colon, as xapi writes it."""
 
     name: bytes

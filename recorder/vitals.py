@@ -6,9 +6,10 @@ clock's in ns since 1970, spans those of trio's clock in seconds.
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from math import ceil
+
+import msgspec
 
 from .keeper import Place, Submission
 from .model import Event
@@ -26,8 +27,7 @@ class Standing(StrEnum):
     LIVE = "live"  # everything is known and recorded
 
 
-@dataclass(frozen=True, slots=True)
-class OpenGap:
+class OpenGap(msgspec.Struct, frozen=True):
     """A gap that nothing closed yet. `cause` is "" for one from before the recorder was started."""
 
     cause: str
@@ -40,8 +40,7 @@ class OpenGap:
         return self.at if isinstance(self.at, int) else self.at.seq
 
 
-@dataclass(frozen=True, slots=True)
-class LastBaseline:
+class LastBaseline(msgspec.Struct, frozen=True):
     """The last complete reading of a pool."""
 
     at_ns: int
@@ -68,8 +67,7 @@ class Rate:
         return sum(count for second, count in self._counts if second >= since) / RATE_S
 
 
-@dataclass(slots=True)
-class Vitals:
+class Vitals(msgspec.Struct):
     """The vitals of one pool.
 
     `address`, `codec` and `connected_at_ns` are of the session under way. `pressure` is an
@@ -92,7 +90,7 @@ class Vitals:
     error: str | None = None
     audit_line_at_ns: int | None = None
     """The time in the newest line of the audit trail, by the pool's clock."""
-    rate: Rate = field(default_factory=Rate)
+    rate: Rate = msgspec.field(default_factory=Rate)
     _epoch: Place | None = None
     _answer: tuple[Submission, float] | None = None
 

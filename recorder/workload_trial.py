@@ -1,7 +1,6 @@
 """Trying who runs the workloads of a pool: whether he is let in, and may make their calls."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -57,8 +56,7 @@ def of_calls(
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class LoginTrial:
+class LoginTrial(msgspec.Struct, frozen=True):
     """What is needed to try the login of `[pools.workload]`; `pool` is the configured one."""
 
     pool: Pool

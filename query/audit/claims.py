@@ -1,7 +1,6 @@
 """What a run says of itself: its marks, read. Pure; what cannot be read is a finding."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
@@ -109,8 +108,7 @@ class RunEnded(msgspec.Struct, frozen=True):
     counts: dict[str, object] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class StepClaim:
+class StepClaim(msgspec.Struct, frozen=True):
     """What is claimed of one call.
 
     `params` are those behind the object, `error` is an error of XAPI, its code and parameters, and
@@ -163,8 +161,7 @@ class StepClaim:
         return text if text.startswith("OpaqueRef:") else None
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(msgspec.Struct, frozen=True):
     """What a run claims in all. `plan` and `script` are None if they cannot be read.
 
     `resumed` are the entries at which it went on; `flaws` are marks that say nothing sensible.
@@ -218,17 +215,16 @@ _KINDS: dict[str, type[msgspec.Struct]] = {
 }
 
 
-@dataclass(slots=True)
-class _Reading:
+class _Reading(msgspec.Struct):
     """Marks, as they are read one by one."""
 
     started: Started | None = None
     ended: RunEnded | None = None
-    intents: dict[int, Intended] = field(default_factory=dict)
-    calls: dict[int, Called] = field(default_factory=dict)
-    ends: dict[int, StepEnded] = field(default_factory=dict)
-    resumed: list[int] = field(default_factory=list)
-    flaws: list[Finding] = field(default_factory=list)
+    intents: dict[int, Intended] = msgspec.field(default_factory=dict)
+    calls: dict[int, Called] = msgspec.field(default_factory=dict)
+    ends: dict[int, StepEnded] = msgspec.field(default_factory=dict)
+    resumed: list[int] = msgspec.field(default_factory=list)
+    flaws: list[Finding] = msgspec.field(default_factory=list)
 
     def flaw(self, text: str, *seqs: int, step: int | None = None) -> None:
         self.flaws.append(contradicted(Rule.MARKS, text, seqs, step))

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import msgspec
 
@@ -77,8 +76,7 @@ def expectations_hold_as_claimed(claims: Claims) -> Iterator[Finding]:
     yield from _counts(claims)
 
 
-@dataclass(frozen=True, slots=True)
-class _Report:
+class _Report(msgspec.Struct, frozen=True):
     """What the outcomes of a step of the script come to."""
 
     planned: int

@@ -1,7 +1,6 @@
 """What was recorded of a run's tasks and objects, whatever the run says of them. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -103,8 +102,7 @@ class Repeated(msgspec.Struct, frozen=True):
     plan: str
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True):
     """What was recorded while a run was on.
 
     `tasks`, `objects` are in order by reference: those of the tasks that are claimed, and of the
@@ -118,16 +116,16 @@ class Recorded:
     the baselines of the pool. `last_states` tells that it was followed by `stream = "from"`.
     """
 
-    tasks: Mapping[str, Sequence[TaskSeen]] = field(default_factory=dict)
-    objects: Mapping[str, Sequence[ObjectSeen]] = field(default_factory=dict)
-    entries: Mapping[int, TaskSeen] = field(default_factory=dict)
-    carried: Mapping[tuple[str, int], frozenset[str]] = field(default_factory=dict)
-    carriers: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    subtasks: Mapping[str, str] = field(default_factory=dict)
+    tasks: Mapping[str, Sequence[TaskSeen]] = msgspec.field(default_factory=dict)
+    objects: Mapping[str, Sequence[ObjectSeen]] = msgspec.field(default_factory=dict)
+    entries: Mapping[int, TaskSeen] = msgspec.field(default_factory=dict)
+    carried: Mapping[tuple[str, int], frozenset[str]] = msgspec.field(default_factory=dict)
+    carriers: Mapping[str, frozenset[str]] = msgspec.field(default_factory=dict)
+    subtasks: Mapping[str, str] = msgspec.field(default_factory=dict)
     gaps: Sequence[GapSeen] = ()
     touched: Sequence[Touched] = ()
-    named: Mapping[str, str] = field(default_factory=dict)
-    messages: Mapping[str, str] = field(default_factory=dict)
+    named: Mapping[str, str] = msgspec.field(default_factory=dict)
+    messages: Mapping[str, str] = msgspec.field(default_factory=dict)
     at_start: Inventory | None = None
     unsettled: Sequence[int] = ()
     repeated: Repeated | None = None

@@ -6,12 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
+from msgspec.structs import replace
 
 from recorder.cli import DataOption, data_folder
 from recorder.clock import wall_ns
@@ -53,8 +54,7 @@ StrictOption = Annotated[
 WatchOption = Annotated[bool, typer.Option("--watch", help="Ask anew every two seconds.")]
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(msgspec.Struct, frozen=True):
     """How a question was put."""
 
     data: Path

@@ -8,7 +8,6 @@ CSV is exact, unless it is a terminal that it is written to.
 import csv
 import sys
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal, Self, TextIO
 
@@ -32,8 +31,7 @@ WIDE_CHARS_MIN = 10
 """A column that gives way keeps this much."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """A column of a table for people.
 
     When the terminal is narrow, `wide` ones give way, and then `spare` ones are left out.

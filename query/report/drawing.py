@@ -7,10 +7,10 @@ does for light, dark and paper. Text goes in as data and comes out escaped.
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import altair as alt
+import msgspec
 import vl_convert
 
 from .html import Html, tag
@@ -29,8 +29,7 @@ _Row = dict[str, float | str]
 """What a mark is drawn from: places in pixels, a fill or a text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
+class Size(msgspec.Struct, frozen=True):
     """How wide a picture is, in pixels: names to the left of the plot, time within it."""
 
     name: str
@@ -39,8 +38,7 @@ class Size:
     tick_px: int
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(msgspec.Struct, frozen=True):
     """A rectangle: from when to when, from which lane to which (0 is the top of the first)."""
 
     begin_us: int
@@ -50,8 +48,7 @@ class Box:
     fill: str
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
+class Label(msgspec.Struct, frozen=True):
     """Text, in the middle of a height, that begins at a time; a name ends before the plot."""
 
     begin_us: int
@@ -59,8 +56,7 @@ class Label:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
+class Drawing(msgspec.Struct, frozen=True):
     """What is to be drawn; times are microseconds since the begin of the picture.
 
     `lines` are boxes of no width that must be seen nevertheless.
@@ -126,8 +122,7 @@ def _texts(rows: str, align: Literal["left", "right"], *, dx: int, limit: int) -
     return drawn
 
 
-@dataclass(frozen=True, slots=True)
-class _Plot:
+class _Plot(msgspec.Struct, frozen=True):
     """A drawing in pixels; tenths of them are fine enough, and short."""
 
     drawing: Drawing

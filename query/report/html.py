@@ -1,14 +1,14 @@
 """HTML out of safe pieces: every text is escaped unless it already is HTML."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from html import escape
+
+import msgspec
 
 _VOID = frozenset({"meta", "br", "hr"})
 
 
-@dataclass(frozen=True, slots=True)
-class Html:
+class Html(msgspec.Struct, frozen=True):
     """A piece of HTML that is well formed, in which nothing is left to escape."""
 
     text: str

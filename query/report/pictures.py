@@ -4,7 +4,8 @@ What nobody knows is hatched, over everything else: it is never drawn as known.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from .coverage import Coverage, Sight, Stretch
 from .drawing import Box, Drawing, Label, Size, draw
@@ -34,8 +35,7 @@ _SIZES = (
 """A picture is drawn for a page and for a telephone, and the page shows the one that fits."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(msgspec.Struct, frozen=True):
     """How a state is drawn: what is told by colour is told by thickness, too."""
 
     fill: str
@@ -65,12 +65,11 @@ CALLS = {
 UNKNOWN_CALL = "gap"
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(msgspec.Struct, frozen=True):
     """The calls about one object."""
 
     name: str
-    calls: list[Call] = field(default_factory=list)
+    calls: list[Call] = msgspec.field(default_factory=list)
 
 
 def host_fills(lives: Lives) -> dict[str, str]:
@@ -85,8 +84,7 @@ def _both(drawn: Callable[[Size], Html]) -> Html:
     return tag("div", *map(drawn, _SIZES), class_="picture")
 
 
-@dataclass(frozen=True, slots=True)
-class Canvas:
+class Canvas(msgspec.Struct, frozen=True):
     """What all pictures of a report have in common: their time, and how it is written."""
 
     period: Period

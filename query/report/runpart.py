@@ -1,9 +1,9 @@
 """The runs of a pool in a period: a picture of the calls of each, its outcomes and its audit."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from recorder.instant import us_of
 

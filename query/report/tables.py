@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from .html import Html, Piece, joined, tag
 from .shown import shown
@@ -13,8 +14,7 @@ _BREAK = Html("<wbr>")
 """Where a line may end within a name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """A column: its title; numbers stand to the right, and `wide` ones take the room there is."""
 
     title: str

@@ -1,8 +1,9 @@
 """Times as a report writes them, and the ticks of an axis: at round times of a zone."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+
+import msgspec
 
 from recorder.instant import time_of, us_of
 
@@ -16,8 +17,7 @@ _STEPS_S = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Clock:
+class Clock(msgspec.Struct, frozen=True):
     """Writes times in a zone. Its usual offset is said once, `name`, and left out of the times."""
 
     zone: tzinfo
@@ -54,8 +54,7 @@ class Clock:
         return self.text(None if at is None else us_of(at))
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True):
     """A tick of an axis: where, and the lines of its label."""
 
     at_us: int

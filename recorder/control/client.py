@@ -4,7 +4,6 @@ import errno
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import TypeVar
@@ -107,8 +106,7 @@ def following(data: Path, wanted: Follow) -> Iterator[Iterator[bytes]]:
             yield _lines(reader)
 
 
-@dataclass(frozen=True, slots=True)
-class Conversation:
+class Conversation(msgspec.Struct, frozen=True):
     """A run that was begun, or only planned; `lines` end with its report.
 
     `end` ends the run in good order; its lines go on until its report. A signal may call it.

@@ -3,8 +3,8 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+import msgspec
 import trio
 
 from ..model import BaselineChunk, BaselineRecord, Draft, Event
@@ -25,8 +25,7 @@ UUID_CHARS_MIN = 4
 """A shorter beginning of a uuid is in too many of them to be meant."""
 
 
-@dataclass(slots=True)
-class Missed:
+class Missed(msgspec.Struct):
     """Entries that fit and were not kept."""
 
     count: int

@@ -13,8 +13,6 @@
 of the recorder's own marks is "". Names of events are those that `xentrail events` uses.
 """
 
-from dataclasses import dataclass
-
 import msgspec
 
 from ..instant import time_text
@@ -47,8 +45,7 @@ KIND_OF: dict[type[Body], Kind | None] = {
 """The kind of each body; None is followed by nobody."""
 
 
-@dataclass(frozen=True, slots=True)
-class Title:
+class Title(msgspec.Struct, frozen=True):
     """What a record calls its object."""
 
     uuid: str | None = None

@@ -7,9 +7,10 @@ pool nobody can tell whether there are any.
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 
+import msgspec
 import trio
+from msgspec.structs import replace
 
 from .. import logs
 from ..config import Limits
@@ -47,8 +48,7 @@ RECORDS_AT_ONCE = 100
 reads the next class meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(msgspec.Struct, frozen=True):
     """The pool that an epoch records, and how."""
 
     pool: str

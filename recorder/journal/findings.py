@@ -1,7 +1,8 @@
 """What can be wrong with a journal, as `verify` says it."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from .frame import ChainBroken, FrameDamaged, SealBroken, SeqBroken
 
@@ -25,8 +26,7 @@ class FindingKind(StrEnum):
     UNREADABLE = "unreadable"  # the system could not read the file
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """One thing wrong: segment number, offset in bytes, last good seq before it, and a sentence.
 
     The offset is that in the unpacked segment.

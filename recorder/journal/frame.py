@@ -5,12 +5,12 @@ No file is touched here, and what the items mean is not looked at (see `codec`).
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntFlag
 from typing import cast
 from zlib import crc32
 
 import msgpack
+import msgspec
 
 from .chain import CHAIN_BYTES, ChainRule, frame_chain, leaf_hash
 
@@ -58,8 +58,7 @@ class SealBroken(FrameDamaged):
     """A seal is not true of its segment, or something follows it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """The fixed fields of a frame; `length` is that of the payload in bytes."""
 
     length: int

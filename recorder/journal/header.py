@@ -2,10 +2,10 @@
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from zlib import crc32
 
 import msgpack
+import msgspec
 
 from ..errors import JournalError
 from ..model import PoolTail
@@ -31,8 +31,7 @@ class NewerFormat(JournalError):
     """The journal was written by a newer xentrail."""
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(msgspec.Struct, frozen=True):
     """The bytes of an earlier segment that this journal goes on without; sha256 pins them."""
 
     segment: int
@@ -41,8 +40,7 @@ class Damage:
     sha256: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(msgspec.Struct, frozen=True):
     """What a segment says of itself. `tails` are those before its first entry.
 
     `tree_size` and `peaks` are the Merkle tree over all entries before it, `keys` the verifier keys
@@ -54,7 +52,7 @@ class Header:
     first_seq: int
     prev_chain: bytes
     created_ns: int
-    tails: Mapping[str, PoolTail] = field(default_factory=dict)
+    tails: Mapping[str, PoolTail] = msgspec.field(default_factory=dict)
     damage: Damage | None = None
     tree_size: int = 0
     peaks: tuple[bytes, ...] = ()

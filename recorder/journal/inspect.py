@@ -5,9 +5,10 @@ Nothing here depends on another segment, so that many can be checked at a time.
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+
+import msgspec
 
 from ..model import Draft, Entry, Mark, MarkName, Redacted, rest_of
 from .codec import BadEntry, Packer, telling
@@ -32,8 +33,7 @@ Told = Callable[[int], None]
 """Told up to which byte of its segment an inspection has come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ends:
+class Ends(msgspec.Struct, frozen=True):
     """Where a segment begins and where it ends: what its neighbours must agree with.
 
     Of the tails it holds digests: there may be thousands of pools, and of segments.
@@ -57,8 +57,7 @@ class Ends:
     whole: bool
 
 
-@dataclass(slots=True)
-class Inspection:
+class Inspection(msgspec.Struct):
     """What one segment holds and what is wrong with it; `ends` is None if its header is.
 
     `redacted` and `redactions` are digests by sequence number: of items without their snapshot, and
@@ -79,11 +78,11 @@ class Inspection:
     chain: bytes | None = None
     checkpoints: int = 0
     signed_seq: int = 0
-    findings: list[Finding] = field(default_factory=list)
-    redacted: dict[int, str] = field(default_factory=dict)
-    redactions: dict[int, str] = field(default_factory=dict)
-    roots: dict[int, bytes] = field(default_factory=dict)
-    signers: set[str] = field(default_factory=set)
+    findings: list[Finding] = msgspec.field(default_factory=list)
+    redacted: dict[int, str] = msgspec.field(default_factory=dict)
+    redactions: dict[int, str] = msgspec.field(default_factory=dict)
+    roots: dict[int, bytes] = msgspec.field(default_factory=dict)
+    signers: set[str] = msgspec.field(default_factory=set)
 
 
 def inspect(

@@ -6,9 +6,10 @@ verified, because loading it would slow down every command that does neither.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+import msgspec
 
 from ..errors import JournalError, JournalWriteFailed
 from .files import Disk
@@ -42,8 +43,7 @@ class KeyMissing(JournalError):
     """There is no signing key in the folder, nor a trace of one."""
 
 
-@dataclass(frozen=True, slots=True)
-class VerifierKey:
+class VerifierKey(msgspec.Struct, frozen=True):
     """An Ed25519 public key (32 bytes) and its name. Raises BadNote if it can be none."""
 
     name: str

@@ -1,8 +1,9 @@
 """What vouches for a journal: its newest checkpoint, and the keys that signed so far."""
 
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ..errors import JournalError
 from .codec import BadEntry, decode
@@ -14,8 +15,7 @@ from .repair import key_in
 from .segment import Cursor
 
 
-@dataclass(frozen=True, slots=True)
-class Newest:
+class Newest(msgspec.Struct, frozen=True):
     """The newest checkpoint as a signed note, None if there is none yet; keys, the newest last.
 
     The note vouches for the entries up to `signed_seq`, `last_seq` is the last one there is, and

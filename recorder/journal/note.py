@@ -6,8 +6,9 @@ where the first leaves a choice, so that the tools of transparency logs can read
 
 import re
 from base64 import b64decode, b64encode
-from dataclasses import dataclass
 from hashlib import sha256
+
+import msgspec
 
 from .merkle import HASH_BYTES
 
@@ -27,8 +28,7 @@ class BadNote(ValueError):
     """A note, checkpoint or key that breaks the rules, or that no known key vouches for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True):
     """One signature line: the name of the key, its id (4 bytes), and what it signed with.
 
     Only a key that is known can say whether `signature` is right, or of which length.
@@ -48,8 +48,7 @@ class Signature:
         return f"{_MARK}{self.name} {encode_base64(self.key_id + self.signature)}\n"
 
 
-@dataclass(frozen=True, slots=True)
-class SignedNote:
+class SignedNote(msgspec.Struct, frozen=True):
     """A text, which ends in a newline, and its signatures. Raises BadNote if it can be no note."""
 
     text: str
@@ -67,8 +66,7 @@ class SignedNote:
         return self.text + "\n" + "".join(signature.line() for signature in self.signatures)
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(msgspec.Struct, frozen=True):
     """What a log vouches for: the root of the first `size` leaves of the log called `origin`.
 
     `extensions` are further lines, of which C2SP advises against; we write none. Raises BadNote.

@@ -5,10 +5,10 @@ No journal is needed here, nor any other file; proofs are made in prove.py.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import msgpack
+import msgspec
 
 from ..errors import JournalError
 from ..model import Entry, Redacted
@@ -45,8 +45,7 @@ class BadProof(ValueError):
     """It has the form of a proof, and does not prove what it says."""
 
 
-@dataclass(frozen=True, slots=True)
-class SealedSpan:
+class SealedSpan(msgspec.Struct, frozen=True):
     """What the seal of a segment says of it: its entries, and the root of the tree after them."""
 
     first_seq: int
@@ -55,8 +54,7 @@ class SealedSpan:
     root: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(msgspec.Struct, frozen=True):
     """What proves that the entry `seq`, whose msgpack bytes are `item`, was in a journal.
 
     `path` leads from leaf `leaf_index` to the root of the tree of `tree_size` leaves, which
@@ -91,8 +89,7 @@ class Proof:
         return json.dumps(plain, indent=2) + "\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
+class Proven(msgspec.Struct, frozen=True):
     """What a good proof proves: `leaf` was at `leaf_index` when `checkpoint` was signed.
 
     It proves all of `entry`, unless that is redacted: then only that there was an entry with this

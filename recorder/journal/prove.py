@@ -1,7 +1,8 @@
 """Making the proof of one entry, from the one segment that holds it, raw or packed."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from ..errors import JournalDamaged, JournalError
 from .codec import BadEntry, telling
@@ -21,14 +22,13 @@ class CannotProve(JournalError):
     """There is no proof of this entry, or none yet."""
 
 
-@dataclass(slots=True)
-class _Found:
+class _Found(msgspec.Struct):
     """What was found on the way through a segment; `item` is None until the entry came."""
 
     header: Header
     seq: int
     key: str
-    leaves: list[bytes] = field(default_factory=list)
+    leaves: list[bytes] = msgspec.field(default_factory=list)
     item: bytes | None = None
     index: int = 0
 

@@ -5,9 +5,10 @@ other entries stay what they were; a proof of this one still proves that it was 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+
+import msgspec
 
 from ..errors import JournalError
 from ..model import (
@@ -36,8 +37,7 @@ class CannotRedact(JournalError):
     """The snapshot of this entry cannot be taken out of the journal."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where an entry is: segment, frame and place in it; its leaf, its item without snapshot."""
 
     number: int

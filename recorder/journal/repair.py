@@ -6,10 +6,11 @@ a whole frame behind the damage proves that the damage came later, and damage is
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
+
+import msgspec
 
 from ..errors import JournalDamaged
 from ..model import Body, Detail, Mark, MarkName, rest_of
@@ -28,8 +29,7 @@ TORN_TAIL = "torn-tail"
 DAMAGE = "damage"
 
 
-@dataclass(slots=True)
-class Recovered:
+class Recovered(msgspec.Struct):
     """Where the next entry goes. `writer` is None if a new segment is to be created.
 
     `tree` is that over all entries, of which the first `signed_size` are in a checkpoint; `keys`
@@ -40,13 +40,13 @@ class Recovered:
     last_number: int = 0
     next_seq: int = 1
     chain: bytes = GENESIS
-    tree: MerkleTree = field(default_factory=MerkleTree)
+    tree: MerkleTree = msgspec.field(default_factory=MerkleTree)
     signed_size: int = 0
     keys: tuple[str, ...] = ()
-    tails: Tails = field(default_factory=lambda: Tails({}))
+    tails: Tails = msgspec.field(default_factory=lambda: Tails({}))
     writer: SegmentWriter | None = None
     damage: Damage | None = None
-    repairs: list[Detail] = field(default_factory=list)
+    repairs: list[Detail] = msgspec.field(default_factory=list)
 
 
 def recover(folder: Path, disk: Disk) -> Recovered:

@@ -5,9 +5,10 @@ there should be, never less; the next drop takes up what it left.
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+
+import msgspec
 
 from ..model import RECORDER, Detail, Draft, Mark, MarkName
 from .files import Disk
@@ -21,8 +22,7 @@ from .store import Journal
 from .tombstone import Tombstone, read_tombstone, write_tombstone
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """What is kept: entries younger than `age_max_s`, segments of `bytes_max` in all; None: all.
 
     The segment that is being written is always kept.

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ..errors import JournalError
 from ..model import Entry
@@ -18,8 +19,7 @@ from .walk import DamageFound, EntriesDropped, Walk
 __all__ = ["DamageFound", "EntriesDropped", "Head", "begun", "head", "journal_id", "scan"]
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """The end of a journal: last sequence number (0 if empty), its chain in hex, segment count."""
 
     last_seq: int

@@ -1,9 +1,10 @@
 """One segment: its seal, and the cursor that reads it frame by frame, in either of its forms."""
 
-from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 from typing import Self
+
+import msgspec
 
 from .chain import CHAIN_BYTES, CHAIN_RULES, header_chain
 from .files import Disk
@@ -25,8 +26,7 @@ from .names import find_segment, is_packed
 from .packed import PackedDamaged, open_segment
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     """A frame that passed every check: its items decoded from msgpack, not yet entries."""
 
     path: Path
@@ -36,8 +36,7 @@ class Frame:
     leaves: list[bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Seal:
+class Seal(msgspec.Struct, frozen=True):
     """What ends a segment: entries and data frames in it, the tree after it, a signed checkpoint.
 
     `note` is the text of the checkpoint; in format 1 there is none, and the root is that of a tree

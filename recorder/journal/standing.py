@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ..errors import JournalError
 from ..model import rest_of
@@ -18,8 +19,7 @@ from .segment import Cursor
 from .tails import Tails
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """The journal in a folder: its last entry, the uuids of its pools by name, what ails its end.
 
     `findings` are about the last segment only; a recorder may be writing it meanwhile.

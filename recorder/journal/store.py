@@ -4,10 +4,12 @@ There is one writer per folder. Reading is elsewhere: `scan`, `head` and `verify
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+import msgspec
+from msgspec.structs import replace
 
 from ..clock import WallClock
 from ..errors import JournalError, JournalWriteFailed
@@ -31,8 +33,7 @@ CHECKPOINT_ENTRIES = 10_000
 CHECKPOINT_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(msgspec.Struct, frozen=True):
     """What happened to the journal beside its entries: checkpoints signed, segments sealed."""
 
     notes: tuple[str, ...] = ()

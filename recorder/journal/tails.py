@@ -1,9 +1,10 @@
 """Where the journal stands with each pool, kept up to date from the entries alone."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
 from hashlib import sha256
 from types import MappingProxyType
+
+from msgspec.structs import fields
 
 from ..model import (
     Body,

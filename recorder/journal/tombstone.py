@@ -6,9 +6,10 @@ A later tombstone covers what an earlier one did, so that there is one at a time
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from .chain import CHAIN_BYTES
 from .files import Disk
@@ -28,8 +29,7 @@ _FIELDS = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Tombstone:
+class Tombstone(msgspec.Struct, frozen=True):
     """What was dropped from the beginning of a journal.
 
     `entries` is also the size of the tree over them, whose root is `root`; `chain` is that after

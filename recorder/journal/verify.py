@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+
+import msgspec
 
 from ..errors import JournalError
 from .chain import GENESIS
@@ -26,8 +27,7 @@ __all__ = ["Finding", "FindingKind", "Report", "verify"]
 _NO_TAILS = tails_digest({})
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """What `verify` read and what it found; sound if there are no findings.
 
     `first_seq` and `last_seq` are 0 for an empty journal; `chain` is the last good one in hex, and

@@ -2,8 +2,9 @@
 
 import errno
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from ..errors import JournalWriteFailed
 from .chain import CHAIN_RULES, header_chain, leaf_hash

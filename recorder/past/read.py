@@ -1,7 +1,6 @@
 """Reads the state of a pool at an instant out of a journal, and says what it is worth."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -19,8 +18,7 @@ from .survey import Survey
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 
-@dataclass(frozen=True, slots=True)
-class Past:
+class Past(msgspec.Struct, frozen=True):
     """A pool at an instant: `seq` is the last entry that counts, `caveats` say what is uncertain.
 
     No caveat: what is served is what was.

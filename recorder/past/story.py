@@ -5,7 +5,8 @@ class, unless an event of its epoch is as new; what a complete baseline lacks is
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ..model import (
     BaselineChunk,
@@ -23,8 +24,7 @@ _REMOVED = "MESSAGE_REMOVED"
 """What a server says of a class that it only lists: nothing in it could be lacking."""
 
 
-@dataclass(slots=True)
-class _Object:
+class _Object(msgspec.Struct):
     """The last state of an object, None if it is gone, and the last entries that told it."""
 
     snapshot: bytes | None = None
@@ -33,21 +33,20 @@ class _Object:
     chunk_seq: int = 0
 
 
-@dataclass(slots=True)
-class Story:
+class Story(msgspec.Struct):
     """Folds the entries of one pool; `anchor` is where what was seen before may be outdated."""
 
     pool: str
     _last_seq: int = 0
     _anchor: int = 0
     _stream: Stream = Stream.REGISTER
-    _objects: dict[tuple[str, str], _Object] = field(default_factory=dict)
-    _read: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _objects: dict[tuple[str, str], _Object] = msgspec.field(default_factory=dict)
+    _read: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
     """By class, the entry of the last chunk and its `low`."""
-    _skipped: set[str] = field(default_factory=set)
+    _skipped: set[str] = msgspec.field(default_factory=set)
     _chunk: BaselineChunk | None = None
     _chunk_seq: int = 0
-    _rows: list[tuple[int, BaselineRecord]] = field(default_factory=list)
+    _rows: list[tuple[int, BaselineRecord]] = msgspec.field(default_factory=list)
 
     def take(self, entry: Entry) -> None:
         """Fold the next entry of the journal."""

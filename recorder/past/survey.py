@@ -1,7 +1,8 @@
 """Where an instant lies in a journal: the last entry that counts, and the gaps around it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ..errors import JournalDamaged, QueryError
 from ..instant import Instant, time_text
@@ -21,8 +22,7 @@ _MISSING = "entries-missing"
 """The cause of a gap that only a reader finds: entries are lost."""
 
 
-@dataclass(slots=True)
-class _Gap:
+class _Gap(msgspec.Struct):
     """A gap: blind from `since_ns` (or after entry `since_seq`) until it was closed.
 
     Of one that a census found, entries up to `since_seq` may be later than `since_ns`.
@@ -48,8 +48,7 @@ class _Gap:
         return f"gap @{self.seq} ({self.cause}), blind since {time_text(self.since_ns // 1000)}"
 
 
-@dataclass(slots=True)
-class _Facts:
+class _Facts(msgspec.Struct):
     """What is known of one pool: `certain_*` is where nothing had been missed yet."""
 
     certain_seq: int
@@ -58,7 +57,7 @@ class _Facts:
     last_at_ns: int = 0
     registered: bool = False
     baselined_seq: int | None = None
-    gaps: list[_Gap] = field(default_factory=list)
+    gaps: list[_Gap] = msgspec.field(default_factory=list)
 
     def take(self, entry: Entry) -> None:
         """Take the next entry of this pool."""
@@ -91,8 +90,7 @@ class _Facts:
                 gap.closed_seq = seq
 
 
-@dataclass(slots=True)
-class Survey:
+class Survey(msgspec.Struct):
     """What the whole journal says about where an instant lies, and which gaps cover it.
 
     `damage` is what ended the reading before the end of the journal.
@@ -102,7 +100,7 @@ class Survey:
     position_at_ns: int = 0
     last_seq: int = 0
     damage: JournalDamaged | None = None
-    pools: dict[str, _Facts] = field(default_factory=dict)
+    pools: dict[str, _Facts] = msgspec.field(default_factory=dict)
 
     @classmethod
     def of(cls, entries: Iterator[Entry], instant: Instant) -> "Survey":

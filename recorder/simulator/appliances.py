@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import groupby
 
+import msgspec
 import trio
 
 from . import lifecycle
@@ -15,8 +15,7 @@ from .toolstack import Call
 from .values import NULL_REF, Fault, Value, int_of, texts_of
 
 
-@dataclass(frozen=True, slots=True)
-class _Wave:
+class _Wave(msgspec.Struct, frozen=True):
     """What is done to the VMs: those with the same `order` at the same time."""
 
     operation: str

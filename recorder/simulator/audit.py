@@ -7,9 +7,10 @@ is on the way to the files.
 import itertools
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import md5
+
+import msgspec
 
 from .auditfiles import AuditFiles
 from .dump_values import quoted
@@ -27,8 +28,7 @@ _SILENT = frozenset(
 _PAGE = "http/"
 
 
-@dataclass(frozen=True, slots=True)
-class AuditHabits:
+class AuditHabits(msgspec.Struct, frozen=True):
     """In what the trails of versions of xapi differ; as it stands, it is 25.32.
 
     `escapes_double_quotes`: " in names is written as \\". `refuses_late`: the line of a refusal is
@@ -45,8 +45,7 @@ XAPI_25_32 = AuditHabits()
 XAPI_24_11 = AuditHabits(escapes_double_quotes=True, refuses_late=True, page_line_last=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who calls, as lines name them: a digest of the session, an identifier and a user."""
 
     trackid: str
@@ -54,8 +53,7 @@ class Caller:
     user: str
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True):
     """Where a line comes from: the address of the host, its thread, and the task with its mark."""
 
     address: str
@@ -63,8 +61,7 @@ class Stamp:
     task: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True):
     """What became of a call: `verdict` is ALLOWED or DENIED, `result` OK, ERROR:... or nothing."""
 
     call: str

@@ -2,10 +2,11 @@
 
 import base64
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, replace
 from itertools import islice
 
+import msgspec
 import trio
+from msgspec.structs import replace
 
 from .audit import AuditTrail
 from .door import Door
@@ -30,8 +31,7 @@ _HEADERS = (
 _LINES_AT_ONCE = 500
 
 
-@dataclass(frozen=True, slots=True)
-class _Access:
+class _Access(msgspec.Struct, frozen=True):
     """The session that reads; a `passing` one was opened for this request only."""
 
     session: str

@@ -1,7 +1,8 @@
 """A call as a client sent it and the result that answers it, before and after the two encodings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from .database import Database
 from .events import EventRow, FromReply
@@ -14,8 +15,7 @@ DEPTH_MAX = 100
 """Nesting of a parameter. xapi has no limit; its calls need three levels, our stack has an end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A method name and its parameters, in the order sent.
 
     `headers` are those of the HTTP request, by names in lower case.
@@ -23,18 +23,16 @@ class Call:
 
     method: str
     params: list[Sent]
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """The answer of `event.next`."""
 
     rows: Sequence[EventRow]
 
 
-@dataclass(frozen=True, slots=True)
-class RowReply:
+class RowReply(msgspec.Struct, frozen=True):
     """The answer of `get_record`, read from the database by the encoder as it needs it."""
 
     database: Database
@@ -42,8 +40,7 @@ class RowReply:
     ref: str
 
 
-@dataclass(frozen=True, slots=True)
-class TableReply:
+class TableReply(msgspec.Struct, frozen=True):
     """The answer of `get_all_records`, read from the database by the encoder as it needs it."""
 
     database: Database

@@ -8,10 +8,11 @@ with `/key:` is a permission of its own for one key of a map.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 from importlib.resources import files
+
+import msgspec
 
 from .datamodel import Field, fields
 from .values import Value
@@ -42,8 +43,7 @@ class Role(IntEnum):
 _ROLES = dict(zip("ROAPLX", Role, strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Param:
+class Param(msgspec.Struct, frozen=True):
     """A parameter of a method; `default` None means that it must be given.
 
     Types are those of the data model, and `record:CLASS` for what a constructor takes.
@@ -54,8 +54,7 @@ class Param:
     default: Value | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True):
     """What is known of a method. `params` does not count the session.
 
     `generated` says that it only reads or writes fields, as every class has them. `role` is None
@@ -78,8 +77,7 @@ class Signature:
         return f"{self.cls}.{self.verb}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Catalogue:
+class _Catalogue(msgspec.Struct, frozen=True):
     methods: Mapping[str, Signature]
     keys: Mapping[str, Role]
 

@@ -5,7 +5,8 @@ of xapi: messages, then all add, all mod, all del; it says nothing about time.
 """
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from .datamodel import SILENT
 from .eventrows import EventRow, event_row
@@ -16,8 +17,7 @@ from .values import Fault
 _NUMBER = re.compile(r"-?[0-9]{1,20}")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(msgspec.Struct, frozen=True):
     """Where a client of event.from stands: generations of the database and of the messages."""
 
     generation: int

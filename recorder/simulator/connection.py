@@ -7,9 +7,10 @@ the page there answers it by its head alone. See `pages` for what a page gets an
 import math
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
 
+import msgspec
 import trio
+from msgspec.structs import replace
 
 from . import http, jsonwire, xmlwire
 from .calls import Call, MalformedError, Result
@@ -33,8 +34,7 @@ _RPC_JSON_PREFIX = "/jsonrpc"
 Answer = Callable[[Call], Awaitable[Result]]
 
 
-@dataclass(frozen=True, slots=True)
-class Manners:
+class Manners(msgspec.Struct, frozen=True):
     """What a connection is allowed, and who answers its calls.
 
     `emergency` returns the fault that a host in emergency mode gives to every call, before
@@ -46,7 +46,7 @@ class Manners:
     emergency: Callable[[], Fault | None]
     may_reply: Callable[[], Awaitable[None]]
     first_head_s_max: float
-    pages: Pages = field(default_factory=dict)
+    pages: Pages = msgspec.field(default_factory=dict)
 
 
 class _Inlet:

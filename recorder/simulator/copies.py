@@ -1,8 +1,9 @@
 """Copies of VMs: clone, copy, snapshot, and how a VM is destroyed."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
+
+import msgspec
 
 from . import disks
 from .addresses import generated_mac
@@ -17,8 +18,7 @@ SNAPSHOT_S = 2.0
 DESTROY_S = 0.3
 
 
-@dataclass(frozen=True, slots=True)
-class DiskMaker:
+class DiskMaker(msgspec.Struct, frozen=True):
     """The call that copies one disk: what its task is called, and what it does."""
 
     name: str

@@ -7,10 +7,11 @@ the data model of xapi 25.32.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import cast
+
+import msgspec
 
 from .values import EPOCH, NULL_REF, DateTime, Record, Value
 
@@ -30,8 +31,7 @@ SILENT = frozenset({"session", "user", "secret"})
 """Classes whose objects come and go without an event."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(msgspec.Struct, frozen=True):
     """One field of a class.
 
     `type` is `string`, `int`, `float`, `bool`, `datetime`, `enum/NAME`, `@CLASS` (a reference),

@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from .pool import SimulatedPool
 from .values import Record, Value, text_of
@@ -14,8 +15,7 @@ _PURPOSES = ("web server", "build agent", "database", "mail relay", "test bench"
 _HIDDEN = ("is_a_template", "is_a_snapshot", "is_control_domain")
 
 
-@dataclass(frozen=True, slots=True)
-class Deed:
+class Deed(msgspec.Struct, frozen=True):
     """A call: the method by its sync name and its arguments without the session."""
 
     method: str

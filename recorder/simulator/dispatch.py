@@ -5,11 +5,12 @@ An answer that names the first error only is what clients see, so the order is p
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
+import msgspec
 import trio
+from msgspec.structs import replace
 
 from .audit import AuditTrail, Stamp, is_audited
 from .auditpage import AuditPage
@@ -40,11 +41,10 @@ _UNKNOWN_CALL = "Host.call_extension"
 _T = TypeVar("_T")
 
 
-@dataclass(slots=True)
-class _Outcome:
+class _Outcome(msgspec.Struct):
     """What became of a call that runs beside its caller; `done` is set once it is over."""
 
-    done: trio.Event = field(default_factory=trio.Event)
+    done: trio.Event = msgspec.field(default_factory=trio.Event)
     result: Result | None = None
     fault: Fault | None = None
 

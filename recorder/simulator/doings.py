@@ -8,13 +8,13 @@ ever served. A call is followed through whatever it begins: what is done at a la
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+
+import msgspec
 
 DENIED = "RBAC_PERMISSION_DENIED"
 
 
-@dataclass(slots=True, eq=False)
-class Doing:
+class Doing(msgspec.Struct, eq=False):
     """One call of a client that was checked as far as its session. No two are the same.
 
     `method` is as it was called (`Async.VM.start`), `call` without the prefix; `given` are the
@@ -33,7 +33,7 @@ class Doing:
     method: str
     call: str
     headers: Mapping[str, str]
-    given: Mapping[str, object] = field(default_factory=dict)
+    given: Mapping[str, object] = msgspec.field(default_factory=dict)
     task: str = ""
     lent: bool = False
     ended_s: float | None = None

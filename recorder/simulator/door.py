@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+import msgspec
 import trio
 
 UNIX_SOCKET = "/var/lib/xcp/xapi"
@@ -12,8 +11,7 @@ PROXIED = ":::80"
 """What logs show as the listener behind TLS: a proxy ends it and comes in at port 80."""
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
+class Door(msgspec.Struct, frozen=True):
     """The address of the host, and whether the call comes by that host's own unix socket.
 
     `peer` is protocol and address of the client, `listener` where the server took the connection,

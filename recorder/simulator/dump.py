@@ -8,11 +8,12 @@ rules that a real server runs once after an upgrade, which change values for goo
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 from xml.parsers import expat
+
+import msgspec
 
 from ..errors import ConfigError
 from .datamodel import Field, class_named, fields
@@ -54,8 +55,7 @@ INTERNAL: Mapping[str, frozenset[str]] = {
 """Fields of the database that the API never shows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dumped:
+class Dumped(msgspec.Struct, frozen=True):
     """What a dump holds; `left_out` has the tables with rows that no class stands for."""
 
     image: PoolImage
@@ -74,16 +74,15 @@ def read_dump(path: Path) -> Dumped:
     return Dumped(image, reader.left_out)
 
 
-@dataclass(slots=True)
-class _Reader:
+class _Reader(msgspec.Struct):
     """Takes a dump tag by tag; what it has read is in `tables`, `manifest` and `left_out`."""
 
     path: Path
-    tables: dict[str, dict[str, Record]] = field(default_factory=dict)
-    manifest: dict[str, str] = field(default_factory=dict)
-    left_out: dict[str, int] = field(default_factory=dict)
+    tables: dict[str, dict[str, Record]] = msgspec.field(default_factory=dict)
+    manifest: dict[str, str] = msgspec.field(default_factory=dict)
+    left_out: dict[str, int] = msgspec.field(default_factory=dict)
     _rows: int = 0
-    _open: list[str] = field(default_factory=list)
+    _open: list[str] = msgspec.field(default_factory=list)
     _table: str = ""
     _cls: str | None = None
     _where: str = ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from .audit import Stamp
 from .calls import Sent
@@ -11,8 +12,7 @@ from .calls import Sent
 _REAL = "OpaqueRef:"
 
 
-@dataclass(frozen=True, slots=True)
-class Errand:
+class Errand(msgspec.Struct, frozen=True):
     """A call that has been decoded and whose session is known.
 
     `call` is the dotted name without a prefix, as permissions and audit lines have it. `given` are

@@ -1,8 +1,8 @@
 """Evacuation: every VM of a host moves to another one while it runs, a batch at a time."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+import msgspec
 import trio
 
 from . import haplan, lifecycle
@@ -68,8 +68,7 @@ async def retrieve_wlb_evacuate_recommendations(call: Call, host: str) -> Value:
     raise Fault("WLB_NOT_INITIALIZED")
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(msgspec.Struct, frozen=True):
     """Where each VM goes, and why others can't."""
 
     targets: Mapping[str, str]

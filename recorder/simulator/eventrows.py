@@ -1,13 +1,13 @@
 """Events as they go out: the same row is the JSON text and the value for the XML encoder."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from .values import Record, Value
 
 
-@dataclass(frozen=True, slots=True)
-class EventRow:
+class EventRow(msgspec.Struct, frozen=True):
     """One event as it goes out.
 
     `cls` is lower case. `record` is the snapshot: never changed afterwards, None where none is
@@ -37,8 +37,7 @@ class EventRow:
         return value
 
 
-@dataclass(frozen=True, slots=True)
-class FromReply:
+class FromReply(msgspec.Struct, frozen=True):
     """What event.from answers; `valid_ref_counts` by lower-case class name in wire order."""
 
     events: Sequence[EventRow]

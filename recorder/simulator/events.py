@@ -9,9 +9,9 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import islice
 
+import msgspec
 import trio
 
 from .comparison import Token, compare, parse_token
@@ -31,17 +31,15 @@ FROM_TIMEOUT_MAX_S = 86400.0
 """What xapi makes of a timeout that is no sensible number."""
 
 
-@dataclass(slots=True)
-class _Registration:
+class _Registration(msgspec.Struct):
     """`position` is the id of the first event that the session has not been given."""
 
     position: int
-    strings: dict[str, None] = field(default_factory=dict)
-    interest: Interest = field(default_factory=lambda: interest_in([]))
+    strings: dict[str, None] = msgspec.field(default_factory=dict)
+    interest: Interest = msgspec.field(default_factory=lambda: interest_in([]))
 
 
-@dataclass(slots=True, eq=False)
-class _Call:
+class _Call(msgspec.Struct, eq=False):
     """A call that is waiting; `ended` once its session is gone. No two are the same."""
 
     ended: bool = False

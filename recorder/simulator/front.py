@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 
+import msgspec
 import trio
 
 from . import connection, sessions
@@ -21,12 +21,11 @@ from .users import Directory
 from .values import Fault
 
 
-@dataclass(frozen=True, slots=True)
-class _Outage:
+class _Outage(msgspec.Struct, frozen=True):
     """A host that is dead; one that `answers` closes connections, others say nothing at all."""
 
     answers: bool
-    over: trio.Event = field(default_factory=trio.Event)
+    over: trio.Event = msgspec.field(default_factory=trio.Event)
 
 
 class Front:

@@ -4,10 +4,11 @@ Protected are VMs that shall always run with priority `restart`. Memory is what 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from heapq import heapify, heapreplace
 from itertools import combinations
 from math import comb
+
+import msgspec
 
 from .database import Database
 from .hostlife import announce, ha_enabled
@@ -22,8 +23,7 @@ _WAYS_MAX = 500
 """Up to so many ways to lose hosts are tried one by one; beyond, only the one thought worst."""
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
+class _State(msgspec.Struct, frozen=True):
     """What the planner looks at: free bytes of the hosts, protected VMs on each, bytes of VMs."""
 
     free: Mapping[str, int]

@@ -6,8 +6,9 @@ page with the text of the OCaml exception where other servers would answer 4xx.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from urllib.parse import unquote, unquote_plus
+
+import msgspec
 
 from .ocaml import failure, int64, quoted
 
@@ -34,8 +35,7 @@ _MARKS = {"<": "&lt;", ">": "&gt;", "'": "&apos;", '"': "&quot;", "&": "&amp;"}
 _KNOWN = frozenset({"GET", "POST", "PUT", "CONNECT", "OPTIONS"})
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True):
     """The request line and the headers that matter here; `headers` has lower-case names.
 
     `path`, `query` and `cookies` are decoded; of a name that comes twice, the first counts.
@@ -46,9 +46,9 @@ class Head:
     version: str
     close: bool
     content_length: int | None
-    headers: dict[str, str] = field(default_factory=dict)
-    query: dict[str, str] = field(default_factory=dict)
-    cookies: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = msgspec.field(default_factory=dict)
+    query: dict[str, str] = msgspec.field(default_factory=dict)
+    cookies: dict[str, str] = msgspec.field(default_factory=dict)
 
     @property
     def reply_version(self) -> str:

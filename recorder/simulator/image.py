@@ -4,7 +4,8 @@ Where an image comes from, a dump of a database or a journal, is the business of
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from ..errors import ConfigError
 from .database import Database
@@ -30,8 +31,7 @@ Tables = Mapping[str, Mapping[str, Record]]
 fields that its class does not know, which are served after the others."""
 
 
-@dataclass(frozen=True, slots=True)
-class PoolImage:
+class PoolImage(msgspec.Struct, frozen=True):
     """The objects of a pool, checked to be one; see `of`.
 
     `hosts` are references, the master's first. `generation` is the one of the database: all

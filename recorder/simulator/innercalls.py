@@ -1,6 +1,6 @@
 """Calls that an operation makes by itself as `Async.`: their tasks stay, as a client's would."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from .catalogue import Handler
 from .toolstack import Call

@@ -4,8 +4,9 @@ So what it does has a session, is checked, and is in the audit trail. Only the b
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import cast
+
+from msgspec.structs import replace
 
 from .calls import Call, Result, Sent
 from .dispatch import Dispatcher

@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from .audit import XAPI_25_32, AuditHabits
 from .database import Database
@@ -26,8 +27,7 @@ GIB = 1024**3
 TEMPLATES = ("Debian Bookworm 12", "Rocky Linux 9", "Windows Server 2022", "Other install media")
 
 
-@dataclass(frozen=True, slots=True)
-class PoolSpec:
+class PoolSpec(msgspec.Struct, frozen=True):
     """What to build. The same spec always gives the same pool, byte for byte.
 
     The counts are those of `presets.Counts`. `speed` scales how long operations take: 1.0 is about
@@ -78,16 +78,14 @@ class PoolSpec:
         return self.hosts if self.image is None else len(self.image.hosts)
 
 
-@dataclass(frozen=True, slots=True)
-class SimulatedHost:
+class SimulatedHost(msgspec.Struct, frozen=True):
     """A host of the pool and the address under which clients find it."""
 
     ref: str
     address: str
 
 
-@dataclass(frozen=True, slots=True)
-class Furnished:
+class Furnished(msgspec.Struct, frozen=True):
     """The way into a new pool."""
 
     pool_ref: str

@@ -1,7 +1,8 @@
 """Hosts of a new pool with their network interfaces, and networks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from .copies import new_mac
 from .database import Database
@@ -34,8 +35,7 @@ _CPU: dict[str, Value] = {
 _OFFERS: list[Value] = ["vm_migrate", "provision", "vm_resume", "enable", "evacuate", "vm_start"]
 
 
-@dataclass(frozen=True, slots=True)
-class Hardware:
+class Hardware(msgspec.Struct, frozen=True):
     """What all hosts of a pool have in common."""
 
     network: str

@@ -2,7 +2,8 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from .copiedvm import generation_id
 from .copies import new_mac
@@ -27,8 +28,7 @@ _DISKS_BYTES = (10 * GIB, 20 * GIB, 40 * GIB)
 DISK_BYTES_MAX = max(_DISKS_BYTES)
 
 
-@dataclass(frozen=True, slots=True)
-class VmPlan:
+class VmPlan(msgspec.Struct, frozen=True):
     """A guest to be made: `host` is the index of the host where it runs if it is `running`."""
 
     name: str
@@ -42,8 +42,7 @@ class VmPlan:
     running: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(msgspec.Struct, frozen=True):
     """Where a guest may live: a host, the pool's networks, and the storage that the host sees."""
 
     host: str

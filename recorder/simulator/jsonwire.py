@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from . import yojson
 from .calls import Batch, Call, MalformedError, Result, RowReply, Sent, TableReply
@@ -20,8 +21,7 @@ class Version(StrEnum):
     TWO = "2.0"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """A call with what its reply must repeat."""
 
     call: Call

@@ -2,7 +2,8 @@
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from .database import Database
 from .roles import permissions, role_name
@@ -13,8 +14,7 @@ _REFUSED = "Authentication failure"
 """What PAM says to a wrong password."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(msgspec.Struct, frozen=True):
     """What a login gives: root's session may do anything, others have `permissions`."""
 
     user: str

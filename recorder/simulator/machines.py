@@ -1,13 +1,12 @@
 """What is so of a host as a machine, and stands in no row: whether it runs, what awaits it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+import msgspec
 import trio
 
 
-@dataclass(slots=True)
-class Machines:
+class Machines(msgspec.Struct):
     """The machines of a pool, by the references of their hosts.
 
     `down` do not answer. `leaving` were told to shut down or reboot, and stay disabled until they
@@ -17,15 +16,15 @@ class Machines:
     session belongs that is good for one host only ("" for others); the network side knows.
     """
 
-    down: set[str] = field(default_factory=set)
-    leaving: set[str] = field(default_factory=set)
-    kept_disabled: set[str] = field(default_factory=set)
-    fenced: set[str] = field(default_factory=set)
-    left_by: dict[str, str] = field(default_factory=dict)
+    down: set[str] = msgspec.field(default_factory=set)
+    leaving: set[str] = msgspec.field(default_factory=set)
+    kept_disabled: set[str] = msgspec.field(default_factory=set)
+    fenced: set[str] = msgspec.field(default_factory=set)
+    left_by: dict[str, str] = msgspec.field(default_factory=dict)
     no_restarts_until_s: float = 0.0
     host_of_session: Callable[[str], str] = lambda _session: ""
-    failing_over: trio.Lock = field(default_factory=trio.Lock)
-    _falls: dict[str, int] = field(default_factory=dict)
+    failing_over: trio.Lock = msgspec.field(default_factory=trio.Lock)
+    _falls: dict[str, int] = msgspec.field(default_factory=dict)
 
     def fall(self, host: str) -> int:
         """Let a host be down; returns which of its falls this is."""

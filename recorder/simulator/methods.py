@@ -5,9 +5,9 @@ order a call is checked.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 
+import msgspec
 import trio
 
 from . import accessors, toolstack
@@ -30,8 +30,7 @@ Plain = Callable[[list[Value]], Result]
 OnField = Callable[[Database, str, str, list[Value]], Value]
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+class Method(msgspec.Struct, frozen=True):
     """A method that needs a session, and what it does."""
 
     signature: Signature

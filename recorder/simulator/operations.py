@@ -1,8 +1,9 @@
 """Who does which operation: the methods that do more than read or write a field."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
+
+import msgspec
 
 from . import (
     administration,
@@ -38,8 +39,7 @@ from .settings import setter
 __all__ = ["Operation", "Param", "operations"]
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(msgspec.Struct, frozen=True):
     """A method that does something, by its sync name (`VM.start`).
 
     `params` does not count the session. `has_async` says whether `Async.` exists; such methods

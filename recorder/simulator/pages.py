@@ -5,7 +5,8 @@ xapi serves files and logs beside its API, each by a handler of its own (`GET /a
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from .http import Head
 
@@ -14,8 +15,7 @@ def _nothing() -> None:
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class PageReply:
+class PageReply(msgspec.Struct, frozen=True):
     """An answer as it goes out: the headers verbatim and in this order, nothing is added.
 
     `status` is such as '200 OK'. `body` comes in pieces, each sent as it is made; it is closed

@@ -1,7 +1,8 @@
 """Which host a VM goes to, and what moving it on or off a host writes."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from .catalogue import Handler
 from .database import Database
@@ -120,8 +121,7 @@ async def atomic_set_resident_on(call: Call, vm: str, host: str) -> Value:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Needs:
+class _Needs(msgspec.Struct, frozen=True):
     """What a VM needs of a host. `srs` and `networks` say which hosts see each of them."""
 
     vm: str

@@ -1,7 +1,8 @@
 """Storage plugins: what each type of SR can do. The table is that of the plugins of XenServer 8."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from .database import Database
 from .values import Fault, Value, map_of, texts_of
@@ -23,8 +24,7 @@ _VERSIONS = {"VDI_RESET_ON_BOOT": 2}
 """Features whose version is not 1."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plugin:
+class Plugin(msgspec.Struct, frozen=True):
     """One plugin: `required` are the keys of `device_config` that it cannot do without."""
 
     name: str

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
+import msgspec
 import trio
 
 from . import failover, hostlife, messages, rules
@@ -32,11 +32,10 @@ HEARTBEAT_S = 30.0
 """xapi's garbage collection runs this often; the fake event of the pool comes from it."""
 
 
-@dataclass(slots=True)
-class _Outcome:
+class _Outcome(msgspec.Struct):
     """What became of an operation; `done` is set once one of the others is."""
 
-    done: trio.Event = field(default_factory=trio.Event)
+    done: trio.Event = msgspec.field(default_factory=trio.Event)
     result: Value | None = None
     fault: Fault | None = None
 

@@ -1,11 +1,11 @@
 """Pools by name: how much of everything they have."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(msgspec.Struct, frozen=True):
     """How much a new pool has of everything.
 
     `storage` counts shared SRs (every host has a local one, too), `networks` those of the pool;

@@ -1,8 +1,9 @@
 """How a VM comes to be without a source: made from a record, or provisioned from a template."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from xml.etree import ElementTree
+
+import msgspec
 
 from .catalogue import Handler
 from .constructors import given
@@ -79,8 +80,7 @@ async def provision(call: Call, vm: str) -> Value:
     return ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Disk:
+class _Disk(msgspec.Struct, frozen=True):
     """A disk as a template asks for it; the SR by uuid, empty for the pool's default."""
 
     device: str

@@ -7,11 +7,12 @@ method, and what a client certificate may do beyond reading.
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from hashlib import md5
 from importlib.resources import files
 from uuid import UUID
+
+import msgspec
 
 from .catalogue import Role, key_roles, signatures
 from .database import Database
@@ -40,8 +41,7 @@ class _NoDice(random.Random):
         raise AssertionError(f"a role asks for {k} random bits")
 
 
-@dataclass(frozen=True, slots=True)
-class _Permission:
+class _Permission(msgspec.Struct, frozen=True):
     """One permission, under the name that its uuid is made of, and the least role that has it."""
 
     spelling: str
@@ -53,8 +53,7 @@ class _Permission:
         return self.spelling.lower()
 
 
-@dataclass(frozen=True, slots=True)
-class _Tables:
+class _Tables(msgspec.Struct, frozen=True):
     """What roles.txt says, section by section."""
 
     roles: tuple[tuple[str, bool, str], ...]

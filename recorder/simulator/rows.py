@@ -5,7 +5,6 @@ rows that it changes; two ends of a relation share one. What was deleted is reme
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -59,8 +58,7 @@ class Row:
         return self._json
 
 
-@dataclass(frozen=True, slots=True)
-class Deleted:
+class Deleted(msgspec.Struct, frozen=True):
     """One object that is gone."""
 
     ref: str
@@ -68,13 +66,12 @@ class Deleted:
     deleted: int
 
 
-@dataclass(slots=True)
-class Table:
+class Table(msgspec.Struct):
     """All objects of one class: in order of creation, and by time of the last change."""
 
-    rows: dict[str, Row] = field(default_factory=dict)
-    recent: dict[str, None] = field(default_factory=dict)
-    deleted: list[Deleted] = field(default_factory=list)
+    rows: dict[str, Row] = msgspec.field(default_factory=dict)
+    recent: dict[str, None] = msgspec.field(default_factory=dict)
+    deleted: list[Deleted] = msgspec.field(default_factory=list)
 
 
 class Rows:

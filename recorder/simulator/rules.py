@@ -5,7 +5,8 @@ itself.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from . import appliancestate, hoststate, poolstate, srstate, vbdstate, vdistate, vifstate, vmstate
 from .database import Database
@@ -17,8 +18,7 @@ Offer = Callable[[Database, str], list[str]]
 """Takes rows and reference; returns what `allowed_operations` must show now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(msgspec.Struct, frozen=True):
     """The rules of one class; `offer` is None if its `allowed_operations` are not computed."""
 
     refusal: Refusal

@@ -3,11 +3,11 @@
 import json
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import trio
 
 from .. import clock
@@ -33,8 +33,7 @@ class Format(StrEnum):
     JSON = "json"
 
 
-@dataclass(frozen=True, slots=True)
-class SimulateOptions:
+class SimulateOptions(msgspec.Struct, frozen=True):
     """The options of the command.
 
     With an image that pool is served, and neither `pools` nor `counts` matter; `rewrite_addresses`
@@ -46,11 +45,11 @@ class SimulateOptions:
     port: int
     tls_port: int | None = None
     pools: int = 1
-    counts: Counts = field(default_factory=Counts)
+    counts: Counts = msgspec.field(default_factory=Counts)
     seed: int = 1
-    password: str = field(default_factory=lambda: PoolSpec().password)
+    password: str = msgspec.field(default_factory=lambda: PoolSpec().password)
     speed: float = 1.0
-    load: Load = field(default_factory=Load)
+    load: Load = msgspec.field(default_factory=Load)
     faults: Plan | None = None
     control: Path | None = None
     format: Format = Format.TEXT

@@ -6,10 +6,11 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import trio
+from msgspec.structs import replace
 
 from ..errors import TransportError
 from .capacity import TCP_CONNECTIONS_MAX, UNIX_CONNECTIONS_MAX, attend
@@ -25,8 +26,7 @@ _EPHEMERAL_TRIES = 8
 """How often another port is tried when the one of the master is taken at a member's address."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sockets:
+class Sockets(msgspec.Struct, frozen=True):
     """Where to listen: port 0 is any free one, None means no TLS, and `folder` is for unix sockets.
 
     Further pools get the following ports. A unix socket is named after its pool (`pool-1.sock`).
@@ -37,8 +37,7 @@ class Sockets:
     folder: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Served:
+class Served(msgspec.Struct, frozen=True):
     """A pool that accepts connections, and what a client needs to know of it.
 
     `url` is the master's, `members` are the URLs of the other hosts, which answer HOST_IS_SLAVE;
@@ -67,8 +66,7 @@ class Served:
         return self.front.sessions
 
 
-@dataclass(frozen=True, slots=True)
-class _Opening:
+class _Opening(msgspec.Struct, frozen=True):
     """A listening socket and the host that answers there."""
 
     listener: trio.abc.Listener[trio.abc.Stream]
@@ -76,8 +74,7 @@ class _Opening:
     local: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Listening:
+class Listening(msgspec.Struct, frozen=True):
     """A pool whose sockets are open but not yet answered."""
 
     served: Served

@@ -7,7 +7,8 @@ import random
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 from .audit import Caller, Stamp, trackid
 from .database import Database
@@ -33,8 +34,7 @@ COLLECT_EVERY_S = 30.0
 _UNFINISHED = ("pending", "cancelling")
 
 
-@dataclass(slots=True)
-class Session:
+class Session(msgspec.Struct):
     """One login. Times are those of the server's clock; `permissions` do not bind root."""
 
     ref: str

@@ -1,13 +1,13 @@
 """What a session wants to hear of: `*`, a class in any case, or `class/reference`."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+import msgspec
 
 ALL = "*"
 
 
-@dataclass(frozen=True, slots=True)
-class Interest:
+class Interest(msgspec.Struct, frozen=True):
     """A set of class strings, made ready for matching."""
 
     everything: bool

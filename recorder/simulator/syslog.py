@@ -1,15 +1,15 @@
 """What syslog makes of lines on their way into the files: whole, cut, late, or nothing at all."""
 
 import heapq
-from dataclasses import dataclass, field
 from hashlib import md5
+
+import msgspec
 
 LINE_BYTES_MAX = 8096
 """Where rsyslog cuts by default, give or take what it puts in front."""
 
 
-@dataclass(slots=True)
-class Syslog:
+class Syslog(msgspec.Struct):
     """The syslog of all hosts of a pool; it begins as one that does its work.
 
     Longer lines are cut to `line_bytes_max`; none is if it is None. Each comes up to `late_s_max`
@@ -21,7 +21,7 @@ class Syslog:
     line_bytes_max: int | None = None
     late_s_max: float = 0.0
     deaf: bool = False
-    _under_way: list[tuple[float, int, str, str]] = field(default_factory=list)
+    _under_way: list[tuple[float, int, str, str]] = msgspec.field(default_factory=list)
     _count: int = 0
 
     def take(self, address: str, line: str, *, now_s: float) -> None:

@@ -1,8 +1,8 @@
 """Tasks: rows that say how an operation goes. Their fields are written in the order of xapi."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+import msgspec
 import trio
 
 from .database import Database
@@ -24,12 +24,11 @@ _BACKTRACE = "(((process xapi)(filename ocaml/xapi/rbac.ml)(line 189)))"
 _CANCEL_POINTS = "debug_info:cancel_points_seen"
 
 
-@dataclass(slots=True)
-class _Life:
+class _Life(msgspec.Struct):
     """What is known of a task besides its row."""
 
-    cancelled: trio.Event = field(default_factory=trio.Event)
-    ended: trio.Event = field(default_factory=trio.Event)
+    cancelled: trio.Event = msgspec.field(default_factory=trio.Event)
+    ended: trio.Event = msgspec.field(default_factory=trio.Event)
     progress: Value | None = None
 
 

@@ -8,10 +8,10 @@ import ipaddress
 import ssl
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -21,8 +21,7 @@ _FROM = datetime(2020, 1, 1, tzinfo=UTC)
 _UNTIL = datetime(2099, 12, 31, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Certificate:
+class Certificate(msgspec.Struct, frozen=True):
     """Certificate and key as PEM text; `fingerprint` is SHA-256 as openssl prints it (AA:BB:…)."""
 
     certificate_pem: str

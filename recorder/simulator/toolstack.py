@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 
+import msgspec
 import trio
 
 from .database import Database
@@ -39,8 +39,7 @@ _TOLD_BY_HOSTS = frozenset(
 """What xapi on a host calls on the master to say how its VMs are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Manner:
+class Manner(msgspec.Struct, frozen=True):
     """How an operation goes: `factor` times as long as usual, or until a time on trio's clock.
 
     In the latter case calls inside of it take no time: they must not keep others waiting for what
@@ -98,8 +97,7 @@ def _nothing_under_way() -> None:
     pass
 
 
-@dataclass(slots=True)
-class Toolstack:
+class Toolstack(msgspec.Struct):
     """One pool's machinery. `speed` scales durations.
 
     `later` runs something after a while; `spawn` begins something that may wait.
@@ -111,15 +109,15 @@ class Toolstack:
     pool_ref: str
     later: Callable[[float, Callable[[], None]], None]
     spawn: Callable[[Callable[[], Awaitable[None]]], None]
-    domids: dict[str, int] = field(default_factory=dict)
+    domids: dict[str, int] = msgspec.field(default_factory=dict)
     waiting: int = 0
-    freed: trio.lowlevel.ParkingLot = field(default_factory=trio.lowlevel.ParkingLot)
+    freed: trio.lowlevel.ParkingLot = msgspec.field(default_factory=trio.lowlevel.ParkingLot)
     """Where operations pause; whoever changes rows behind their back may make them look again."""
-    presence: Presence = field(default_factory=Nobody)
+    presence: Presence = msgspec.field(default_factory=Nobody)
     tell: Tell = _untold
     """Hears of every inner call just before its task ends, whatever became of it."""
-    occupancy: Occupancy = field(default_factory=Occupancy)
-    machines: Machines = field(default_factory=Machines)
+    occupancy: Occupancy = msgspec.field(default_factory=Occupancy)
+    machines: Machines = msgspec.field(default_factory=Machines)
     stop_operations: Callable[[], None] = _nothing_under_way
     """Ends what clients have under way, as a restart of the toolstack does."""
 
@@ -198,8 +196,7 @@ class Toolstack:
         return (least_s + (most_s - least_s) * share) * self.speed
 
 
-@dataclass(slots=True)
-class Call:
+class Call(msgspec.Struct):
     """One operation under way, with the task that stands for it."""
 
     toolstack: Toolstack

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from .doings import Doing
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(msgspec.Struct, frozen=True):
     """One change. `event_id` is None if no registered session was interested.
 
     `cls` is lower case; `snapshot` is the JSON text of the record after the change (for `del`:
@@ -25,8 +25,7 @@ class Change:
     by: Doing | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """One change with the fields that differ by it: all of them where the object came or went."""
 
     change: Change

@@ -4,7 +4,8 @@ Without users there is no directory, as in a pool without external authenticatio
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from .catalogue import Role
 from .database import Database
@@ -16,8 +17,7 @@ FIRST_USER = 1105
 """Where the numbers of users begin in a domain that has only just been made."""
 
 
-@dataclass(frozen=True, slots=True)
-class UserSpec:
+class UserSpec(msgspec.Struct, frozen=True):
     """A user: name, password and role (`read-only` ... `pool-admin`).
 
     Without a role the directory knows the user and the pool does not.
@@ -43,8 +43,7 @@ class UserSpec:
         return cls(name, password, role)
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(msgspec.Struct, frozen=True):
     """An entry of the directory; `sid` is what subjects call their identifier."""
 
     name: str

@@ -1,12 +1,11 @@
 """What the domain manager (xenopsd) does for an operation, as far as the task shows it."""
 
-from dataclasses import dataclass
+import msgspec
 
 from .toolstack import Call
 
 
-@dataclass(frozen=True, slots=True)
-class DomainTask:
+class DomainTask(msgspec.Struct, frozen=True):
     """One job of the domain manager.
 
     Progress is written after equal shares of `duration_s`, one a number; xapi writes what it

@@ -4,8 +4,9 @@ It is laxer than others (what follows the document is ignored, a lone & is text)
 it knows no entity but the five of XML, so that none is ever expanded or fetched.
 """
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+import msgspec
 
 from .xmlcursor import MALFORMED, Cursor
 
@@ -20,22 +21,19 @@ _ENCODINGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """A start tag; prefix and attributes say nothing to xapi."""
 
     tag: str
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(msgspec.Struct, frozen=True):
     """Text between two tags, all of it: comments and CDATA do not cut it."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(msgspec.Struct, frozen=True):
     """An end tag."""
 
 

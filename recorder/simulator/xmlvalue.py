@@ -1,8 +1,9 @@
 """Values as xapi writes them in XML-RPC: text without <string>, whole numbers without <int>."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from .plaintext import CONTROL
 from .values import DateTime, Record, Value
@@ -40,8 +41,7 @@ def encode_record(record: Record) -> str:
     return layout.template % tuple(written)
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
+class _Layout(msgspec.Struct, frozen=True):
     """What records with the same fields and types have in common, as a template for %."""
 
     template: str

@@ -10,8 +10,9 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from ..errors import ConfigError
 from ..journal.files import Disk
@@ -32,8 +33,7 @@ _HEADER = re.compile(rb"\[[0-9T:.]{21}Z\|audit\|")
 """What a line of xapi has behind whatever syslog puts in front."""
 
 
-@dataclass(slots=True)
-class Imported:
+class Imported(msgspec.Struct):
     """How many lines the files have; of these are `new`, `known` before, `own` (the recorder only
     looked), and `others`, which are no lines of the audit trail. Of the new ones `cut` are not all
     there: some syslog cuts long ones."""

@@ -1,8 +1,10 @@
 """From the lines of one answer to what is journaled of them. No I/O."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+
+import msgspec
+from msgspec.structs import replace
 
 from ..keeper import Place, Submission
 from ..model import AuditLine, Draft, GapCause, GapOpened
@@ -11,15 +13,14 @@ from .own import OwnSessions
 from .window import Known, Window, digest_of
 
 
-@dataclass(slots=True)
-class Piece:
+class Piece(msgspec.Struct):
     """What some lines are journaled as, and what is known once that is certain.
 
     `known` has the place of each line among the drafts, None for one that is counted and not kept.
     """
 
-    drafts: list[Draft] = field(default_factory=list)
-    known: list[tuple[int | None, Known]] = field(default_factory=list)
+    drafts: list[Draft] = msgspec.field(default_factory=list)
+    known: list[tuple[int | None, Known]] = msgspec.field(default_factory=list)
     last: bytes | None = None
     """The last line of the file that is known then."""
     passed: Sequence[Known] = ()
@@ -32,8 +33,7 @@ class Piece:
         return max(kept, default=b"")
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(msgspec.Struct, frozen=True):
     """A host whose trail is read: of which pool, and what is known of it."""
 
     pool: str

@@ -7,7 +7,6 @@ are new to the journal have no mark in it: all of it is read, but once for all o
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -48,11 +47,10 @@ class HostMark(msgspec.Struct, frozen=True, array_like=True):
     by_order: bool = False
 
 
-@dataclass(slots=True)
-class PoolMemory:
+class PoolMemory(msgspec.Struct):
     """What the journal remembers of the trails of one pool: of each host, and of our sessions."""
 
-    windows: dict[str, Window] = field(default_factory=dict)
+    windows: dict[str, Window] = msgspec.field(default_factory=dict)
     trackids: tuple[str, ...] = ()
 
 
@@ -98,12 +96,11 @@ class TrailMemory:
         return PoolMemory() if found is None else _memory(folder, pool, found, disk, overlap_s)
 
 
-@dataclass(slots=True)
-class Found:
+class Found(msgspec.Struct):
     """The newest mark of a pool, and its lines behind that by host, as far as was read."""
 
     mark: Entry | None = None
-    lines: dict[str, list[Known]] = field(default_factory=dict)
+    lines: dict[str, list[Known]] = msgspec.field(default_factory=dict)
 
     def take(self, entry: Entry) -> None:
         """Take the next entry of a segment."""

@@ -6,8 +6,9 @@ forged, or a call that the recorder does not make, is kept, whatever session it 
 
 import re
 from collections import deque
-from dataclasses import dataclass
 from hashlib import md5
+
+import msgspec
 
 from .ends import QUOTED
 
@@ -60,8 +61,7 @@ class OwnSessions:
         return Own(found["call"] == _READING, trackid == self._trackids[-1])
 
 
-@dataclass(frozen=True, slots=True)
-class Own:
+class Own(msgspec.Struct, frozen=True):
     """A line of our own: whether it says that we read the trail, and in the newest session."""
 
     is_reading: bool

@@ -7,10 +7,11 @@ Nothing is lost with an answer, for the next one is asked from before it.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import NoReturn, Protocol
 
+import msgspec
 import trio
+from msgspec.structs import replace
 
 from ..address import with_members
 from ..errors import ProtocolError, TransportError, XapiFault
@@ -47,8 +48,7 @@ class Refused(Exception):
     """The master does not let this session read the trail."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """How many lines of an answer were kept, how many say that this session asked, and as of when
     the trail was known before (our clock)."""
 
@@ -185,9 +185,8 @@ class Rounds:
         return self._task
 
 
-@dataclass(slots=True)
-class _Other:
+class _Other(msgspec.Struct):
     """A host that is not the master: when it is due, and what it has written down."""
 
     due_s: float = 0.0
-    witness: OtherWitness = field(default_factory=OtherWitness)
+    witness: OtherWitness = msgspec.field(default_factory=OtherWitness)

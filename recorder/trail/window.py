@@ -15,9 +15,11 @@ for once, and read by order: what is behind the anchor is new, whatever its time
 
 from collections import Counter, deque
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
+
+import msgspec
+from msgspec.structs import replace
 
 from ..keeper import Place
 from .ends import earlier, instant_of, is_complete, parsed, text_of
@@ -45,8 +47,7 @@ def digest_of(line: bytes) -> bytes:
     return sha256(line).digest()[:DIGEST_BYTES]
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(msgspec.Struct, frozen=True):
     """A line that is known: its time (empty if it has none to go by), its digest, its entry if it
     has one.
     """

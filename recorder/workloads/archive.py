@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
+
+import msgspec
 
 from ..errors import WorkloadError
 from ..journal.files import Disk
@@ -30,8 +31,7 @@ SEGMENTS_LOOKED_AT = 2
 """Where the last words of a run that died with its recorder are; to read them takes a second."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundRun:
+class FoundRun(msgspec.Struct, frozen=True):
     """A run in the journal; `seq` is the entry that begins it."""
 
     run: str
@@ -39,8 +39,7 @@ class FoundRun:
     seq: int
 
 
-@dataclass(frozen=True, slots=True)
-class Archive:
+class Archive(msgspec.Struct, frozen=True):
     """The journal in `folder`, read in the background."""
 
     folder: Path

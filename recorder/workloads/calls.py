@@ -1,14 +1,14 @@
 """A call that is to be made, and who is told of it. Plain data."""
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from .evidence import Intent
 from .outcomes import Ended
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """A call to be made: what is written of it, and what it takes.
 
     `at` is the host where its VM has to be, if that matters.

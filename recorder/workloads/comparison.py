@@ -6,7 +6,8 @@ one. How long it took is told, and not held against it.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from .plan import Plan
 from .recorded import RecordedRun, RecordedStep
@@ -15,8 +16,7 @@ Key = tuple[int, str, str, str, int, int]
 """Part, kind, object, method, round, and which of several calls that agree in all of these."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(msgspec.Struct, frozen=True):
     """A call and its repetition; None is one that was not made in that run."""
 
     before: RecordedStep | None

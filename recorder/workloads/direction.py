@@ -8,7 +8,9 @@ again, for what follows from it may come by itself.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from .comparison import Pair
 from .methods import needs_of
@@ -29,8 +31,7 @@ Key = tuple[str, str, int]
 made before."""
 
 
-@dataclass(frozen=True, slots=True)
-class Direction:
+class Direction(msgspec.Struct, frozen=True):
     """What happens to one call.
 
     It is done in `lasts_s`, None if it takes what it takes; the agent of the guest that it starts
@@ -48,16 +49,15 @@ class Direction:
     injected: str = ""
 
 
-@dataclass(slots=True)
-class Director:
+class Director(msgspec.Struct):
     """Knows the run in life, and learns from each try what to tell the pool next time."""
 
     steps: Sequence[RecordedStep]
     planned: frozenset[str]
     """The references of objects that were there at the start."""
-    told: dict[Key, Direction] = field(default_factory=dict)
-    _keys: dict[int, Key] = field(default_factory=dict)
-    _next: dict[int, RecordedStep] = field(default_factory=dict)
+    told: dict[Key, Direction] = msgspec.field(default_factory=dict)
+    _keys: dict[int, Key] = msgspec.field(default_factory=dict)
+    _next: dict[int, RecordedStep] = msgspec.field(default_factory=dict)
     """The next call to the same object, by the number of a call."""
 
     def __post_init__(self) -> None:

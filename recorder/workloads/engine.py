@@ -5,10 +5,10 @@ gone or the recorder was blind, the task is asked for, at most once in ASK_S.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from .. import logs
 from ..errors import ProtocolError, TransportError, XapiFault
@@ -37,8 +37,7 @@ CANCEL_S_MAX = 60.0
 time it is left alone."""
 
 
-@dataclass(slots=True)
-class Engine:
+class Engine(msgspec.Struct):
     """What the calls of one run have in common.
 
     `is_live` tells whether the pool is recorded without a gap just now; `tell` is told of every
@@ -51,8 +50,8 @@ class Engine:
     redactor: PoolRedactor
     is_live: Callable[[], bool]
     tell: Tell
-    patience: Patience = field(default_factory=Patience)
-    tasks: set[str] = field(default_factory=set)
+    patience: Patience = msgspec.field(default_factory=Patience)
+    tasks: set[str] = msgspec.field(default_factory=set)
 
     async def carry_out(self, call: Call, *, is_intended: bool = False) -> Ended:
         """Make a call and wait for its end. A cancellation cancels the task and waits for that.

@@ -4,7 +4,6 @@ FORMAT.md lists their details.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -17,8 +16,7 @@ from .plan import Plan, Subject
 from .sight import Sight
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(msgspec.Struct, frozen=True):
     """A call that is about to be made; `number` counts the calls of a run, from 1.
 
     `part` is the place of its step in the script, and one more than the last for what restores.

@@ -4,7 +4,6 @@ Pure. A VM that a step starts is then on a host that nobody knows before: its ho
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import msgspec
 
@@ -13,8 +12,7 @@ from .inventory import NULL_REF, Inventory
 UNKNOWN_HOST = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(msgspec.Struct, frozen=True):
     """The pool as it is meant to be at some point of a run."""
 
     inventory: Inventory

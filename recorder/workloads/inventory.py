@@ -1,7 +1,6 @@
 """What a pool consists of, as far as workloads look at it: its VMs and hosts. No I/O."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -47,13 +46,12 @@ class HostRecord(msgspec.Struct, frozen=True):
     resident_VMs: list[str] = []  # noqa: N815 - a name of XAPI
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(msgspec.Struct, frozen=True):
     """The VMs and hosts of one pool by reference."""
 
     pool: str
-    vms: Mapping[str, VmRecord] = field(default_factory=dict)
-    hosts: Mapping[str, HostRecord] = field(default_factory=dict)
+    vms: Mapping[str, VmRecord] = msgspec.field(default_factory=dict)
+    hosts: Mapping[str, HostRecord] = msgspec.field(default_factory=dict)
 
 
 _VM = msgspec.json.Decoder(VmRecord)

@@ -1,13 +1,13 @@
 """What is known of the methods that workloads call. Plain data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from ..xapi.jsonrpc import Param
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(msgspec.Struct, frozen=True):
     """What a VM must be like: its power state, and what its `allowed_operations` must name.
 
     XAPI allows what asks the guest once the agent in it has reported.

@@ -1,7 +1,6 @@
 """How calls end. Plain data, and the reading of task records; no I/O."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
@@ -52,8 +51,7 @@ Source = Literal["events", "record", "state", ""]
 its object where the task is gone, or nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(msgspec.Struct, frozen=True):
     """How a call ended.
 
     `error` is an error of XAPI, its code and parameters; `why` is a sentence of ours. `record` is

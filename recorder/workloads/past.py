@@ -5,11 +5,11 @@ Entries in, plain data out; no I/O.
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
 from sys import intern
 from typing import TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from ..errors import WorkloadError
 from ..model import BaselineChunk, BaselineRecord, Detail, Entry, Event, Mark, MarkName, Operation
@@ -26,8 +26,7 @@ TASKS_MAX = 10_000
 """What a server keeps is some 200 tasks. Those of the last hour are asked about: 10 MB."""
 
 
-@dataclass(slots=True)
-class StepPast:
+class StepPast(msgspec.Struct):
     """One call: `seq` and `at_ns` are those of its intent, `toolstack` that of the pool by then.
 
     `ended` is None for one that has no outcome, or one that has to be looked for again.
@@ -47,8 +46,7 @@ class StepPast:
         return ended is not None and ended.stopped and ended.outcome is Outcome.CANCELLED
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """What a run went by; `value` is JSON text, `about` an object or ""."""
 
     part: int
@@ -58,16 +56,14 @@ class Note:
     seq: int
 
 
-@dataclass(slots=True)
-class TaskPast:
+class TaskPast(msgspec.Struct):
     """A task as it was last told; `first_seq` is the entry that told of it first."""
 
     first_seq: int
     seen: Seen
 
 
-@dataclass(slots=True)
-class EventIds:
+class EventIds(msgspec.Struct):
     """Notices that a toolstack was restarted, by ids of events that begin anew.
 
     `last` is the highest since the last restart, `restarted_seq` the registration behind that: the
@@ -90,8 +86,7 @@ class EventIds:
                 return
 
 
-@dataclass(slots=True)
-class RunPast:
+class RunPast(msgspec.Struct):
     """A run up to now. `status` is None for one without an end, or that goes on behind it.
 
     `before` are tasks that were there when it began. `at_work` tells on which object a task works,
@@ -104,12 +99,12 @@ class RunPast:
     script: str
     toolstack: str
     before: frozenset[str] = frozenset()
-    steps: dict[int, StepPast] = field(default_factory=dict)
-    notes: list[Note] = field(default_factory=list)
+    steps: dict[int, StepPast] = msgspec.field(default_factory=dict)
+    notes: list[Note] = msgspec.field(default_factory=list)
     status: str | None = None
-    tasks: OrderedDict[str, TaskPast] = field(default_factory=OrderedDict)
-    at_work: OrderedDict[str, str] = field(default_factory=OrderedDict)
-    ids: EventIds = field(default_factory=EventIds)
+    tasks: OrderedDict[str, TaskPast] = msgspec.field(default_factory=OrderedDict)
+    at_work: OrderedDict[str, str] = msgspec.field(default_factory=OrderedDict)
+    ids: EventIds = msgspec.field(default_factory=EventIds)
 
     @property
     def last_step(self) -> int:

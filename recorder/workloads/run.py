@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 import msgspec
@@ -39,8 +38,7 @@ class Status(StrEnum):
     FAILED = "failed"  # a function of somebody else's could not go on
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """What a run was asked to do, and by whom: `script` is its text, `user` is logged in for it.
 
     `sight` is how its pool was found, `replay_of` the run that it repeats. `past` is there for one

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import msgspec
@@ -43,8 +42,7 @@ STOP_S_MAX = 4.0
 """What a run has for its tasks when the recorder stops; the grace period is 10 s by default."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ways:
+class Ways(msgspec.Struct, frozen=True):
     """What runs need of their surroundings; `opener_of` raises ConfigError."""
 
     opener_of: Callable[[Pool], OpenSession]
@@ -54,8 +52,7 @@ class Ways:
     grace_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """A run as its client sees it; without `news` it was only planned."""
 
     running: Running
@@ -72,8 +69,7 @@ class Told:
             self.run.cancel()
 
 
-@dataclass(frozen=True, slots=True)
-class Kit:
+class Kit(msgspec.Struct, frozen=True):
     """What a run works with; its driver is closed when it ends."""
 
     driver: Driver

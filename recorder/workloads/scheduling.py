@@ -5,9 +5,9 @@ Never late: whoever schedules a load for the night does not want it in the morni
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
+import msgspec
 import trio
 
 from .. import logs
@@ -32,8 +32,7 @@ NO_RECORDER = "no recorder ran"
 TOO_LATE = "it was noticed too late: the machine slept, the clock was set, or the disk was full"
 
 
-@dataclass(frozen=True, slots=True)
-class Scheduled:
+class Scheduled(msgspec.Struct, frozen=True):
     """A schedule with the script that it runs, as the file was when the configuration was read."""
 
     schedule: Schedule

@@ -1,7 +1,6 @@
 """How a pool is found by whoever begins or resumes a run: its objects, and who keeps its tasks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import msgspec
 
@@ -9,8 +8,7 @@ from ..session import Session
 from .inventory import NULL_REF, Inventory, inventory_in
 
 
-@dataclass(frozen=True, slots=True)
-class Sight:
+class Sight(msgspec.Struct, frozen=True):
     """A pool at one time.
 
     `records` are those of its VMs. `toolstack` names its master and when that was started: as long

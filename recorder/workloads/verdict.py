@@ -1,18 +1,18 @@
 """Whether a run kept what its script expects. Pure."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ..control.running import PartReport
 from .outcomes import Ended, Outcome
 from .plan import Part, title_of
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """What came of the calls of a part: how many ended how, and how long the slowest took."""
 
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    outcomes: Counter[Outcome] = msgspec.field(default_factory=Counter)
     failures: int = 0
     slowest_s: float = 0.0
 

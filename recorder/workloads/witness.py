@@ -5,8 +5,8 @@ Fed by the durable groups of the keeper: what a run goes by is in the journal al
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+import msgspec
 import trio
 
 from ..model import BaselineRecord, Draft, Event, Mark, MarkName, Operation
@@ -16,8 +16,7 @@ TASKS_MAX = 4096
 keeps some 200 tasks, and calls of a run are answered within seconds, so this is ample: 4 MB."""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """The last that was told of an object; `seq` is the entry, 0 if it was asked for instead."""
 
     seq: int

@@ -6,11 +6,11 @@ go on, or do not, as the step says.
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from ..errors import ProtocolError, TransportError, WorkloadError, XapiFault
 from ..xapi.jsonrpc import Param
@@ -34,8 +34,7 @@ class LaneEnded(Exception):
     """A call did not succeed, or the run stops: nothing more is done to this object."""
 
 
-@dataclass(slots=True)
-class Course:
+class Course(msgspec.Struct):
     """How a run goes, over all its parts: the calls made so far, and whether it goes on.
 
     `retrace` are the calls of a resumed run that are still to be found again.
@@ -45,10 +44,10 @@ class Course:
     engine: Engine
     numbers: int = 0
     failed: bool = False
-    retrace: Retrace = field(default_factory=Retrace)
-    names: dict[str, tuple[str, str]] = field(default_factory=dict)
+    retrace: Retrace = msgspec.field(default_factory=Retrace)
+    names: dict[str, tuple[str, str]] = msgspec.field(default_factory=dict)
     """Uuid and name of the VMs that the run has made."""
-    tallies: dict[int, Tally] = field(default_factory=dict)
+    tallies: dict[int, Tally] = msgspec.field(default_factory=dict)
     """What came of the calls of each part that was begun."""
 
     def next_number(self) -> int:

@@ -10,7 +10,8 @@ asked for until all events up to it were received: if the server's is among them
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from ..model import Event, Operation
 
@@ -20,8 +21,7 @@ DOUBTS_MAX = 2
 """A class whose reading finds nothing wrong so often is one that the server does not count."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mismatch:
+class Mismatch(msgspec.Struct, frozen=True):
     """A class of which the server has another number of objects than the record."""
 
     cls: str

@@ -6,7 +6,6 @@ emergency mode, whose `id` is 0 whatever was asked): both are taken, and the id 
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar, cast
 
@@ -32,8 +31,7 @@ Name = Annotated[str, msgspec.Meta(max_length=NAME_CHARS_MAX)]
 _MISSING = msgspec.Raw(b"null")
 
 
-@dataclass(frozen=True, slots=True)
-class FromReply:
+class FromReply(msgspec.Struct, frozen=True):
     """The answer of `event.from`.
 
     `valid_ref_counts` maps each lower-case class name to the number of its objects. `token` is what

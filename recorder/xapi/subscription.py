@@ -20,8 +20,9 @@ dense (a session registered for `*` matches every event), so a hole is a counted
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
+
+import msgspec
 
 from ..model import (
     BaselineChunk,
@@ -55,8 +56,7 @@ class Phase(Enum):
     LIVE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
+class Chunk(msgspec.Struct, frozen=True):
     """One class, read between two readings of `event.get_current_id`: ids in [low, high)."""
 
     cls: str

@@ -6,7 +6,6 @@ class and the field; doubles, booleans and counts have tags; dates stay the text
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import partial
 from html import escape as escape_html
@@ -163,8 +162,7 @@ class _Text(Enum):
     ONLY = auto()
 
 
-@dataclass(slots=True)
-class _Frame:
+class _Frame(msgspec.Struct):
     """A `<value>` that is still open; `key` is the name of its current struct member."""
 
     value: Value | _Text = _Text.ONLY

@@ -8,11 +8,12 @@ import random
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import trio
 import trio.testing
+from msgspec.structs import replace
 
 from recorder.journal.scan import scan
 from recorder.model import AuditLine, Entry, Event

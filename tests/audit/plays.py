@@ -4,13 +4,14 @@ import json
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import msgspec
 import trio
 import trio.testing
+from msgspec.structs import replace
 
 from query.audit.gather import audit
 from query.audit.judge import Audit

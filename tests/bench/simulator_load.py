@@ -12,10 +12,10 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable
-from dataclasses import asdict
 from multiprocessing.sharedctypes import Synchronized
 
 import trio
+from msgspec.structs import asdict
 
 from recorder.simulator.inventory import PoolSpec
 from recorder.simulator.pool import SimulatedPool

@@ -5,7 +5,8 @@ last one is empty.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from recorder.journal.chain import leaf_hash
 from recorder.journal.codec import redacted_item

@@ -8,13 +8,14 @@ that needs no key anew: numbers, trees, seals, headers and the chain (`assemble`
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from zlib import crc32
 
 import msgpack
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from recorder.errors import JournalError
 from recorder.journal.chain import CHAIN_BYTES, GENESIS, header_chain, leaf_hash
@@ -173,21 +174,19 @@ def with_crc(part: bytes | bytearray) -> bytes:
     return HEAD.pack(length, length ^ 0xFFFFFFFF, crc, flags, count, first_seq) + part[HEAD.size :]
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """What a frame holds: its kind, and the bytes of its items."""
 
     flags: Flag
     items: tuple[bytes, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True):
     """A raw segment taken apart; `lies` are fields of the header that are not to be computed."""
 
     header: Header
     parts: tuple[Part, ...]
-    lies: Mapping[str, object] = field(default_factory=dict)
+    lies: Mapping[str, object] = msgspec.field(default_factory=dict)
 
 
 def dismantle(data: bytes) -> Taken:
@@ -241,7 +240,7 @@ class _Writer:
             tree_size=self._tree.size,
             peaks=self._tree.peaks,
         )
-        header = replace(header, **taken.lies)  # type: ignore[arg-type]  # tests know the types
+        header = replace(header, **taken.lies)
         raw = pack_header(header)
         self._chain = header_chain(raw)
         first, frames = self._seq, 0

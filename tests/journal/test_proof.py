@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from recorder.journal.chain import leaf_hash
 from recorder.journal.files import Disk
@@ -122,7 +122,7 @@ def test_every_flipped_bit_of_the_file_is_found(journal: Path) -> None:
 def test_parts_of_two_good_proofs_make_no_good_one(journal: Path) -> None:
     """Entry, path, checkpoint and seal belong together."""
     one, two = prove(journal, 3, Disk()), sealed(journal)
-    parts = {name: getattr(two, name) for name in Proof.__dataclass_fields__}
+    parts = {name: getattr(two, name) for name in Proof.__struct_fields__}
     parts.pop("key")
     for name, value in parts.items():
         assert value != getattr(one, name), name

@@ -2,10 +2,10 @@
 
 import shutil
 from base64 import b64encode
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from recorder.errors import JournalDamaged
 from recorder.journal.chain import leaf_hash

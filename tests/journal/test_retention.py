@@ -158,7 +158,7 @@ def test_tombstone_that_is_not_true_is_found(tmp_path: Path, field: str, value: 
     path = tmp_path / "TOMBSTONE"
     text, blank, signature = path.read_text().rpartition("\n\n")
     true = Tombstone.parse(f"{text}\n")
-    fields = {name: getattr(true, name) for name in Tombstone.__slots__}
+    fields = {name: getattr(true, name) for name in Tombstone.__struct_fields__}
     path.write_text(Tombstone(**{**fields, field: value}).text()[:-1] + blank + signature)
     kinds = {finding.kind for finding in verify(tmp_path).findings}
     assert FindingKind.BAD_TOMBSTONE in kinds

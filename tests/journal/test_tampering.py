@@ -6,10 +6,10 @@ nothing and raise nothing but what they document, whatever they are given.
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from recorder.journal.chain import leaf_hash
 from recorder.journal.frame import Flag, build
@@ -228,7 +228,7 @@ def test_header_edits_with_the_checksum_repaired_are_found(bench: Bench, at: int
     segments = taken(bench)
     _header, *frames = split(data)
     for edit in header_edits(segments[at].header, segments[(at + 2) % 5].header):
-        edited = replace(segments[at].header, **edit)  # type: ignore[arg-type]  # as above
+        edited = replace(segments[at].header, **edit)
         damaged = b"".join([pack_header(edited), *frames])
         assert damaged != data, edit
         assert bench.finds_in(name, damaged), edit

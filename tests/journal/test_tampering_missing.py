@@ -3,11 +3,11 @@
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 
 import msgpack
 import pytest
+from msgspec.structs import replace
 
 from recorder.errors import JournalError
 from recorder.journal.chain import leaf_hash
@@ -117,7 +117,7 @@ def test_forged_tombstone_is_found(
     bench: Bench, changes: dict[str, object], who: Callable[[Files], Notary]
 ) -> None:
     """What a tombstone says of the journal must be true, whoever signed it."""
-    forged = replace(tombstone(bench), **changes)  # type: ignore[arg-type]  # tests know the types
+    forged = replace(tombstone(bench), **changes)
     note = who(bench.files).sign_text(forged.text())
     found = kinds(bench, bench.files | {"TOMBSTONE": note.encode()})
     assert FindingKind.BAD_TOMBSTONE in found

@@ -7,12 +7,12 @@ changed a container, and not a byte of the evidence in it.
 import errno
 import random
 from collections.abc import Callable
-from dataclasses import replace
 from io import BufferedReader, FileIO
 from pathlib import Path
 
 import pytest
 import zstandard
+from msgspec.structs import replace
 
 from recorder.errors import JournalError
 from recorder.journal.files import Disk

@@ -5,10 +5,11 @@ journal are whole. Mutants of the loader are seen in what was loaded with them.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from query import certainty, chunks, fold, loading, states
 from query.certainty import Moment, Verdict

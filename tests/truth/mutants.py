@@ -6,11 +6,12 @@ that the oracle says was not kept, and by the troubles in which that shows.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
 import pytest
 import trio
+from msgspec.structs import replace
 
 from recorder import session as session_module
 from recorder.epochs import common

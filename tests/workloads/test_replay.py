@@ -1,13 +1,14 @@
 """A run once more: on a pool that is as it was, on one that is not, and on a simulated one."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
 import trio
 import trio.testing
+from msgspec.structs import replace
 
 from query.loader import refresh
 from query.replay import compared, pool_at_start, recorded_run
@@ -38,7 +39,7 @@ class Life:
     image: PoolImage
 
     def again(self, **changes: object) -> Rehearsed:
-        return rehearse(self.run, replace(self.image, **changes))  # type: ignore[arg-type]  # a test's
+        return rehearse(self.run, replace(self.image, **changes))
 
 
 async def _nothing(_play: Theatre) -> None:

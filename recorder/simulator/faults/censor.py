@@ -5,7 +5,8 @@ object changes again.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ..calls import Batch, Result
 from ..eventrows import EventRow, FromReply

@@ -1,7 +1,8 @@
 """The rules in force and how often each has struck; asked in order, the first that strikes wins."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ...errors import ConfigError
 from .rule import Plan, Rule, Tally, covers, strikes
@@ -10,14 +11,13 @@ from .strike import Strike
 RULES_MAX = 10_000
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(msgspec.Struct):
     """A rule in force. `name` is its own, or made of its number; `dice` seeds its chances."""
 
     name: str
     rule: Rule
     dice: str
-    tally: Tally = field(default_factory=Tally)
+    tally: Tally = msgspec.field(default_factory=Tally)
 
     def strike(self) -> Strike:
         """Return what the rule does now."""
@@ -25,8 +25,7 @@ class Entry:
         return Strike(self.name, self.rule.effect, self.rule.when.delay_s, dice)
 
 
-@dataclass(frozen=True, slots=True)
-class Occasion:
+class Occasion(msgspec.Struct, frozen=True):
     """Something that a rule may match: a call, a connection or an event.
 
     `is_object` says whether a text names the object that it is about; it is asked last.

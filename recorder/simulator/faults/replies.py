@@ -1,9 +1,10 @@
 """A reply and a fault give steps: what is sent when, and how it ends. No I/O; `line` does them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from html import escape
 from typing import TypeAlias, assert_never
+
+import msgspec
 
 from . import effects
 from .rule import noise
@@ -12,22 +13,19 @@ ENDLESS_LENGTH = 10**12
 """What an endless reply promises: more than anybody reads."""
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     """Send these bytes."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(msgspec.Struct, frozen=True):
     """Wait; without a number for ever."""
 
     seconds: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(msgspec.Struct, frozen=True):
     """End the connection: close it in good order, or reset it."""
 
     reset: bool = False

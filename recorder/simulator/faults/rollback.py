@@ -5,7 +5,8 @@ never on disk. Nobody hears of any of it, but the truth has every object that is
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from .. import hostlife
 from ..datamodel import SILENT
@@ -17,8 +18,7 @@ from ..values import Record
 _NOT_FLUSHED = frozenset({MESSAGE, "task", "session"})
 
 
-@dataclass(frozen=True, slots=True)
-class Flushed:
+class Flushed(msgspec.Struct, frozen=True):
     """What is on disk: the record of every object by class and reference, and the generation."""
 
     records: Mapping[str, Mapping[str, Record]]

@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated
 
@@ -40,8 +39,7 @@ class When(msgspec.Struct, frozen=True):
     every_s: Interval | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(msgspec.Struct, frozen=True):
     """When something goes wrong, and what."""
 
     when: When
@@ -54,16 +52,14 @@ class Rule:
         return not self.when.match
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """Rules, asked in this order, and the seed of their dice."""
 
     rules: tuple[Rule, ...] = ()
     seed: int = 1
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(msgspec.Struct):
     """How often a rule was asked and struck; `misfires` is why it could not do what it says."""
 
     matched: int = 0

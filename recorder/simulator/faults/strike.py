@@ -1,13 +1,13 @@
 """One fault that strikes now: the effect of a rule, its delay, and the seed of its dice."""
 
-from dataclasses import dataclass
 from typing import get_args
+
+import msgspec
 
 from .effects import Effect, PoolEffect, ReplyEffect
 
 
-@dataclass(frozen=True, slots=True)
-class Strike:
+class Strike(msgspec.Struct, frozen=True):
     """What a rule does this time; `rule` is the name of the rule."""
 
     rule: str

@@ -4,8 +4,9 @@ Third parties write steps of kind `custom`: see `custom`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from ..forecast import Forecast
 from ..plan import Lane
@@ -19,8 +20,7 @@ MakeLanes = Callable[[Step, Sequence[str], Forecast, int], tuple[list[Lane], For
 """From a step, chosen objects, what is known and a seed: lanes, and what is known after them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(msgspec.Struct, frozen=True):
     """How steps of one kind are planned, which is pure, and carried out."""
 
     plan: MakeLanes

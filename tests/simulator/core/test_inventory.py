@@ -2,10 +2,10 @@
 
 import random
 from collections import Counter
-from dataclasses import asdict
 
 import pytest
 import trio
+from msgspec.structs import asdict
 
 from recorder.simulator.datamodel import fields
 from recorder.simulator.inventory import PoolSpec

@@ -2,12 +2,12 @@
 
 import json
 import random
-from dataclasses import replace
 
 import pytest
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from recorder.simulator.database import Database
 from recorder.simulator.inventory import PoolSpec

@@ -1,11 +1,11 @@
 """The rules in config/faults are read, explained and work: each of them strikes a pool."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
 import trio
+from msgspec.structs import replace
 from trio.testing import MockClock
 
 from recorder.simulator.faults.effects import EFFECTS, Swallow
