@@ -1,6 +1,8 @@
 """The history: loads the journal into DuckDB and answers questions. It never talks to a pool.
 
-`open_history` opens it for notebooks and scripts.
+`history` is the file, `load` brings the journal into it, `questions` are what it can be asked, and
+`audit` judges runs by it; `commands`, `render` and `report` show the answers. `open_history` opens
+it for notebooks and scripts.
 """
 
 from typing import TYPE_CHECKING

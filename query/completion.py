@@ -88,7 +88,7 @@ def _scope(ctx: typer.Context, head: str) -> tuple[str | None, str | None]:
 def _offers(
     ctx: typer.Context, sql: str, begin: str, params: dict[str, object] | None = None
 ) -> Sequence[tuple[str, str]]:
-    from .database import history_file, open_for_reading
+    from .history.database import history_file, open_for_reading
 
     data, database = (
         None if value is None else Path(value)

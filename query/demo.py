@@ -18,18 +18,20 @@ from recorder.errors import ConfigError
 from recorder.instant import Instant
 from recorder.journal.verify import Report, verify
 
-from . import gaps, loader, objects, questions, states, tasks_listed, timeline
 from .choices import Format
-from .database import History
-from .known import Origin
-from .lacks import Lacks
+from .history.database import History
+from .load import loader
+from .load.known import Origin
+from .questions import gaps, objects, states, tasks_listed, timeline
+from .questions import plain as questions
+from .questions.lacks import Lacks
+from .questions.timeline import Life
 from .render import events as event_screen
 from .render import gaps as gap_screen
 from .render import life as life_screen
 from .render import tasks as task_screen
 from .render.output import Column, console, write_table
 from .render.words import certainty_text
-from .timeline import Life
 from .values import value_text
 
 TOLD = frozenset({"power_state", "resident_on", "name_description"})

@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from recorder.instant import Instant
 
-from .answers import one_statement, tables, unlike
 from .choices import ExportFormat
-from .database import History, Params
 from .errors import BadSql, NoSuchTable, NotWritten
-from .lacks import Lacks, lacks_between
-from .objects import check_pool
+from .history.database import History, Params
+from .questions.answers import one_statement, tables, unlike
+from .questions.lacks import Lacks, lacks_between
+from .questions.objects import check_pool
 from .sinks import Partitions, Sink, sink_for
 
 READ_ROWS_MAX = 2_048

@@ -62,7 +62,7 @@ def import_recorder() -> Callable[[Path, Path | None], None]:
     after, whether some of it is garbage takes a twelfth of the start, and finds nothing."""
     gc.disable()
     try:
-        from recorder.recording import record_until_stopped
+        from recorder.service.recording import record_until_stopped
     finally:
         gc.freeze()
         gc.enable()

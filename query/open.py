@@ -22,13 +22,14 @@ import pyarrow as pa
 from recorder.clock import wall_ns
 from recorder.instant import BadInstant, Instant, us_of
 
-from . import drift, instants, loader, objects, states, timeline
-from .answers import one_statement
-from .database import History, history_file
 from .errors import NoSuchField
-from .lacks import Lacks, lacks_between
+from .history.database import History, history_file
+from .history.turns import to_read
+from .load import loader
+from .questions import drift, instants, objects, states, timeline
+from .questions.answers import one_statement
+from .questions.lacks import Lacks, lacks_between
 from .records import Json
-from .turns import to_read
 
 When = str | datetime | Instant
 """`-2h`, `2026-11-23T03:12` (UTC unless it says otherwise), `@SEQ`, or a datetime with a zone."""

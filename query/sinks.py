@@ -13,8 +13,8 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .answers import plain_rows
 from .choices import ExportFormat
+from .questions.answers import plain_rows
 from .records import Json
 from .render.output import cell_text, csv_writer
 

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from . import check_cli, control_cli, journal_cli
-from .import_cli import import_audit
-from .options import DEFAULT_DATA, DEMO_MARKER, ConfigOption, DataOption, data_folder
-from .replay_cli import replay_on_pool, replay_simulated
-from .resume_cli import resume
-from .schedules_cli import schedules
-from .simulate_cli import fault, simulate
-from .workload_cli import app as workload
-from .workload_cli import show_script
+from .commands import check, control, journal
+from .commands.imports import import_audit
+from .commands.options import DEFAULT_DATA, DEMO_MARKER, ConfigOption, DataOption, data_folder
+from .commands.replay import replay_on_pool, replay_simulated
+from .commands.resume import resume
+from .commands.schedules import schedules
+from .commands.simulate import fault, simulate
+from .commands.workload import app as workload
+from .commands.workload import show_script
 
 if TYPE_CHECKING:
     from .demo import Narrate, Played
@@ -37,11 +37,11 @@ __all__ = [
 def register(app: typer.Typer) -> None:
     """Add the commands of the service to the root command."""
     app.command()(record)
-    app.command()(check_cli.check)
-    control_cli.register(app)
+    app.command()(check.check)
+    control.register(app)
     app.command()(simulate)
     app.command()(fault)
-    journal_cli.register(app)
+    journal.register(app)
     app.command(name="import-audit")(import_audit)
     workload.command()(schedules)
     workload.command("resume")(resume)
@@ -53,7 +53,7 @@ def record(
     data: DataOption = None,
 ) -> None:
     """Record pools until SIGTERM or SIGINT; SIGHUP reads the configuration again."""
-    from .recording import record_until_stopped
+    from .service.recording import record_until_stopped
 
     record_until_stopped(config, data)
 

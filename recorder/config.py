@@ -12,7 +12,7 @@ import msgspec
 from .errors import ConfigError
 from .mistakes import mistakes_in, table_in, usable
 from .model import Stream
-from .policy import BadPolicy, Policy
+from .redaction.policy import BadPolicy, Policy
 from .timetable import Schedule, mistakes_of
 
 POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

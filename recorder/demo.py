@@ -11,17 +11,17 @@ from pathlib import Path
 import msgspec
 import trio
 
-from .address import Address
+from .client.address import Address
+from .client.session import Credentials, Session, open_session
+from .client.tls import TlsPolicy
 from .clock import wall_ns
 from .config import Config, Pool
-from .daemon import Seams, serve
 from .errors import XapiFault
 from .model import Draft, Event, GapCause, GapClosed, GapOpened, Mark, MarkName
-from .session import Credentials, Session, open_session
+from .service.daemon import Seams, serve
 from .simulator.inventory import PoolSpec
 from .simulator.server import Served, Sockets
 from .simulator.server import serve as serve_pools
-from .tls import TlsPolicy
 from .xapi.jsonrpc import Param
 
 NORTH, SOUTH = "north", "south"

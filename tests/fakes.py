@@ -15,7 +15,7 @@ import h11
 import trio
 import trio.testing
 
-from recorder.address import Address
+from recorder.client.address import Address
 from recorder.errors import XapiFault
 
 SESSION = "OpaqueRef:5e551011-0000-4000-8000-000000000001"

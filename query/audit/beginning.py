@@ -5,9 +5,9 @@ import msgspec
 from recorder.instant import Instant
 from recorder.workloads.inventory import HostRecord, Inventory, VmRecord
 
-from ..database import History
-from ..known import Origin
-from ..states import states_of_class
+from ..history.database import History
+from ..load.known import Origin
+from ..questions.states import states_of_class
 from .claims import Claims
 from .recorded import Repeated
 

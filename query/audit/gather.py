@@ -7,10 +7,10 @@ import msgspec
 
 from recorder.instant import Instant
 
-from ..database import History
 from ..errors import NoSuchRun
-from ..gaps import gap_spans
-from ..lacks import lacks_between
+from ..history.database import History
+from ..questions.gaps import gap_spans
+from ..questions.lacks import lacks_between
 from .beginning import at_start, repeated, unsettled
 from .claims import Claims, Mark, claims_in
 from .judge import Audit, judge

@@ -22,8 +22,8 @@ from ..choices import Format
 from ..ends import say
 
 if TYPE_CHECKING:
-    from ..database import History
-    from ..lacks import Lacks, Unrecorded
+    from ..history.database import History
+    from ..questions.lacks import Lacks, Unrecorded
 
 REDRAW_S = 2.0
 GAP_LINES_MAX = 3
@@ -71,7 +71,7 @@ class Asking(msgspec.Struct, frozen=True):
 
         The event of an `@event:ID` is looked for in `pool`, or in all pools.
         """
-        from .. import instants
+        from ..questions import instants
 
         if text is None:
             return None
@@ -82,7 +82,7 @@ class Asking(msgspec.Struct, frozen=True):
         self, history: "History", since: str | None, until: str | None, *, pool: str | None = None
     ) -> "tuple[Instant | None, Instant | None]":
         """Read the two ends of a range. Raises BadInstant, also if it ends before it begins."""
-        from .. import ranges
+        from ..questions import ranges
 
         begin = self.instant(history, since, pool=pool)
         end = self.instant(history, until, pool=pool)
@@ -95,7 +95,7 @@ class Asking(msgspec.Struct, frozen=True):
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        from .. import loader
+        from ..load import loader
 
         console = Console(stderr=True)
         columns = (TextColumn("loading the journal"), BarColumn(), MofNCompleteColumn())
@@ -122,8 +122,8 @@ class Asking(msgspec.Struct, frozen=True):
     @contextmanager
     def as_it_is(self) -> "Iterator[History]":
         """Open the history for reading, without bringing it up to date."""
-        from ..database import history_file
-        from ..turns import to_read
+        from ..history.database import history_file
+        from ..history.turns import to_read
 
         with to_read(history_file(self.data, self.database)) as opened:
             yield opened

@@ -14,9 +14,9 @@ from .asking import Asking, say_last_states_only, watching
 from .options import ClassOption, OptionalObjectArgument, PoolOption
 
 if TYPE_CHECKING:
-    from ..certainty import Verdict
-    from ..database import History
-    from ..states import State, States
+    from ..history.database import History
+    from ..questions.certainty import Verdict
+    from ..questions.states import State, States
 
 
 @watching
@@ -41,7 +41,7 @@ def at(
     ] = None,
 ) -> None:
     """Show an object, all of a class or all of a pool as it was, and how certain that is."""
-    from .. import objects, states
+    from ..questions import objects, states
     from ..render import state as screen
 
     if object_ is None and class_ is None and pool is None:
@@ -101,7 +101,7 @@ def _check_fields(fields: Sequence[str], told: "Sequence[State]") -> None:
 
 
 def _names_in(opened: "History", told: "Sequence[State]") -> dict[str, str]:
-    from .. import objects
+    from ..questions import objects
 
     texts: dict[str, list[str]] = {}
     for one in told:

@@ -10,8 +10,8 @@ from .asking import Asking, asking
 from .options import ClassOption, OptionalObjectArgument, PoolOption
 
 if TYPE_CHECKING:
-    from ..database import History
-    from ..drift import Drift
+    from ..history.database import History
+    from ..questions.drift import Drift
 
 InstantArgument = Annotated[str, typer.Argument(help="ISO time, -2h, now, monday 03:12, @SEQ.")]
 
@@ -29,7 +29,7 @@ def diff(
     ] = False,
 ) -> None:
     """Compare the states at two instants; exit 1 if they differ, or cannot be compared."""
-    from .. import drift, objects, states
+    from ..questions import drift, objects, states
     from ..render import diff as screen
     from ..render.words import verdict_text
 
@@ -72,7 +72,7 @@ def diff(
 
 
 def _names_in(history: "History", told: "Drift") -> dict[str, str]:
-    from .. import objects
+    from ..questions import objects
 
     texts: dict[str, list[str]] = {}
     for one in told.differences:

@@ -13,8 +13,8 @@ from .options import PoolOption, SinceOption, UntilOption
 if TYPE_CHECKING:
     from recorder.instant import Instant
 
-    from ..database import History
-    from ..lacks import Lacks
+    from ..history.database import History
+    from ..questions.lacks import Lacks
 
 
 @asking
@@ -40,9 +40,9 @@ def who(
     until: UntilOption = None,
 ) -> None:
     """Tell who did it: user, client and call, with the evidence and how sure that is."""
-    from .. import doers, objects
+    from ..questions import doers, objects
+    from ..questions.unasked import unasked
     from ..render import doers as screen
-    from ..unasked import unasked
 
     if (what is None) is not unattributed:
         raise typer.BadParameter("name an object, a task or @SEQ, or say --unattributed")
@@ -121,7 +121,7 @@ def audit_trail(
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most the newest N.")] = 100,
 ) -> None:
     """List calls as the audit trail has them, also those that were refused, newest last."""
-    from .. import doers, objects
+    from ..questions import doers, objects
     from ..render import doers as screen
 
     with ask.history() as history:
@@ -163,7 +163,7 @@ def _lacks(
 
     from recorder.model import GapCause
 
-    from .. import gaps, lacks
+    from ..questions import gaps, lacks
 
     lacking = lacks.lacks_between(history, since, until, pool=pool)
     rows = gaps.gaps(history, pool=pool, since=since, until=until)

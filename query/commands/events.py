@@ -8,7 +8,7 @@ from recorder.instant import Instant
 from recorder.model import Operation
 
 from ..ends import say
-from ..known import Origin
+from ..load.known import Origin
 from .asking import Asking, watching
 from .options import ClassOption, OptionalObjectArgument, PoolOption, SinceOption, UntilOption
 
@@ -35,7 +35,8 @@ def events(
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most the newest N.")] = 100,
 ) -> None:
     """List what happened, newest last."""
-    from .. import lacks, objects, questions
+    from ..questions import lacks, objects
+    from ..questions import plain as questions
     from ..render import events as screen
 
     with ask.history() as history:

@@ -12,8 +12,8 @@ def gaps(
     until: UntilOption = None,
 ) -> None:
     """List where the recorder was blind, and what was found different afterwards."""
-    from .. import gaps as ledger
-    from .. import lacks
+    from ..questions import gaps as ledger
+    from ..questions import lacks
     from ..render import gaps as screen
 
     with ask.history() as opened:

@@ -32,7 +32,8 @@ def history(
     """Tell the life of one object: what changed, from what to what, and where nobody looked."""
     from recorder.instant import Instant
 
-    from .. import lacks, objects, questions, runs_about, timeline
+    from ..questions import lacks, objects, runs_about, timeline
+    from ..questions import plain as questions
     from ..render import life as screen
 
     with ask.history() as opened:

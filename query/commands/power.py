@@ -12,9 +12,9 @@ from .options import OptionalObjectArgument, PoolOption, SinceOption, UntilOptio
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..database import History
-    from ..objects import Found
-    from ..spans import Span
+    from ..history.database import History
+    from ..questions.objects import Found
+    from ..questions.spans import Span
 
 AllOption = Annotated[
     bool, typer.Option("--all", help="Also templates, snapshots and control domains.")
@@ -34,7 +34,7 @@ def power(
     everything: AllOption = False,
 ) -> None:
     """Show when VMs were running, halted or suspended, and when nobody knows."""
-    from .. import lacks, spans
+    from ..questions import lacks, spans
     from ..render import spans as screen
 
     with ask.history() as history:
@@ -75,8 +75,8 @@ def moves(
     ] = False,
 ) -> None:
     """Show from which host to which VMs went, and how long that took."""
-    from .. import lacks, spans
-    from .. import moves as ledger
+    from ..questions import lacks, spans
+    from ..questions import moves as ledger
     from ..render import spans as screen
 
     if where and summary:
@@ -109,14 +109,14 @@ def moves(
 
 
 def _vm(history: "History", word: str | None, pool: str | None) -> "Found | None":
-    from .. import objects
+    from ..questions import objects
 
     return None if word is None else objects.find(history, word, pool=pool, cls="vm")
 
 
 def _hosts(history: "History", told: "Sequence[Span]") -> dict[str, str]:
     """Return the names of the hosts of spans, and the words for none."""
-    from .. import objects, spans
+    from ..questions import objects, spans
 
     names = {spans.NOWHERE: "(on no host)"}
     for pool in {span.pool for span in told}:

@@ -13,7 +13,7 @@ from .options import ClassOption, PoolOption, SinceOption, UntilOption
 @watching
 def pools(ask: Asking, pool: PoolOption = None) -> None:
     """List the pools that were recorded, and where the record of each stands."""
-    from .. import lacks, recorded
+    from ..questions import lacks, recorded
     from ..render import recorded as screen
 
     with ask.history() as history:
@@ -36,7 +36,7 @@ def top(
     limit: Annotated[int, typer.Option("--limit", min=1, help="At most the busiest N.")] = 20,
 ) -> None:
     """List what changed most: objects, classes, fields or pools."""
-    from .. import busiest, lacks
+    from ..questions import busiest, lacks
     from ..render import recorded as screen
 
     with ask.history() as history:

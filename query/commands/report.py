@@ -49,7 +49,7 @@ def report(
     verify: VerifyOption = True,
 ) -> None:
     """Write what is known of a period as one HTML file that loads nothing."""
-    from .. import lacks
+    from ..questions import lacks
     from ..report.gather import gather
 
     if ask.form is Format.CSV:

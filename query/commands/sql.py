@@ -9,7 +9,7 @@ from ..ends import say
 from .asking import Asking, asking
 
 if TYPE_CHECKING:
-    from ..database import History
+    from ..history.database import History
 
 ROWS_MAX = 1000
 
@@ -32,7 +32,7 @@ def sql(
     Without STATEMENT there is a prompt; where standard input is no terminal, statements are read
     from it.
     """
-    from .. import answers
+    from ..questions import answers
     from ..render import tables as screen
 
     if schema and statement is not None:
@@ -54,7 +54,7 @@ def sql(
 
 
 def _answer(ask: Asking, opened: "History", statement: str, limit: int) -> None:
-    from .. import answers
+    from ..questions import answers
     from ..render import tables as screen
 
     with answers.asked(opened, statement) as told:
@@ -65,8 +65,8 @@ def _answer(ask: Asking, opened: "History", statement: str, limit: int) -> None:
 
 def _answer_all(ask: Asking, text: str, limit: int) -> None:
     """Answer statements one after the other, an empty line between tables; an error is the end."""
-    from .. import jail
     from ..choices import Format
+    from ..history import jail
 
     statements = jail.statements_of(text)
     if not statements:
@@ -83,7 +83,7 @@ def _answer_all(ask: Asking, text: str, limit: int) -> None:
 
 def _finish(ask: Asking, opened: "History") -> None:
     """With `--strict`, say what the whole history lacks: nobody knows what a statement touches."""
-    from .. import lacks
+    from ..questions import lacks
 
     if ask.strict:
         ask.finish(lacks.lacks_between(opened, None, None))
@@ -91,8 +91,10 @@ def _finish(ask: Asking, opened: "History") -> None:
 
 def _prompt(ask: Asking, limit: int) -> None:
     """Ask for statements; the file is free between two of them, so that others can load it."""
-    from .. import answers, jail, prompt
+    from .. import prompt
     from ..errors import NoSuchTable
+    from ..history import jail
+    from ..questions import answers
     from ..render import tables as screen
 
     def put(text: str) -> None:

@@ -46,7 +46,7 @@ def tasks(
     until: UntilOption = None,
 ) -> None:
     """List tasks and their outcomes, also of those that the server has forgotten."""
-    from .. import lacks, objects, tasks_listed
+    from ..questions import lacks, objects, tasks_listed
     from ..render import tasks as screen
 
     with ask.history() as opened:
@@ -89,7 +89,7 @@ def task(
     ] = False,
 ) -> None:
     """Tell everything of one task: its sub-tasks, its objects, and what changed under it."""
-    from .. import lacks, objects, tasks_told
+    from ..questions import lacks, objects, tasks_told
     from ..render import task as screen
 
     with ask.history() as opened:

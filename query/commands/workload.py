@@ -21,8 +21,8 @@ RESUMABLE = ("cancelled", "interrupted")
 @watching
 def runs(ask: Asking, pool: PoolOption = None, since: SinceOption = None) -> None:
     """List the runs of workloads, and whether what they expect held."""
-    from .. import lacks
-    from .. import runs as questions
+    from ..questions import lacks
+    from ..questions import runs as questions
     from ..render import runs as screen
 
     with ask.history() as history:
@@ -46,8 +46,8 @@ def show(
     ],
 ) -> None:
     """Show a script; or, of a run, every call with its outcome."""
-    from .. import lacks
-    from .. import runs as questions
+    from ..questions import lacks
+    from ..questions import runs as questions
     from ..render import runs as screen
 
     if Path(target).is_file():
@@ -99,8 +99,8 @@ def replay(
     ] = None,
 ) -> None:
     """Repeat a run, call by call as it was planned, and compare; exit 1 unless it goes the same."""
-    from .. import replay as answers
-    from .. import runs as questions
+    from ..questions import replay as answers
+    from ..questions import runs as questions
     from ..render import replay as screen
 
     _check_options(pool, keep, config, simulate=simulate)
@@ -147,9 +147,9 @@ def audit(
     ] = False,
 ) -> None:
     """Hold what a run claims against what was recorded. Exit 0 only if all of it is proven."""
-    from .. import lacks
-    from .. import runs as questions
     from ..audit.gather import audit as audit_of
+    from ..questions import lacks
+    from ..questions import runs as questions
     from ..render import audit as screen
 
     with ask.history() as history:

@@ -7,7 +7,7 @@ from ..audit.finding import Level
 from ..audit.judge import Audit, Verdict
 from ..audit.radius import Change
 from ..choices import Format
-from ..lacks import Lacks
+from ..questions.lacks import Lacks
 from ..records import Json
 from ..values import short_ref
 from .output import Column, Text, console, plain_of, write_csv, write_json, write_table

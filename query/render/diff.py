@@ -3,7 +3,7 @@
 import msgspec
 
 from ..choices import Format
-from ..drift import Difference, Drift
+from ..questions.drift import Difference, Drift
 from ..records import FieldChange, Json
 from ..values import change_text, decoded, short_ref
 from .output import Column, plain_of, write_csv, write_json, write_table

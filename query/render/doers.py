@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from ..choices import Format
-from ..doers import CallRow, DeedRow
-from ..lacks import Lacks
-from ..unasked import UnaskedRow
+from ..questions.doers import CallRow, DeedRow
+from ..questions.lacks import Lacks
+from ..questions.unasked import UnaskedRow
 from ..values import short_ref
 from .output import Column, write_answer, write_table
 from .words import at_text

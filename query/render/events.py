@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from ..choices import Format
-from ..lacks import Lacks
-from ..questions import EventRow
+from ..questions.lacks import Lacks
+from ..questions.plain import EventRow
 from ..values import short_ref
 from .output import Column, write_answer, write_table
 from .words import at_text, origin_text

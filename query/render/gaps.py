@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..choices import Format
-from ..gaps import Blindness, GapRow
+from ..questions.gaps import Blindness, GapRow
 from ..values import duration_text, percent_text
 from .output import Column, Text, console, plain_of, write_json, write_rows, write_table
 from .words import at_text

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from ..choices import Format
-from ..known import Origin
-from ..lacks import Lacks
+from ..load.known import Origin
+from ..questions.lacks import Lacks
+from ..questions.runs_about import Touch
+from ..questions.timeline import Life, Step
+from ..questions.undertakings import Undertaking
 from ..records import FieldChange, Json
-from ..runs_about import Touch
-from ..timeline import Life, Step
-from ..undertakings import Undertaking
 from ..values import change_text, changed_values, duration_text, short_ref
 from .output import Text, console, plain_of, write_csv, write_json
 from .runs import GOOD

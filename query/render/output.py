@@ -21,7 +21,7 @@ from rich.table import Table
 from recorder.printable import json_shown, shown
 
 from ..choices import Format
-from ..lacks import Lacks
+from ..questions.lacks import Lacks
 from ..records import Json
 
 _ENCODE = msgspec.json.Encoder().encode

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from ..busiest import Busy
 from ..choices import Format
-from ..lacks import Lacks
-from ..recorded import PoolRow
+from ..questions.busiest import Busy
+from ..questions.lacks import Lacks
+from ..questions.recorded import PoolRow
 from ..values import percent_text, short_ref
 from .output import Column, write_answer, write_table
 from .words import at_text

@@ -1,7 +1,7 @@
 """A run and its repetition, side by side."""
 
 from ..choices import Format
-from ..replay import Compared, ReplayRow
+from ..questions.replay import Compared, ReplayRow
 from ..values import duration_text, short_ref
 from .output import Column, write_json, write_rows, write_table
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from ..choices import Format
-from ..lacks import Lacks
-from ..runs import RunRow, StepRow
+from ..questions.lacks import Lacks
+from ..questions.runs import RunRow, StepRow
 from ..values import duration_text, short_ref
 from .output import Column, write_answer, write_table
 from .words import at_text

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from ..choices import Format
-from ..lacks import Lacks
-from ..moves import Move, Route
-from ..spans import Span, Sureness, Uptime
+from ..questions.lacks import Lacks
+from ..questions.moves import Move, Route
+from ..questions.spans import Span, Sureness, Uptime
 from ..values import duration_text, percent_text, short_ref
 from .output import Column, write_answer, write_table
 from .words import Names, at_text, origin_text

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import msgspec
 
 from ..choices import Format
+from ..questions.states import FoundAfter, State, States
 from ..records import Json
-from ..states import FoundAfter, State, States
 from ..values import field_text, short_ref
 from .output import Column, Text, console, plain_of, write_csv, write_json, write_table
 from .words import Names, at_text, certainty_text

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from ..answers import Answer, TableRow
 from ..choices import Format
+from ..questions.answers import Answer, TableRow
 from ..records import Json
 from .output import (
     Column,

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 
 from ..choices import Format
-from ..lacks import Lacks
+from ..questions.lacks import Lacks
+from ..questions.tasks_errors import in_words
+from ..questions.tasks_listed import Target, TaskRow
+from ..questions.tasks_told import Span, TaskChange, TaskStory
 from ..records import Json
-from ..tasks_errors import in_words
-from ..tasks_listed import Target, TaskRow
-from ..tasks_told import Span, TaskChange, TaskStory
 from ..values import change_text, changed_values, short_ref, value_text
 from .life import PERMISSIONS
 from .output import Text, console, plain_of, write_csv, write_json

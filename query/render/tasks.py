@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from recorder.instant import us_of
 
 from ..choices import Format
-from ..lacks import Lacks
-from ..tasks_listed import Progress, TaskRow
+from ..questions.lacks import Lacks
+from ..questions.tasks_listed import Progress, TaskRow
 from ..values import short_ref
 from .output import Column, console, write_answer, write_table
 from .words import at_text

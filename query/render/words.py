@@ -4,8 +4,8 @@ from datetime import datetime
 
 from recorder.instant import time_text, us_of
 
-from ..certainty import Certainty, Verdict
-from ..known import Origin
+from ..load.known import Origin
+from ..questions.certainty import Certainty, Verdict
 
 Names = dict[str, str]
 """References and the names of their objects."""

@@ -9,8 +9,8 @@ import msgspec
 
 from recorder.instant import us_of
 
-from ..database import History
-from ..gaps import GapRow, gaps
+from ..history.database import History
+from ..questions.gaps import GapRow, gaps
 from .period import Period
 
 _TELLING_US = 1000

@@ -4,8 +4,8 @@ import msgspec
 
 from recorder.instant import Instant
 
-from ..database import History
-from ..objects import check_pool, pools
+from ..history.database import History
+from ..questions.objects import check_pool, pools
 from .coverage import Coverage, coverage_of
 from .lives import Lives, lives_of
 from .outcomes import Busy, Outcomes, busiest_of, outcomes_of

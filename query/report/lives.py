@@ -8,9 +8,9 @@ import msgspec
 
 from recorder.instant import Instant, us_of
 
-from ..database import History
-from ..objects import names_in
-from ..spans import NOWHERE, PLACE, POWER, Span, Sureness, spans
+from ..history.database import History
+from ..questions.objects import names_in
+from ..questions.spans import NOWHERE, PLACE, POWER, Span, Sureness, spans
 from .coverage import Coverage
 from .period import Period
 

@@ -6,10 +6,10 @@ import msgspec
 
 from recorder.instant import Instant
 
-from ..database import History
-from ..objects import names_in
-from ..tasks import PENDING
-from ..tasks_listed import FAILED, TaskRow, Wanted, tasks
+from ..history.database import History
+from ..load.tasks import PENDING
+from ..questions.objects import names_in
+from ..questions.tasks_listed import FAILED, TaskRow, Wanted, tasks
 from .period import Period
 
 TASKS_MAX = 150

@@ -6,8 +6,8 @@ import msgspec
 
 from recorder.instant import BadInstant, Instant, time_text, us_of
 
-from ..database import History
 from ..errors import NoSuchPool
+from ..history.database import History
 
 
 class Period(msgspec.Struct, frozen=True):

@@ -7,9 +7,9 @@ import msgspec
 from recorder.instant import Instant
 from recorder.model import Stream
 
-from ..database import History
+from ..history.database import History
+from ..questions.states import State, states_of_class
 from ..records import Json
-from ..states import State, states_of_class
 from .period import Period
 
 _CLASSES_MAX = 8

@@ -6,13 +6,13 @@ import msgspec
 
 from recorder.instant import us_of
 
-from .. import runs as history_runs
 from ..audit.finding import Finding
 from ..audit.gather import audit
 from ..audit.judge import Audit, StepVerdict, Verdict
 from ..audit.radius import Change
-from ..database import History
-from ..runs import RunRow, StepRow
+from ..history.database import History
+from ..questions import runs as history_runs
+from ..questions.runs import RunRow, StepRow
 from .period import Period
 
 RUNS_MAX = 12

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..gaps import GapRow
+from ..questions.gaps import GapRow
 from ..values import duration_text, percent_text
 from .coverage import Coverage
 from .html import Html, Piece, tag

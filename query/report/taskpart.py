@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ..tasks_errors import in_words
-from ..tasks_listed import FAILED, TaskRow
+from ..questions.tasks_errors import in_words
+from ..questions.tasks_listed import FAILED, TaskRow
 from ..values import duration_text, short_ref
 from .html import Html, Piece, tag
 from .outcomes import BUSIEST_MAX, Busy, Outcomes

@@ -10,8 +10,8 @@ from typing import TypeVar
 import trio
 
 from .. import logs
+from ..client.session import Session
 from ..errors import AnotherPool, LoginRefused, ProtocolError, TransportError, XapiFault
-from ..session import Session
 from ..xapi import faults
 from ..xapi.backoff import Backoff
 from ..xapi.baseline import uuid_of_pool

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from .. import logs
 from ..errors import ProtocolError, TransportError, XapiFault
-from ..redact import PoolRedactor
+from ..redaction.redact import PoolRedactor
 from .calls import Call, Tell
 from .driver import Driver, Unanswered
 from .evidence import Evidence, Intent

@@ -18,9 +18,9 @@ from ..control.running import PartTitle, Running
 from ..errors import ConfigError, ProtocolError, TransportError, WorkloadError, XapiFault
 from ..keeper import Pen
 from ..model import Draft
-from ..redact import PoolRedactor, Redactor
-from ..roster import Post, Roster
-from ..vitals import Standing
+from ..pools.roster import Post, Roster
+from ..pools.vitals import Standing
+from ..redaction.redact import PoolRedactor, Redactor
 from .driver import Driver, OpenSession
 from .engine import Engine
 from .evidence import Evidence

@@ -17,7 +17,7 @@ from ..control.protocol import Action, Refused, Run, ScheduleAction, ScheduleSta
 from ..errors import ConfigError, WorkloadError
 from ..keeper import Pen
 from ..model import RECORDER, Detail, Draft, Mark, MarkName
-from ..roster import Roster
+from ..pools.roster import Roster
 from ..timetable import Schedule, times_after, times_between
 from .runs import Runs
 from .scripts import Script, script_in

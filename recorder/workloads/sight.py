@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ..session import Session
+from ..client.session import Session
 from .inventory import NULL_REF, Inventory, inventory_in
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from query.loader import refresh
+from query.load.loader import refresh
 from recorder.journal.scan import scan
 from recorder.model import AuditLine, Event
 from tests.attribution.chain import LATENCY_S, POLL_S, write_journal, write_parts, written

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from query.loader import refresh
+from query.load.loader import refresh
 from recorder.model import AuditLine, Body, Draft, Event, Mark, MarkName, Operation, Stream
 from tests.history.journals import text, write_journal
 

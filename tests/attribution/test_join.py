@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from query.database import History
-from query.loader import refresh
+from query.history.database import History
+from query.load.loader import refresh
 from tests.attribution.chain import write_parts, written
 from tests.attribution.day import Day, Plan, spend
 from tests.attribution.judge import Claim, Judge

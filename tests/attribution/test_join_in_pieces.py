@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from query.known import Memory
-from query.loading import load
+from query.load.known import Memory
+from query.load.loading import load
 from recorder.journal.scan import scan
 from tests.attribution.chain import in_pieces, write_journal
 from tests.attribution.day import day_of

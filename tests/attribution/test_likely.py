@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from query.loader import refresh
+from query.load.loader import refresh
 from tests.attribution.chain import write_journal, written
 from tests.attribution.day import Plan, spend
 from tests.attribution.judge import Claim, Judge

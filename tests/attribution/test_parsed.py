@@ -2,7 +2,7 @@
 
 import pytest
 
-from query.trail.lines import line_in
+from query.load.trail.lines import line_in
 from tests.attribution.day import day_of
 from tests.attribution.told import told
 

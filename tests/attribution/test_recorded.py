@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from query.database import open_for_reading
-from query.known import Memory
-from query.loading import load
+from query.history.database import open_for_reading
+from query.load.known import Memory
+from query.load.loading import load
 from tests.attribution.chain import in_pieces
 from tests.attribution.day import Plan
 from tests.attribution.judge import Claim, Judge

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from query.loader import refresh
+from query.load.loader import refresh
 from recorder.model import AuditLine, Body, Draft, Event, Mark, MarkName, Operation, Stream
 from recorder.simulator.catalogue import signatures
 from recorder.xapi import xmlrpc

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from query.known import Memory
-from query.loading import load
-from query.trail.stretches import HOUR_US, STRETCHES_MAX, Stretch, stretches_of
+from query.load.known import Memory
+from query.load.loading import load
+from query.load.trail.stretches import HOUR_US, STRETCHES_MAX, Stretch, stretches_of
 from recorder.journal.scan import scan
 from recorder.model import AuditLine
 from tests.attribution.chain import write_parts, written

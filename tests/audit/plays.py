@@ -15,9 +15,9 @@ from msgspec.structs import replace
 
 from query.audit.gather import audit
 from query.audit.judge import Audit
-from query.database import History
-from query.loader import refresh
-from query.runs import runs
+from query.history.database import History
+from query.load.loader import refresh
+from query.questions.runs import runs
 from recorder.journal.scan import scan
 from recorder.journal.store import Journal
 from recorder.model import (

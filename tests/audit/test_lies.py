@@ -6,7 +6,7 @@ import pytest
 
 from query.audit.finding import Level, Rule
 from query.audit.judge import Verdict
-from query.database import History
+from query.history.database import History
 from tests.audit import lies
 from tests.audit.lies import Lie, clones, cycle, evacuation, failure, moves
 from tests.audit.plays import Liar, Tale, audit_in, history_of

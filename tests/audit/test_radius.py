@@ -7,7 +7,7 @@ import pytest
 from query.audit.judge import Audit, Verdict
 from query.audit.radius import Change
 from recorder.model import BaselineRecord, Event, MarkName, Operation
-from recorder.trail.rounds import TASK
+from recorder.pools.trail.rounds import TASK
 from tests.audit.lies import cycle
 from tests.audit.plays import Liar, audited, played
 from tests.workloads.theatre import script, step

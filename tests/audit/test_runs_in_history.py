@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from query.database import History
-from query.objects import find
-from query.runs_about import Touch, runs_about
+from query.history.database import History
+from query.questions.objects import find
+from query.questions.runs_about import Touch, runs_about
 from recorder.instant import Instant
 from recorder.model import MarkName
 from tests.audit.lies import clones, moves

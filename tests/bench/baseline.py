@@ -63,7 +63,8 @@ last one for secrets, packs, hashes and syncs them; what it adds is the login, a
 class, most of which are empty, and what is left to do with the last ones. From a host that answers
 at once the search for secrets takes most of the processor, then the round trips, then decoding,
 msgpack and SHA-256, each of about the same weight. With the start it is Python that counts: most of
-it are imports, two thirds of those trio, TLS and msgspec. Garbage is not collected meanwhile; shorter turns for threads brought nothing."""
+it are imports, half of those trio, TLS and msgspec. Garbage is not collected meanwhile; shorter
+turns for threads brought nothing."""
 
 
 class Host(msgspec.Struct):

@@ -17,7 +17,7 @@ from pathlib import Path
 import trio
 import trio.testing
 
-from recorder.address import Address
+from recorder.client.address import Address
 from recorder.config import AuditTrail
 from tests.truth.world import World, world
 

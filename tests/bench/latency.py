@@ -18,9 +18,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from query.database import open_for_reading
-from query.loader import refresh
-from query.questions import Filter, events
+from query.history.database import open_for_reading
+from query.load.loader import refresh
+from query.questions.plain import Filter, events
 from recorder.journal.store import Journal
 from tests.bench.chapter import OURS, Bench, Chapter, Figure, Limit, Verdict, by_turns
 from tests.bench.journal.made import UnsyncedDisk

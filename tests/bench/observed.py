@@ -73,7 +73,7 @@ def main() -> None:
         # The command takes no seams; unittest.mock, which could patch it, takes a quarter of its
         # start.
         record = imported()
-        from recorder import daemon
+        from recorder.service import daemon
 
         daemon.Seams = partial(daemon.Seams, observer=observer)  # type: ignore[assignment,misc]  # a class
         return record

@@ -24,12 +24,12 @@ from unittest.mock import patch
 
 import trio
 
-from recorder import daemon
 from recorder.config import Config, Pool
-from recorder.daemon import Seams, serve
 from recorder.model import Draft, Event
-from recorder.policy import Policy
-from recorder.redact import PoolRedactor, Redactor
+from recorder.redaction.policy import Policy
+from recorder.redaction.redact import PoolRedactor, Redactor
+from recorder.service import daemon
+from recorder.service.daemon import Seams, serve
 from recorder.simulator.inventory import PoolSpec
 from recorder.simulator.pool import SimulatedPool
 from recorder.xapi.jsonrpc import decode_events

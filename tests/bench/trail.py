@@ -22,9 +22,9 @@ from pathlib import Path
 
 import msgspec
 
-from query import loading
-from query.database import History
-from query.loader import refresh
+from query.history.database import History
+from query.load import loading
+from query.load.loader import refresh
 from recorder.journal.store import Journal
 from recorder.model import AuditLine, Draft, Event
 from tests.bench.journal.made import UnsyncedDisk

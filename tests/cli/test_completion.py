@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from query.database import open_for_loading
+from query.history.database import open_for_loading
 from tests.cli.programs import (
     WAIT_S_MAX,
     XENTRAIL,

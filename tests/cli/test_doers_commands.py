@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from query.database import open_for_reading
-from query.loader import refresh
+from query.history.database import open_for_reading
+from query.load.loader import refresh
 from recorder.model import AuditLine, Draft, GapCause, GapOpened
 from tests.attribution.chain import POOL, write_journal, written
 from tests.attribution.day import Day, day_of

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from recorder import follow_view
+from recorder.commands import follow_view
 
 AT = "2026-11-28T10:02:33.566Z"
 UUID = "6e1fb6ad-cee9-44fd-b25a-9a5bf6a07500"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder import journal_cli
+from recorder.commands import journal as journal_cli
 from recorder.journal.scan import scan
 from recorder.journal.store import Journal
 from recorder.model import RECORDER, Draft, Heartbeat, Mark, MarkName

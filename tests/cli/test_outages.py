@@ -22,8 +22,8 @@ from recorder.journal.scan import scan
 from recorder.journal.verify import verify
 from recorder.model import Entry, GapCause, GapClosed, GapOpened
 from recorder.past.story import Story
-from recorder.policy import Policy
-from recorder.redact import Redactor
+from recorder.redaction.policy import Policy
+from recorder.redaction.redact import Redactor
 from tests.cli.programs import (
     PASSWORD,
     SimulatedAt,

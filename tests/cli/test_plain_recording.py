@@ -93,7 +93,7 @@ def test_recorder_starts_without_what_it_does_not_need() -> None:
     loaded = modules_after(
         "import gc; from query import main; main.import_recorder(); assert gc.isenabled()"
     )
-    assert "recorder.daemon" in loaded
+    assert "recorder.service.daemon" in loaded
     slow = {"typer", "click", "rich", "duckdb", "pyarrow", "cryptography", "query.cli"}
     assert slow & loaded == set()
     assert not any(name.startswith("recorder.simulator") for name in loaded)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from query.loader import refresh
+from query.load.loader import refresh
 from tests.cli.programs import XENTRAIL
 from tests.cli.questions import Program
 from tests.history.journals import Pool, Told, record, write_journal

@@ -8,7 +8,8 @@ import pytest
 import typer
 from rich.console import Console
 
-from recorder import control_cli, status_view
+from recorder.commands import control as control_cli
+from recorder.commands import status_view
 from recorder.control import client
 from recorder.control.protocol import (
     PoolStatus,

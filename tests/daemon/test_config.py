@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from recorder import config
+from recorder.commands.options import DEFAULT_DATA
 from recorder.errors import ConfigError
 from recorder.model import Stream
-from recorder.options import DEFAULT_DATA
 from recorder.timetable import Schedule
 
 ANNOTATED = Path(__file__).parents[2] / "config" / "recorder.toml"

@@ -14,8 +14,8 @@ import trio.testing
 from recorder.control import endpoint, server
 from recorder.control.protocol import REQUEST_BYTES_MAX
 from recorder.errors import ConfigError, XentrailError
-from recorder.front import RETRY_S
-from recorder.process import first_of
+from recorder.service.front import RETRY_S
+from recorder.service.process import first_of
 from tests.daemon.clients import (
     Json,
     ask,

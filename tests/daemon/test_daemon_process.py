@@ -11,12 +11,12 @@ import pytest
 import trio
 
 from recorder.errors import ConfigError, LoginRefused, TransportError
-from recorder.process import run
+from recorder.service.process import run
 
 SLOW_TO_STOP = """
     import sys
     import trio
-    from recorder import process
+    from recorder.service import process
 
     async def service():
         try:

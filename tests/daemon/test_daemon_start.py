@@ -9,7 +9,7 @@ import trio.testing
 
 from recorder.errors import AnotherPool, LoginRefused, TransportError, XentrailError
 from recorder.model import GapCause, GapClosed, GapOpened, MarkName
-from recorder.process import first_of
+from recorder.service.process import first_of
 from recorder.xapi.subscription import TRANSIT_MAX_NS
 from tests.watch.scripted import ScriptedPool, Stage, at_s, check_gaps, fault, logged, stage
 

@@ -13,7 +13,7 @@ from recorder import keeper
 from recorder.errors import JournalWriteFailed, XentrailError
 from recorder.journal.verify import verify
 from recorder.model import GapCause, GapOpened, MarkName
-from recorder.process import first_of
+from recorder.service.process import first_of
 from tests.watch.scripted import ScriptedPool, Stage, check_gaps, drop, fault, never, stage
 
 Clock = trio.testing.MockClock

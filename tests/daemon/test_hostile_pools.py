@@ -6,10 +6,10 @@ import pytest
 import trio
 import trio.testing
 
-from recorder.epochs import common
+from recorder.client.line import ERROR_CHARS_MAX
 from recorder.journal import codec
-from recorder.line import ERROR_CHARS_MAX
 from recorder.model import GapCause, GapOpened, MarkName
+from recorder.pools.epochs import common
 from tests.fakes import Method, slave_of
 from tests.watch.scripted import ScriptedPool, check_gaps, fault, logged, stage
 

@@ -15,7 +15,7 @@ import pytest
 import trio
 import trio.testing
 
-from recorder import notify
+from recorder.service import notify
 from tests.cli.programs import WAIT_S_MAX, pool_table, recorder, simulator, stop, write_config
 from tests.watch.scripted import ScriptedPool, Stage, fault, stage
 

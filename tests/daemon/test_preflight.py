@@ -4,11 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.address import Address
-from recorder.config import Pool
-from recorder.errors import CertificateRefused
-from recorder.model import Stream
-from recorder.preflight import (
+from recorder.checking.preflight import (
     Finding,
     Judge,
     Verdict,
@@ -23,7 +19,11 @@ from recorder.preflight import (
     of_role,
     of_twins,
 )
-from recorder.tls import Presented, TlsPolicy
+from recorder.client.address import Address
+from recorder.client.tls import Presented, TlsPolicy
+from recorder.config import Pool
+from recorder.errors import CertificateRefused
+from recorder.model import Stream
 
 JUDGE = Judge("pool lab")
 POOL = Pool(name="lab", addresses=("https://xen1",), user="audit")

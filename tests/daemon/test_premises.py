@@ -8,6 +8,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from recorder.checking.preflight import Finding, Verdict
+from recorder.checking.premises import look_around
 from recorder.config import Config
 from recorder.journal.digest_key import NAME as DIGEST_KEY
 from recorder.journal.files import Disk
@@ -16,8 +18,6 @@ from recorder.journal.lock import take_lock
 from recorder.journal.names import LOCK
 from recorder.journal.store import Journal
 from recorder.model import Draft, Heartbeat
-from recorder.preflight import Finding, Verdict
-from recorder.premises import look_around
 
 NOBODY = 65534
 MARKER = ".demo"

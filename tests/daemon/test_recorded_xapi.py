@@ -10,11 +10,11 @@ import msgspec
 import pytest
 import trio
 
-from query import loader
+from query.load import loader
 from recorder.config import Config, Pool
-from recorder.daemon import Seams, serve
 from recorder.journal.scan import scan
 from recorder.model import Event, Stream
+from recorder.service.daemon import Seams, serve
 from tests.daemon.recorded import VERSIONS, RecordedServer, Recording, body_of
 
 Version = pytest.mark.parametrize("version", VERSIONS)

@@ -13,7 +13,7 @@ from recorder.config import Config, Journal, Limits, Pool, Redaction
 from recorder.control import endpoint
 from recorder.control.protocol import Action
 from recorder.model import GapCause, GapClosed, GapOpened, MarkName, Stream
-from recorder.reload import needs_restart, plan
+from recorder.service.reload import needs_restart, plan
 from tests.daemon.clients import pool_status, refusal
 from tests.daemon.reloads import Written, check_kept, names, reload, reloadable
 from tests.watch.scripted import ScriptedPool, check_gaps, fault, stage

@@ -8,9 +8,9 @@ import trio
 import trio.testing
 
 from recorder.config import Pool
-from recorder.daemon import Seams, serve
 from recorder.errors import XentrailError
-from recorder.process import first_of
+from recorder.service.daemon import Seams, serve
+from recorder.service.process import first_of
 from recorder.simulator.front import Front
 from recorder.threads import inline
 from tests.truth.world import World, now_ns, world

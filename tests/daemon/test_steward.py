@@ -10,8 +10,6 @@ import pytest
 import trio
 import trio.testing
 
-from recorder import anchors as anchors_module
-from recorder.anchors import Anchors
 from recorder.journal.files import Disk
 from recorder.journal.note import split_notes
 from recorder.journal.retention import Rules
@@ -20,7 +18,9 @@ from recorder.journal.store import CHECKPOINT_S, Journal
 from recorder.journal.verify import verify
 from recorder.keeper import Keeper, Pen, open_channel
 from recorder.model import Mark, MarkName
-from recorder.steward import LOOK_S, Steward
+from recorder.service import anchors as anchors_module
+from recorder.service.anchors import Anchors
+from recorder.service.steward import LOOK_S, Steward
 from recorder.threads import inline
 from tests.journal.samples import event, files
 

@@ -8,12 +8,12 @@ import pytest
 import trio
 import trio.testing
 
+from recorder.checking.preflight import Finding, Verdict
+from recorder.checking.trial import POOL_S_MAX, try_pools
+from recorder.client.session import LOGOUT_TIMEOUT_S
 from recorder.config import Config, Pool
-from recorder.daemon import Seams
-from recorder.preflight import Finding, Verdict
-from recorder.session import LOGOUT_TIMEOUT_S
+from recorder.service.daemon import Seams
 from recorder.threads import inline
-from recorder.trial import POOL_S_MAX, try_pools
 from tests.fakes import PASSWORD, FakeNetwork, Method, slave_of
 from tests.watch.scripted import POOL, ScriptedPool, drop, fault, never, now_ns
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import trio
 
 from recorder.config import Config, Pool
-from recorder.daemon import Seams, serve
 from recorder.demo import Ledger
 from recorder.journal.scan import scan
 from recorder.model import Mark, MarkName
+from recorder.service.daemon import Seams, serve
 from recorder.simulator.inventory import PoolSpec
 from recorder.simulator.server import Served, Sockets
 from recorder.simulator.server import serve as serve_pools

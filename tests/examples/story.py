@@ -14,11 +14,11 @@ from pathlib import Path
 import trio
 import trio.testing
 
-from recorder.address import Address
+from recorder.client.address import Address
+from recorder.client.session import Credentials, Session, open_session
+from recorder.client.tls import TlsPolicy
 from recorder.config import AuditTrail
-from recorder.session import Credentials, Session, open_session
 from recorder.threads import inline
-from recorder.tls import TlsPolicy
 from recorder.xapi.jsonrpc import Param
 from tests.daemon.clients import connected
 from tests.truth.world import World, deterministic_scheduling, now_s, world

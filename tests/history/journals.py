@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from query.database import History, open_for_reading
-from query.known import Memory
-from query.loading import load
+from query.history.database import History, open_for_reading
+from query.load.known import Memory
+from query.load.loading import load
 from recorder.journal.store import Journal
 from recorder.model import (
     BaselineChunk,

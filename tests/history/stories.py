@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from query.database import open_for_reading
-from query.schema import TABLES
+from query.history.database import open_for_reading
+from query.history.schema import TABLES
 from recorder.journal.store import Journal
 from recorder.model import Stream
 from tests.history.journals import START_NS, Pool, Told, record, rows

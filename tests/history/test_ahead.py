@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from query import ahead
-from query.ahead import Ahead, is_worth_it
-from query.loader import Loaded, refresh
-from query.reading import Reader
+from query.load import ahead
+from query.load.ahead import Ahead, is_worth_it
+from query.load.loader import Loaded, refresh
+from query.load.reading import Reader
 from recorder.errors import JournalError
 from recorder.journal.retention import drop
 from recorder.journal.store import Journal
@@ -23,7 +23,7 @@ Processes = list["subprocess.Popen[bytes]"]
 READING = """
 import itertools, os, sys
 sys.path[:] = sys.argv[3:]
-from query import ahead
+from query.load import ahead
 from recorder.errors import JournalError
 batches, pieces = ahead.batches, ahead._pieces
 ahead.batches = lambda entries: batches(entries, entries_max=4)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from query.certainty import Certainty
-from query.objects import find
-from query.states import FoundAfter, state_of, states_of_class
+from query.questions.certainty import Certainty
+from query.questions.objects import find
+from query.questions.states import FoundAfter, state_of, states_of_class
 from recorder.instant import Instant
 from recorder.model import Entry, Mark, MarkName
 from tests.history.journals import START_NS, Pool, Told, loaded, record

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from query.certainty import Certainty
-from query.gaps import blindness, gaps, gaps_between
-from query.objects import find
-from query.states import state_of
+from query.questions.certainty import Certainty
+from query.questions.gaps import blindness, gaps, gaps_between
+from query.questions.objects import find
+from query.questions.states import state_of
 from recorder.instant import Instant, us_of
 from recorder.model import AuditLine, GapCause, GapOpened
 from recorder.past.survey import Survey

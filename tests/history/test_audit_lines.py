@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from query.loader import refresh
-from query.trail.lines import Line, line_in
+from query.load.loader import refresh
+from query.load.trail.lines import Line, line_in
 from recorder.model import AuditLine, Draft, Event, Mark, MarkName, Operation, Stream
 from recorder.simulator.audit import printable
 from tests.history.journals import rows, text, write_journal

@@ -7,8 +7,8 @@ from itertools import pairwise
 import msgspec
 import pytest
 
-from query import compare
-from query.compare import Comparison, changes_between
+from query.load import compare
+from query.load.compare import Comparison, changes_between
 from query.records import FieldChange
 
 KEY = ("lab", "vm", "OpaqueRef:1")

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from query.certainty import Certainty
-from query.drift import Difference, drift
-from query.loader import refresh
-from query.objects import find
+from query.load.loader import refresh
+from query.questions.certainty import Certainty
+from query.questions.drift import Difference, drift
+from query.questions.objects import find
 from recorder.instant import BadInstant, Instant
 from recorder.journal.redaction import redact
 from recorder.journal.store import Journal

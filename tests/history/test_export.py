@@ -12,9 +12,9 @@ import pytest
 from query import export as exports
 from query import sinks
 from query.choices import ExportFormat
-from query.database import History
 from query.errors import BadSql, NoSuchPool, NoSuchTable, NotWritten
 from query.export import Wanted, export
+from query.history.database import History
 from query.sinks import partition_path, spreadsheet_text
 from recorder.instant import Instant, parse_instant
 from tests.history.journals import Pool, Told, loaded, record

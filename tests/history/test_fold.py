@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from query.database import History
+from query.history.database import History
 from recorder.model import GapCause, Stream
 from tests.history.journals import Pool, Told, loaded, record, rows
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from query.answers import asked, one_statement
-from query.database import History, open_for_reading
 from query.errors import BadSql, TooLarge
-from query.jail import reading_config, statements_of
+from query.history.database import History, open_for_reading
+from query.history.jail import reading_config, statements_of
+from query.questions.answers import asked, one_statement
 from tests.history.journals import Pool, Told, loaded, record
 
 FILES = """

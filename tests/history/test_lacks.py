@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from query.lacks import Lacks, Unrecorded, lacks_between
+from query.questions.lacks import Lacks, Unrecorded, lacks_between
 from recorder.instant import Instant, us_of
 from recorder.model import Stream
 from tests.history.journals import START_NS, Pool, Told, loaded, record

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from query.database import History
-from query.gaps import blindness, gaps
-from query.loader import refresh
+from query.history.database import History
+from query.load.loader import refresh
+from query.questions.gaps import blindness, gaps
 from recorder.instant import Instant
 from recorder.journal.redaction import redact
 from recorder.journal.retention import drop

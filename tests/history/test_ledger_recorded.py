@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from query.gaps import GapRow, gaps
-from query.loader import refresh
+from query.load.loader import refresh
+from query.questions.gaps import GapRow, gaps
 from recorder.config import Limits
 from recorder.keeper import SUBMISSIONS_MAX
 from recorder.model import Event, Mark, MarkName, Stream

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from query import loader
-from query.known import Memory
-from query.loader import refresh
-from query.loading import load
+from query.load import loader
+from query.load.known import Memory
+from query.load.loader import refresh
+from query.load.loading import load
 from recorder.model import Entry
 from tests.history.random_story import random_journal
 from tests.history.stories import ROOT, contents
@@ -40,7 +40,8 @@ def test_loading_in_pieces_is_loading_in_one_go(
 LOADING = """
 import os, signal, sys
 from pathlib import Path
-from query import database, loader, loading, reading, store, turns
+from query.history import database, turns
+from query.load import loader, loading, reading, store
 from tests.history.stories import contents
 
 data, entries_max, left = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])

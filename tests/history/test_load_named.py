@@ -9,16 +9,17 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from query import loader, turns
-from query.database import History, insert, open_for_reading, transaction
 from query.errors import HistoryOfAnother, HistoryUnreadable
-from query.gaps import gaps
-from query.known import Memory
-from query.loader import refresh
-from query.loading import load
-from query.rows import Row, pieces_of
-from query.schema import MARKS
-from query.turns import to_load
+from query.history import turns
+from query.history.database import History, insert, open_for_reading, transaction
+from query.history.schema import MARKS
+from query.history.turns import to_load
+from query.load import loader
+from query.load.known import Memory
+from query.load.loader import refresh
+from query.load.loading import load
+from query.load.rows import Row, pieces_of
+from query.questions.gaps import gaps
 from recorder.errors import QueryError
 from recorder.journal.retention import drop
 from recorder.journal.scan import journal_id

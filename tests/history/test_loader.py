@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from query import loader, loading, store
-from query.batches import batches
-from query.database import open_for_reading, transaction
-from query.fold import Fold
-from query.known import Key, Memory
-from query.loader import refresh
-from query.loading import load
-from query.rows import ByObject, sorted_rows
-from query.turns import to_load
+from query.history.database import open_for_reading, transaction
+from query.history.turns import to_load
+from query.load import loader, loading, store
+from query.load.batches import batches
+from query.load.fold import Fold
+from query.load.known import Key, Memory
+from query.load.loader import refresh
+from query.load.loading import load
+from query.load.rows import ByObject, sorted_rows
 from recorder.errors import JournalError
 from recorder.model import Entry
 from tests.history.journals import Pool, Told, record, rows, write_journal
@@ -139,8 +139,8 @@ def test_load_that_fails_leaves_the_batch_before(
 DYING_LOADER = """
 import os, sys
 from pathlib import Path
-from query import loading, store
-from query.known import Key, Memory
+from query.load import loading, store
+from query.load.known import Key, Memory
 from tests.history.stories import STORY
 
 transactions = 0

@@ -2,8 +2,8 @@
 
 import pytest
 
-from query.database import History
-from query.objects import Found, find, number_of
+from query.history.database import History
+from query.questions.objects import Found, find, number_of
 from tests.history.journals import Pool, Told, loaded, rows
 from tests.history.stories import STORY
 from tests.history.taskpools import working

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from query.database import History
 from query.errors import AmbiguousObject, NoSuchObject
-from query.objects import find, names_in
+from query.history.database import History
+from query.questions.objects import find, names_in
 from tests.history.journals import Pool, Told, loaded
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import query
 from query.errors import BadSql, HistoryUnreadable, NoSuchField, NoSuchObject
-from query.loader import refresh
+from query.load.loader import refresh
 from query.open import OpenHistory, notes_of, open_history
 from recorder.errors import JournalError
 from recorder.instant import BadInstant, Instant

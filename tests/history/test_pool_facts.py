@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from query.database import History, open_for_loading, open_for_reading
-from query.known import Memory
-from query.loading import load
-from query.pool_facts import facts_of
+from query.history.database import History, open_for_loading, open_for_reading
+from query.load.known import Memory
+from query.load.loading import load
+from query.questions.pool_facts import facts_of
 from recorder.model import Stream
 from tests.history.journals import Pool, Told
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from query.busiest import Busy, busiest
 from query.choices import By, Format
-from query.lacks import Lacks
-from query.recorded import recorded
+from query.questions.busiest import Busy, busiest
+from query.questions.lacks import Lacks
+from query.questions.recorded import recorded
 from query.render import recorded as screen
 from recorder.instant import Instant
 from tests.history.journals import Pool, Told, loaded, record, ref_of

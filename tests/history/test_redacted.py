@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from query.certainty import Certainty
-from query.database import History
-from query.loader import refresh
-from query.objects import find
-from query.schema import TABLES
-from query.states import state_of
+from query.history.database import History
+from query.history.schema import TABLES
+from query.load.loader import refresh
+from query.questions.certainty import Certainty
+from query.questions.objects import find
+from query.questions.states import state_of
 from recorder.instant import Instant
 from recorder.journal.redaction import redact
 from recorder.journal.store import Journal

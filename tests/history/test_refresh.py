@@ -10,13 +10,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from query import turns
-from query.database import open_for_reading
 from query.errors import HistoryBusy, HistoryUnreadable
-from query.known import Memory
-from query.loader import refresh
-from query.loading import load
-from query.schema import SCHEMA_VERSION
+from query.history import turns
+from query.history.database import open_for_reading
+from query.history.schema import SCHEMA_VERSION
+from query.load.known import Memory
+from query.load.loader import refresh
+from query.load.loading import load
 from recorder.errors import JournalError
 from recorder.journal.retention import drop
 from recorder.journal.store import Journal
@@ -142,7 +142,7 @@ def test_new_history_of_a_journal_without_its_beginning_says_so(tmp_path: Path) 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from query import database
+from query.history import database
 
 with getattr(database, sys.argv[1])(Path(sys.argv[2])):
     print("held", flush=True)

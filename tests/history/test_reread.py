@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from query.certainty import Certainty
-from query.database import open_for_reading
-from query.known import Memory
-from query.loading import load
-from query.objects import find
-from query.states import state_of
+from query.history.database import open_for_reading
+from query.load.known import Memory
+from query.load.loading import load
+from query.questions.certainty import Certainty
+from query.questions.objects import find
+from query.questions.states import state_of
 from recorder.errors import QueryError
 from recorder.instant import Instant
 from recorder.model import Detail, GapCause, GapOpened, Mark, MarkName

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from query.answers import TableRow, tables
-from query.schema import TABLES, described, statements
+from query.history.schema import TABLES, described, statements
+from query.questions.answers import TableRow, tables
 from tests.history.journals import Pool, Told, loaded
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from query.moves import moves, routes
-from query.objects import find
-from query.spans import PLACE, POWER, Span, spans, uptimes
+from query.questions.moves import moves, routes
+from query.questions.objects import find
+from query.questions.spans import PLACE, POWER, Span, spans, uptimes
 from recorder.instant import Instant
 from recorder.model import GapCause
 from tests.history.journals import START_NS, Pool, Told, loaded, record, ref_of

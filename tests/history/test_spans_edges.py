@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from query.busiest import busiest
 from query.choices import By
-from query.loader import refresh
-from query.moves import moves
-from query.objects import find
-from query.ranges import check_order
-from query.spans import POWER, Sureness, spans, uptimes
+from query.load.loader import refresh
+from query.questions.busiest import busiest
+from query.questions.moves import moves
+from query.questions.objects import find
+from query.questions.ranges import check_order
+from query.questions.spans import POWER, Sureness, spans, uptimes
 from recorder.instant import BadInstant, Instant
 from recorder.journal.redaction import redact
 from recorder.journal.store import Journal

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from query.certainty import Certainty
-from query.database import History
 from query.errors import NoSuchObject, NoSuchPool
-from query.known import Origin
-from query.objects import find
-from query.states import State, state_of, states_of_class
+from query.history.database import History
+from query.load.known import Origin
+from query.questions.certainty import Certainty
+from query.questions.objects import find
+from query.questions.states import State, state_of, states_of_class
 from recorder.instant import BadInstant, Instant
 from recorder.model import Mark, MarkName
 from tests.history.journals import START_NS, Pool, Told, loaded, record

@@ -3,10 +3,10 @@
 import pytest
 from msgspec.structs import replace
 
-from query.database import History
 from query.errors import NoSuchPool
-from query.objects import Found
-from query.states import state_of, states_of_class, states_of_pool
+from query.history.database import History
+from query.questions.objects import Found
+from query.questions.states import state_of, states_of_class, states_of_pool
 from recorder.instant import Instant
 from tests.history.journals import loaded
 from tests.history.stories import STORY

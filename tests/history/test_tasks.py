@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from query.tasks import result_of
-from query.tasks_listed import Wanted, tasks
+from query.load.tasks import result_of
+from query.questions.tasks_listed import Wanted, tasks
 from tests.history.journals import Pool, Told, loaded, record, ref_of
 
 CREATED, FINISHED, NEVER = "20231114T22:13:20Z", "20231114T22:13:50Z", "19700101T00:00:00Z"

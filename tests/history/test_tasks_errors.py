@@ -2,7 +2,7 @@
 
 import pytest
 
-from query.tasks_errors import in_words
+from query.questions.tasks_errors import in_words
 
 NAMES = {"OpaqueRef:1": "web1", "OpaqueRef:2": "store"}
 

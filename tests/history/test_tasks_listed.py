@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from query.errors import NoSuchObject
-from query.objects import find
-from query.tasks_listed import Target, TaskRow, Wanted, as_tree, tasks
+from query.questions.objects import find
+from query.questions.tasks_listed import Target, TaskRow, Wanted, as_tree, tasks
 from recorder.instant import Instant
 from recorder.model import Stream
 from tests.history.journals import Pool, Told, loaded, record, ref_of

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from query.database import History
 from query.errors import AmbiguousObject, NoSuchObject
-from query.known import Known
-from query.loader import refresh
+from query.history.database import History
+from query.load.known import Known
+from query.load.loader import refresh
+from query.load.tasks_carried import Bond, Part, bonds_of
+from query.questions.tasks_listed import tasks
+from query.questions.tasks_told import TaskStory, find_task, story_of
 from query.records import FieldChange
-from query.tasks_carried import Bond, Part, bonds_of
-from query.tasks_listed import tasks
-from query.tasks_told import TaskStory, find_task, story_of
 from tests.daemon.recorded import VERSIONS, Recording
 from tests.daemon.test_recorded_xapi import xml_value
 from tests.history.journals import Pool, Told, loaded, record, ref_of, rows, text

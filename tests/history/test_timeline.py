@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from query.answers import tables
 from query.errors import NoSuchObject, NoSuchPool
-from query.gaps import gaps
-from query.objects import find
-from query.questions import Filter, events
+from query.questions.answers import tables
+from query.questions.gaps import gaps
+from query.questions.objects import find
+from query.questions.plain import Filter, events
+from query.questions.timeline import life_of
 from query.records import FieldChange
-from query.timeline import life_of
 from recorder.instant import Instant
 from tests.history.journals import Pool, Told, loaded, record, rows
 

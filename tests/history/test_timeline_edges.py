@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from query.choices import Format
-from query.database import History
-from query.lacks import Lacks
-from query.loader import refresh
-from query.objects import find
+from query.history.database import History
+from query.load.loader import refresh
+from query.questions.lacks import Lacks
+from query.questions.objects import find
+from query.questions.timeline import life_of
 from query.render import life as screen
-from query.timeline import life_of
 from recorder.instant import Instant
 from recorder.journal.redaction import redact
 from recorder.journal.store import Journal

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from recorder.policy import Policy
-from recorder.redact import Redactor
+from recorder.redaction.policy import Policy
+from recorder.redaction.redact import Redactor
 
 KEY = bytes(range(32))
 SECRET = "S3cr3t-hunter2"

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recorder.errors import ProtocolError
-from recorder.masks import Masks
-from recorder.policy import Policy
+from recorder.redaction.masks import Masks
+from recorder.redaction.policy import Policy
 from tests.redaction.secrets import KEY, SPELLINGS, UUID, Spell, Value, compact, redactor
 
 POLICY = Policy.of(fields={})

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from recorder.masks import PREFIX
+from recorder.redaction.masks import PREFIX
 from tests.redaction.secrets import (
     KEY,
     PLACES,

@@ -9,11 +9,11 @@ import pytest
 import trio
 import trio.testing
 
-from recorder import session
+from recorder.client import session
+from recorder.client.line import JSON, XML, Codec
 from recorder.journal.scan import scan
-from recorder.line import JSON, XML, Codec
-from recorder.masks import PREFIX
 from recorder.model import BaselineRecord, Entry, Event, Mark, MarkName, Stream
+from recorder.redaction.masks import PREFIX
 from recorder.simulator.database import Database
 from recorder.simulator.datamodel import model
 from recorder.simulator.values import Value as SimValue

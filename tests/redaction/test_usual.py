@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recorder.masks import Masks
-from recorder.policy import Policy
-from recorder.usual import KEYS_MAX, Usual
+from recorder.redaction.masks import Masks
+from recorder.redaction.policy import Policy
+from recorder.redaction.usual import KEYS_MAX, Usual
 from tests.redaction.secrets import KEY, SECRET, SPELLINGS, Spell, Value, compact, redactor
 from tests.redaction.test_bytes import model, records
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
 
-from query.database import History
+from query.history.database import History
 from query.report.gather import Report, gather
 from query.report.integrity import Integrity, Verified
 from query.report.page import Maker, page

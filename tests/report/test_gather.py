@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from query.database import History
 from query.errors import NoSuchPool
-from query.gaps import blindness, gaps
+from query.history.database import History
+from query.questions.gaps import blindness, gaps
 from query.report.coverage import Coverage, Sight, coverage_of
 from query.report.period import period_of
 from recorder.instant import BadInstant, Instant

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from query.certainty import Certainty
-from query.database import History, open_for_loading, open_for_reading
-from query.objects import find
+from query.history.database import History, open_for_loading, open_for_reading
+from query.load.scrub import scrub
+from query.questions.certainty import Certainty
+from query.questions.objects import find
+from query.questions.states import state_of, states_of_class
 from query.report.coverage import coverage_of
 from query.report.lives import Lives, Stay, VmLife, lives_of
 from query.report.period import period_of
-from query.scrub import scrub
-from query.states import state_of, states_of_class
 from recorder.instant import Instant
 from recorder.model import Mark, MarkName
 from tests.history.journals import record

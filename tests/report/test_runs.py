@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from query.audit.judge import Verdict
-from query.database import History
+from query.history.database import History
 from query.report.gather import Report
 from query.report.page import page
 from query.report.period import Period

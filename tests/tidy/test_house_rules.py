@@ -44,7 +44,7 @@ CLOCKS_AND_DICE = {
 }
 SEAMS = {
     "recorder/clock.py": "the wall clock itself",
-    "recorder/daemon.py": "the composition root hands randomness to the back-off",
+    "recorder/service/daemon.py": "the composition root hands randomness to the back-off",
     "recorder/journal/files.py": "a new journal gets a random name",
     "recorder/simulator/sessions.py": "seeds the references of sessions, which differ in every run",
     "recorder/simulator/pool.py": "seeds the one Random of a simulated pool",

@@ -16,11 +16,11 @@ import trio.testing
 
 from recorder.journal.scan import scan
 from recorder.model import AuditLine, Entry, GapCause, GapOpened
+from recorder.pools.trail.ends import is_complete
+from recorder.pools.trail.own import OwnSessions
 from recorder.simulator.auditfiles import AuditFiles
 from recorder.simulator.faults import effects
 from recorder.simulator.values import Fault
-from recorder.trail.ends import is_complete
-from recorder.trail.own import OwnSessions
 from tests.truth.machine import DATA
 from tests.truth.network import until
 from tests.truth.plan import Stroke

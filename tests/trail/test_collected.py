@@ -8,10 +8,10 @@ import trio
 
 from recorder.config import Pool
 from recorder.model import GapCause, GapOpened, Mark, MarkName, PoolTail
-from recorder.roster import Post, Roster
+from recorder.pools.roster import Post, Roster
+from recorder.pools.trail.rounds import TASK
+from recorder.pools.watch import OpenSession
 from recorder.simulator.faults import effects
-from recorder.trail.rounds import TASK
-from recorder.watch import OpenSession
 from tests.trail.office import Day, played
 from tests.truth.scene import Scene, Site
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.trail.ends import earlier, instant_of, is_complete, parsed
+from recorder.pools.trail.ends import earlier, instant_of, is_complete, parsed
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "audit"
 

@@ -9,7 +9,7 @@ import pytest
 from recorder.journal.scan import scan
 from recorder.journal.store import Journal
 from recorder.model import AuditLine, Detail, Draft, Mark, MarkName
-from recorder.trail.own import trackid_of
+from recorder.pools.trail.own import trackid_of
 from tests.cli.programs import xentrail
 from tests.journal.samples import EPOCH_NS, abandon, clock, event
 from tests.trail.test_ends import captured

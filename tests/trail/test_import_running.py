@@ -15,7 +15,7 @@ import trio.testing
 from recorder.control import endpoint
 from recorder.journal.scan import scan
 from recorder.model import AuditLine
-from recorder.trail import importing
+from recorder.pools.trail import importing
 from tests.daemon.clients import Json, ask, controlled, refusal
 from tests.trail.test_import import JUNK, lines, run, trail
 from tests.watch.scripted import ScriptedPool, stage

@@ -11,10 +11,10 @@ from recorder.journal.files import Disk
 from recorder.journal.store import Journal
 from recorder.keeper import Pen
 from recorder.model import AuditLine, Draft, Entry, Mark, MarkName
+from recorder.pools.trail import memory
+from recorder.pools.trail.memory import PoolMemory, Recollection, TrailMemory, detail_of
+from recorder.pools.trail.window import Known, Window, digest_of
 from recorder.threads import inline
-from recorder.trail import memory
-from recorder.trail.memory import PoolMemory, Recollection, TrailMemory, detail_of
-from recorder.trail.window import Known, Window, digest_of
 from tests.journal.samples import clock, event
 from tests.trail.test_window import answer, line
 

@@ -3,9 +3,9 @@
 import pytest
 
 from recorder.config import Redaction
-from recorder.redact import PoolRedactor, Redactor
-from recorder.trail.clean import Cleaner
-from recorder.trail.own import Own, OwnSessions, trackid_of
+from recorder.pools.trail.clean import Cleaner
+from recorder.pools.trail.own import Own, OwnSessions, trackid_of
+from recorder.redaction.redact import PoolRedactor, Redactor
 from tests.trail.test_ends import captured
 
 TOKEN = "OpaqueRef:18ac0b9b-b943-0654-63d5-d98fb29974ef"

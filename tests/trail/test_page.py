@@ -7,14 +7,14 @@ import pytest
 import trio
 import trio.testing
 
-from recorder.address import Address
+from recorder.client.address import Address
+from recorder.client.line import Route
+from recorder.client.tls import TlsPolicy
+from recorder.client.transport import HttpRefused
 from recorder.config import Limits
 from recorder.errors import ProtocolError, TransportError
-from recorder.line import Route
+from recorder.pools.trail.page import LINE_BYTES_MAX, Splitter, open_page
 from recorder.threads import inline
-from recorder.tls import TlsPolicy
-from recorder.trail.page import LINE_BYTES_MAX, Splitter, open_page
-from recorder.transport import HttpRefused
 from tests.trail.test_ends import GOLDEN
 
 TOKEN = "OpaqueRef:18ac0b9b-b943-0654-63d5-d98fb29974ef"

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from recorder.trail.ends import instant_of, text_of
-from recorder.trail.window import STRAY_MAX, TRIES, Window, digest_of
+from recorder.pools.trail.ends import instant_of, text_of
+from recorder.pools.trail.window import STRAY_MAX, TRIES, Window, digest_of
 
 BEGAN = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
 OVERLAP_S = 5.0

@@ -4,7 +4,7 @@ Inside a gap nothing is called known, outside of all it is. Of what was received
 of a gap and the entry that opens it, both may be said: there nothing is known to have been missed.
 """
 
-from query.certainty import Certainty, Verdict
+from query.questions.certainty import Certainty, Verdict
 from tests.truth.timeline import Timeline, received_us
 from tests.truth.verdict import claim
 

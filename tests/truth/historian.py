@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 import msgspec
 
-from query.certainty import Certainty
-from query.database import History
-from query.known import Origin
-from query.objects import Found
-from query.states import State, States, state_of, states_of_class
+from query.history.database import History
+from query.load.known import Origin
+from query.questions.certainty import Certainty
+from query.questions.objects import Found
+from query.questions.states import State, States, state_of, states_of_class
 from recorder.instant import Instant, us_of
 from recorder.model import BaselineRecord, Event
 from recorder.xapi.subscription import TRANSIT_MAX_NS

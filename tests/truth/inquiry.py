@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from query import loading
-from query.database import History, Params, open_for_reading
-from query.known import Memory
-from query.objects import find
-from query.states import state_of, states_of_class
-from query.store import position, recall_pools
-from query.turns import to_load
+from query.history.database import History, Params, open_for_reading
+from query.history.turns import to_load
+from query.load import loading
+from query.load.known import Memory
+from query.load.store import position, recall_pools
+from query.questions.objects import find
+from query.questions.states import state_of, states_of_class
 from recorder.instant import Instant
 from recorder.model import (
     BaselineRecord,

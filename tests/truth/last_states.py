@@ -8,9 +8,9 @@ may have been on its way. Nothing of it is called certain, for states in between
 
 import bisect
 
-from query.certainty import Certainty
-from query.database import History
-from query.states import States, states_of_class
+from query.history.database import History
+from query.questions.certainty import Certainty
+from query.questions.states import States, states_of_class
 from recorder.instant import Instant
 from recorder.model import Event, Mark, MarkName, Stream
 from recorder.xapi.subscription import TRANSIT_MAX_NS

@@ -11,18 +11,19 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from query import certainty, chunks, fold, loading, states
-from query.certainty import Moment, Verdict
-from query.chunks import Baselines
-from query.compare import Comparison
-from query.database import History
-from query.gaps import GapSpan
-from query.known import Known, Origin, PoolState
-from query.ledger import Ledger
-from query.objects import Found
+from query.history.database import History
+from query.load import chunks, fold, loading
+from query.load.chunks import Baselines
+from query.load.compare import Comparison
+from query.load.known import Known, Origin, PoolState
+from query.load.ledger import Ledger
+from query.load.rows import Stamp, Told
+from query.questions import certainty, states
+from query.questions.certainty import Moment, Verdict
+from query.questions.gaps import GapSpan
+from query.questions.objects import Found
+from query.questions.states import FoundAfter, State
 from query.records import FieldChange
-from query.rows import Stamp, Told
-from query.states import FoundAfter, State
 from recorder.instant import Instant
 from recorder.model import GapOpened, Mark, MarkName, Stream
 from tests.truth.scene import Shape

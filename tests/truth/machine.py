@@ -10,9 +10,9 @@ from typing import TypeVar
 import trio
 
 from recorder.config import Config
-from recorder.daemon import Seams, serve
 from recorder.errors import XentrailError
 from recorder.journal.digest_key import NAME, load_or_create
+from recorder.service.daemon import Seams, serve
 from tests.journal.memorydisk import NOTHING_WRONG, Crash, MemoryDisk, Plan
 from tests.truth.chronicle import Chronicle, Span
 from tests.truth.network import Cable, Network

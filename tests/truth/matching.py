@@ -9,8 +9,8 @@ import bisect
 from collections import defaultdict
 
 from recorder.model import Entry, Event
-from recorder.policy import Policy
-from recorder.redact import Redactor
+from recorder.redaction.policy import Policy
+from recorder.redaction.redact import Redactor
 from recorder.simulator.truth import Change
 from tests.truth.simulate import Outcome
 from tests.truth.verdict import claim

@@ -13,18 +13,18 @@ import pytest
 import trio
 from msgspec.structs import replace
 
-from recorder import session as session_module
-from recorder.epochs import common
-from recorder.epochs.every_write import EveryWrite
+from recorder.client import session as session_module
+from recorder.client.line import Line
+from recorder.client.losses import Loss
+from recorder.client.session import Session
 from recorder.errors import XapiFault
 from recorder.journal.files import Disk
 from recorder.journal.store import DiskFull, Journal
 from recorder.journal.writer import SegmentWriter
-from recorder.line import Line
-from recorder.losses import Loss
 from recorder.model import Draft, Event, GapClosed, GapOpened, Stream
-from recorder.scribe import Scribe
-from recorder.session import Session
+from recorder.pools.epochs import common
+from recorder.pools.epochs.every_write import EveryWrite
+from recorder.pools.scribe import Scribe
 from recorder.xapi.baseline import classes_with_records
 from recorder.xapi.faults import is_events_lost
 from recorder.xapi.subscription import Phase, Subscription

@@ -6,7 +6,7 @@ from functools import partial
 import trio
 import trio.testing
 
-from recorder.address import Address
+from recorder.client.address import Address
 from recorder.simulator.front import Front
 
 

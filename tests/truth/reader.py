@@ -7,8 +7,8 @@ other one. If a network held that back for longer than TRANSIT_MAX_NS, the gap b
 
 from dataclasses import dataclass
 
-from query.fold import Fold
-from query.known import Memory
+from query.load.fold import Fold
+from query.load.known import Memory
 from recorder.model import Entry, Event, GapCause, GapClosed, GapOpened, Mark, MarkName
 from recorder.simulator.truth import Change
 from recorder.xapi.subscription import TRANSIT_MAX_NS

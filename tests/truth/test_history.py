@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from query import loader
+from query.load import loader
 from recorder.model import Event, Stream
 from tests.truth.inquiry import Remembering, differences, grown, questions
 from tests.truth.oracle import check

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from query.database import History
+from query.history.database import History
 from tests.truth.inquiry import Question, Remembering, differences, grown, questions
 from tests.truth.loader_mutants import (
     ANSWER_MUTANTS,

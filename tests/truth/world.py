@@ -13,20 +13,20 @@ from pathlib import Path
 import trio
 import trio.testing
 
-from recorder.address import Address
+from recorder.client.address import Address
+from recorder.client.transport import Dial
 from recorder.config import AuditTrail, Config, Limits, Pool
-from recorder.daemon import Seams, serve
 from recorder.journal.digest_key import NAME
 from recorder.journal.files import Disk
 from recorder.model import Stream
-from recorder.reload import Reread
+from recorder.service.daemon import Seams, serve
+from recorder.service.reload import Reread
 from recorder.simulator.activity import stir
 from recorder.simulator.front import Front
 from recorder.simulator.inventory import PoolSpec
 from recorder.simulator.pool import SimulatedPool
 from recorder.threads import inline
 from recorder.timetable import Schedule
-from recorder.transport import Dial
 
 REDACTION_KEY = bytes(range(32))
 """That of every recorder of a world: digests are the same in every run, and known to the oracle."""

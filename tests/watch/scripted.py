@@ -14,11 +14,8 @@ from typing import TypeVar
 import pytest
 import trio
 
-from recorder import daemon
 from recorder.config import AuditTrail, Config, Limits, Pool
-from recorder.daemon import Seams, serve
 from recorder.errors import XapiFault
-from recorder.front import Listen
 from recorder.journal.files import Disk
 from recorder.journal.scan import scan
 from recorder.journal.store import Journal
@@ -33,7 +30,10 @@ from recorder.model import (
     MarkName,
     Stream,
 )
-from recorder.reload import Reread
+from recorder.service import daemon
+from recorder.service.daemon import Seams, serve
+from recorder.service.front import Listen
+from recorder.service.reload import Reread
 from recorder.threads import RunSync, inline
 from tests.fakes import PASSWORD, FakeHost, FakeNetwork, Method, login
 

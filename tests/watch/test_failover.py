@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from recorder.address import Address, with_members
+from recorder.client.address import Address, with_members
 from recorder.journal.store import Journal
 from recorder.model import GapCause, GapClosed, MarkName
 from tests.fakes import FakeHost, slave_of

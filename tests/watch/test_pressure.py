@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock as Clock
 
 from recorder.model import Event, GapOpened, MarkName, Operation
-from recorder.vitals import RATE_S, Rate
+from recorder.pools.vitals import RATE_S, Rate
 from recorder.xapi.pressure import ENVELOPE_BYTES, MEMORY_S, QUEUE_BYTES_MAX, Pressure
 from tests.watch.scripted import logged, stage
 

@@ -6,9 +6,9 @@ import pytest
 import trio
 import trio.testing
 
-from recorder.epochs.common import SHARING_RECORDS_MAX
 from recorder.errors import XapiFault
 from recorder.model import BaselineChunk, BaselineRecord, Event, GapCause, MarkName
+from recorder.pools.epochs.common import SHARING_RECORDS_MAX
 from tests.watch.scripted import ScriptedPool, Stage, drop, fault, logged, never, stage
 
 Clock = trio.testing.MockClock

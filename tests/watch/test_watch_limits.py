@@ -8,7 +8,7 @@ import trio
 import trio.testing
 
 from recorder.model import GapOpened, MarkName, Stream
-from recorder.watch import PROBE_SOON_S, PROBE_WAIT_MAX_S
+from recorder.pools.watch import PROBE_SOON_S, PROBE_WAIT_MAX_S
 from tests.watch.scripted import ScriptedPool, drop, fault, logged, stage
 
 Clock = trio.testing.MockClock

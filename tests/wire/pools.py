@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 import trio
 
+from recorder.client.session import Credentials, open_session
+from recorder.client.transport import Address, TlsPolicy
 from recorder.config import Limits
 from recorder.errors import XentrailError
-from recorder.session import Credentials, open_session
-from recorder.transport import Address, TlsPolicy
 from tests.fakes import PASSWORD, FakeHost, FakeNetwork
 
 ROOT = Credentials("root", PASSWORD)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from recorder.client.transport import Address
 from recorder.errors import ConfigError, ProtocolError
-from recorder.transport import Address
 
 HOW = "; write https://HOST[:PORT], http://HOST[:PORT] for this machine only, or unix:/PATH"
 

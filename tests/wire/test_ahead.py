@@ -8,8 +8,8 @@ import pytest
 import trio
 import trio.testing
 
+from recorder.client.transport import Connection, HttpRefused
 from recorder.errors import TransportError
-from recorder.transport import Connection, HttpRefused
 from tests.fakes import FakeHost
 from tests.wire.pools import Pool
 from tests.wire.test_session import EVENT, names_of

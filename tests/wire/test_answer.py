@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder.answer import HEAD_BYTES_MAX, usual_answer
+from recorder.client.answer import HEAD_BYTES_MAX, usual_answer
 from tests.wire.golden import CLIENT
 
 HEAD = (

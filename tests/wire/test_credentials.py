@@ -14,12 +14,12 @@ import pytest
 import trio
 import trustme
 
+from recorder.client.session import Session
 from recorder.config import Config, Limits, Pool, Tls
-from recorder.daemon import Seams, opener_of, serve
 from recorder.errors import CertificateRefused, XapiFault, XentrailError
 from recorder.journal.scan import scan
 from recorder.model import Draft, Mark, MarkName
-from recorder.session import Session
+from recorder.service.daemon import Seams, opener_of, serve
 from recorder.threads import inline
 from tests.fakes import PASSWORD, SESSION, Answer, FakeHost, serve_http, slave_of
 from tests.watch.scripted import ScriptedPool

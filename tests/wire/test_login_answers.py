@@ -8,10 +8,10 @@ import pytest
 import trio
 import trio.testing
 
+from recorder.client.session import Acquaintances, Session, open_session
+from recorder.client.transport import Address, TlsPolicy
 from recorder.config import Limits
 from recorder.errors import ProtocolError, TransportError, XentrailError
-from recorder.session import Acquaintances, Session, open_session
-from recorder.transport import Address, TlsPolicy
 from tests.fakes import FakeHost, FakeNetwork, slave_of
 from tests.wire.pools import ROOT
 

@@ -9,8 +9,8 @@ import pytest
 from recorder.errors import ProtocolError, XapiFault
 from recorder.journal.codec import Packer
 from recorder.model import BaselineChunk, BaselineRecord, Body, Draft, Event
-from recorder.policy import Policy
-from recorder.redact import Redactor
+from recorder.redaction.policy import Policy
+from recorder.redaction.redact import Redactor
 from recorder.xapi import jsonrpc, xmlrpc
 from recorder.xapi.baseline import classes_with_records, uuid_of_pool
 from recorder.xapi.members import Members

@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable, Sequence
 import pytest
 import trio
 
+from recorder.client.session import Session, open_session
+from recorder.client.transport import Address, TlsPolicy
 from recorder.config import Limits
 from recorder.errors import ProtocolError, TransportError, XapiFault, XentrailError
 from recorder.journal.codec import Packer
 from recorder.model import Draft, PoolTail, Stream
-from recorder.policy import Policy
-from recorder.redact import PoolRedactor, Redactor
-from recorder.session import Session, open_session
+from recorder.redaction.policy import Policy
+from recorder.redaction.redact import PoolRedactor, Redactor
 from recorder.threads import inline
-from recorder.transport import Address, TlsPolicy
 from recorder.xapi.baseline import classes_with_records, uuid_of_pool
 from recorder.xapi.members import Members
 from recorder.xapi.subscription import Chunk, Subscription

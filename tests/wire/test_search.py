@@ -7,13 +7,13 @@ import pytest
 import trio
 import trio.testing
 
+from recorder.client.line import Route
+from recorder.client.search import HOPS_MAX, LATE_LOGIN_S, Probe, Search
+from recorder.client.tls import TlsPolicy
+from recorder.client.transport import Address
 from recorder.config import Limits
 from recorder.errors import LoginRefused, ProtocolError, TransportError, XapiFault
-from recorder.line import Route
-from recorder.search import HOPS_MAX, LATE_LOGIN_S, Probe, Search
 from recorder.threads import inline
-from recorder.tls import TlsPolicy
-from recorder.transport import Address
 
 Clock = trio.testing.MockClock
 Host = Callable[[Probe], Awaitable[str]]

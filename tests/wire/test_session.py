@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import trio
 
-from recorder import line
+from recorder.client import line
+from recorder.client.session import Credentials, Session, open_session
+from recorder.client.transport import Address, TlsPolicy
 from recorder.errors import (
     LoginRefused,
     ProtocolError,
@@ -15,8 +17,6 @@ from recorder.errors import (
     XapiFault,
 )
 from recorder.model import Operation
-from recorder.session import Credentials, Session, open_session
-from recorder.transport import Address, TlsPolicy
 from tests.fakes import PASSWORD, SESSION, FakeHost, FakeNetwork, slave_of
 from tests.wire.pools import ROOT, Pool
 

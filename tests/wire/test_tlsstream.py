@@ -12,7 +12,7 @@ import trio
 import trio.testing
 import trustme
 
-from recorder.tlsstream import RECORD_BYTES_MAX, TlsStream
+from recorder.client.tlsstream import RECORD_BYTES_MAX, TlsStream
 
 LEAF = trustme.CA().issue_cert("127.0.0.1")
 DATA = Random(1).randbytes(20 * RECORD_BYTES_MAX)

@@ -8,9 +8,9 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recorder import transport
+from recorder.client import transport
+from recorder.client.transport import Address, Connection, HttpRefused
 from recorder.errors import ProtocolError, TransportError
-from recorder.transport import Address, Connection, HttpRefused
 from tests.fakes import NO_JSON
 from tests.wire.golden import CLIENT
 

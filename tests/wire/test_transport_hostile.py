@@ -7,8 +7,8 @@ import pytest
 import trio
 import trio.testing
 
+from recorder.client.transport import PARTS_AT_ONCE, Address, Connection
 from recorder.errors import ProtocolError, TransportError
-from recorder.transport import PARTS_AT_ONCE, Address, Connection
 
 Clock = trio.testing.MockClock
 

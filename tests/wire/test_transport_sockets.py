@@ -14,8 +14,8 @@ import pytest
 import trio
 import trustme
 
+from recorder.client.transport import Address, TlsPolicy, connect
 from recorder.errors import CertificateRefused, ConfigError, TransportError
-from recorder.transport import Address, TlsPolicy, connect
 from tests.fakes import serve_http
 
 CA = trustme.CA()

@@ -18,14 +18,14 @@ import msgspec
 import trio
 import trio.testing
 
-from recorder.address import Address
+from recorder.client.address import Address
 from recorder.config import Config, Limits, Pool, Tls
 from recorder.control import endpoint
 from recorder.control.running import RunReport
-from recorder.daemon import Seams, serve
 from recorder.journal.digest_key import load_or_create
 from recorder.journal.scan import scan
 from recorder.model import Entry, Mark, MarkName
+from recorder.service.daemon import Seams, serve
 from recorder.simulator import hostlife
 from recorder.simulator.calls import Call, Result
 from recorder.simulator.faults.injector import Injector, Proceed

@@ -10,13 +10,13 @@ import trio
 import trio.testing
 from msgspec.structs import replace
 
-from query.loader import refresh
-from query.replay import compared, pool_at_start, recorded_run
-from query.runs import run_called, runs
+from query.load.loader import refresh
+from query.questions.replay import compared, pool_at_start, recorded_run
+from query.questions.runs import run_called, runs
 from recorder.control.running import RunReport
 from recorder.errors import WorkloadError
 from recorder.model import MarkName
-from recorder.rehearsal import Rehearsed, rehearse
+from recorder.past.rehearsal import Rehearsed, rehearse
 from recorder.simulator.image import PoolImage
 from recorder.workloads.plan import Lane, Plan
 from recorder.workloads.recorded import RecordedRun, plan_in

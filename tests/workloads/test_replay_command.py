@@ -8,8 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from query.loader import refresh
-from query.runs import runs
+from query.load.loader import refresh
+from query.questions.runs import runs
 from tests.cli.programs import pool_table, simulator, write_config, xentrail
 from tests.cli.questions import Program
 from tests.workloads.theatre import script, step, theatre

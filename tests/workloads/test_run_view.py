@@ -5,8 +5,8 @@ import io
 from rich.console import Console
 from rich.progress import Progress
 
+from recorder.commands.run_view import Bars, summary, verdict
 from recorder.control.running import PartReport, PartTitle, RunReport, StepLine
-from recorder.run_view import Bars, summary, verdict
 
 
 def line(step: int, state: str, **fields: object) -> StepLine:

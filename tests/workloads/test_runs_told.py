@@ -10,10 +10,10 @@ import pytest
 import trio
 import trio.testing
 
-from query.database import History
 from query.errors import AmbiguousObject, NoSuchRun
-from query.loader import refresh
-from query.runs import run_called, runs, steps
+from query.history.database import History
+from query.load.loader import refresh
+from query.questions.runs import run_called, runs, steps
 from recorder.clock import wall_ns
 from recorder.journal.store import Journal
 from recorder.model import Detail, Draft, Mark, MarkName

@@ -301,7 +301,7 @@ def test_command_that_records_while_its_workload_runs_knows_the_schedules_of_its
         told.append(config)
         raise TransportError("that is all")
 
-    monkeypatch.setattr("recorder.alone.recording", recording)
+    monkeypatch.setattr("recorder.service.alone.recording", recording)
     hourly = schedule(tmp_path)
     table = pool_table("http://127.0.0.1:1")
     config = write_config(tmp_path, table, table.replace("lab", "prod"))

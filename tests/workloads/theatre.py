@@ -14,7 +14,7 @@ from recorder.control.running import RunReport, StepLine
 from recorder.journal.files import Disk
 from recorder.journal.scan import scan
 from recorder.model import Mark, MarkName
-from recorder.reload import Reread
+from recorder.service.reload import Reread
 from recorder.simulator.faults.reading import plan_of
 from recorder.simulator.front import Front
 from recorder.simulator.pool import SimulatedPool

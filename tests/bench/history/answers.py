@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from query.database import History
-from query.objects import Found
-from query.states import state_of, states_of_pool
-from query.timeline import life_of
+from query.history.database import History
+from query.questions.objects import Found
+from query.questions.states import state_of, states_of_pool
+from query.questions.timeline import life_of
 from recorder.instant import Instant
 from tests.bench.history.made import Line
 from tests.bench.history.questions import HOUR_US, POOL

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from query.batches import batches
-from query.fold import Fold
-from query.known import Memory
-from query.rows import ByObject, sorted_rows
-from query.schema import CHANGES, EVENTS
+from query.history.schema import CHANGES, EVENTS
+from query.load.batches import batches
+from query.load.fold import Fold
+from query.load.known import Memory
+from query.load.rows import ByObject, sorted_rows
 from recorder.journal.scan import scan
 
 INDICES = """

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from query.database import open_for_reading
-from query.loader import refresh
+from query.history.database import open_for_reading
+from query.load.loader import refresh
 from recorder.journal.scan import scan
 from tests.bench.child import measured, tell
 from tests.bench.history import duck, sqlite

@@ -14,8 +14,8 @@ import trio
 
 from query.main import import_recorder
 from recorder.config import Config, Pool, Tls
-from recorder.daemon import Seams, serve
 from recorder.model import Draft, Event, Mark, MarkName
+from recorder.service.daemon import Seams, serve
 from tests.bench.ingest.starting import done, ready
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import msgspec
 import trio
 
-from recorder.address import Address
-from recorder.line import Line
-from recorder.session import Credentials, Session, open_session
+from recorder.client.address import Address
+from recorder.client.line import Line
+from recorder.client.session import Credentials, Session, open_session
+from recorder.client.tls import TlsPolicy
 from recorder.threads import inline
-from recorder.tls import TlsPolicy
 from recorder.workloads.kinds.powercycle import OPENINGS, ROUNDS
 from recorder.workloads.methods import PARAMS, needs_of
 from recorder.workloads.scripts import Variant

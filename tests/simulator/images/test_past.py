@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from query.certainty import Certainty
-from query.states import states_of_class
+from query.questions.certainty import Certainty
+from query.questions.states import states_of_class
 from recorder.errors import ConfigError, JournalDamaged, JournalError, QueryError
 from recorder.instant import Instant, parse_instant
 from recorder.journal.store import Journal

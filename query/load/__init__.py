@@ -1,0 +1,1 @@
+"""From the journal into the history: read, compared, folded into rows, and stored exactly once."""

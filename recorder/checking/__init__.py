@@ -1,0 +1,1 @@
+"""`xentrail check`: what a recorder needs, tried without recording."""

@@ -1,0 +1,1 @@
+"""The commands of the service, by subject, and how what they tell looks. They import late."""

@@ -1,0 +1,1 @@
+"""What pools say, without its secrets."""

@@ -1,0 +1,194 @@
+"""What pools say, without its secrets: the last thing that happens to it before it is a draft.
+
+The usual record has no secret in it, or one that came with the event before: it is searched at the
+speed of C, and what was found in a value is remembered. `masks` is the long way round. Nothing here
+has to do with `xentrail redact`, which takes a whole snapshot out of a journal afterwards.
+"""
+
+from collections import deque
+from collections.abc import Collection, Iterable
+
+import msgspec
+
+from ..errors import ProtocolError
+from ..model import Detail, Event
+from .masks import Masks
+from .policy import EVERY_CLASS, VERSION, Policy, Rule
+from .usual import EMPTY, Field, Usual
+
+SESSION = "session"
+"""The reference of an object of this class is a bearer token."""
+
+TOKENS_MAX = 4
+"""References of the newest sessions that are looked for. Those before were logged out, or their
+server was not to be reached during as many logins."""
+
+REMEMBERED_MAX = 4096
+REMEMBERED_BYTES_MAX = 4096
+"""How many maps a rule are remembered with what became of them, up to which size: the configuration
+of an object comes with every event of it. Of the usual 300 bytes they take 2 MB."""
+
+_Memory = dict[bytes, bytes | None]
+"""What became of maps under a rule, None if nothing, by their text."""
+
+
+class _NotUsual(Exception):
+    """The record is written in a way that only the long way round understands."""
+
+
+_OBJECTIONS = (_NotUsual, msgspec.DecodeError, RecursionError)
+
+
+class Redactor:
+    """Takes the secrets out of events and records. One is enough for all pools."""
+
+    def __init__(self, policy: Policy, key: bytes) -> None:
+        """`key` is that of the digests which stand for secrets."""
+        self._policy = policy
+        self._masks = Masks(policy, key)
+        self._memories: dict[Rule, _Memory] = {rule: {} for rule in Rule}
+        self._usual: dict[str, Usual] = {}
+
+    @property
+    def in_force(self) -> Detail:
+        """What a mark says of policy and key: readers tell by it which digests are comparable."""
+        key_id = self._masks.hmac(b"which key is this?")
+        return {"redaction": f"{VERSION}:{self._policy.digest}", "redaction_key": key_id}
+
+    def record(self, cls: str, snapshot: bytes, tokens: Collection[bytes] = ()) -> bytes:
+        """Return one record without secrets: `snapshot` itself if it has none.
+
+        `cls` in lower case. `tokens` are references of sessions that live. Raises
+        ProtocolError if it cannot be read.
+        """
+        usual = self._usual.get(cls) or self._usual_of(cls)
+        try:
+            new = self._short_way(usual, snapshot)
+        except _OBJECTIONS:
+            new = self._long_way(usual, cls, snapshot)
+        for token in tokens:
+            if token in new:
+                new = new.replace(token, self._masks.mask(token.decode()).encode())
+        return new
+
+    def ref(self, cls: str, ref: str, tokens: Collection[bytes] = ()) -> str:
+        """Return the reference of an object, unless it gives access to a session."""
+        return self._masks.mask(ref) if cls == SESSION or ref.encode() in tokens else ref
+
+    def session(self, ref: bytes) -> bytes:
+        """Return what stands for the reference of a session, wherever it is found."""
+        return self._masks.mask(ref.decode()).encode()
+
+    def text(self, text: str, tokens: Collection[bytes] = ()) -> str:
+        """Return a sentence about what went wrong, without secrets that a server put into it."""
+        for token in tokens:
+            text = text.replace(token.decode(), self._masks.mask(token.decode()))
+        return self._masks.in_text(text)
+
+    def _usual_of(self, cls: str) -> Usual:
+        """Return how records of a class are read; all that xapi does not have share one way."""
+        name = cls if self._policy.knows(cls) else EVERY_CLASS
+        if name not in self._usual:
+            self._usual[name] = Usual(self._policy.rules_of(name))
+        return self._usual[name]
+
+    # A serializer writes every record in one way, and xapi's writes names without escapes and
+    # nothing between name, colon and value. So a field that the decoder sees is looked for as
+    # `"name":`; one that is not found so, or is found twice, goes the long way round.
+
+    def _short_way(self, usual: Usual, text: bytes) -> bytes:
+        found = usual.decode(text)
+        if not usual.looked_at:
+            return text
+        new = text
+        for field, value in zip(usual.looked_at, msgspec.structs.astuple(found), strict=False):
+            if len(value):  # it is there
+                new = self._with_field(new, field, bytes(value))
+        return new
+
+    def _long_way(self, usual: Usual, cls: str, text: bytes) -> bytes:
+        """Redact a record that is not usual, and learn of it."""
+        try:
+            if usual.learn(text, self._masks):
+                return self._short_way(usual, text)
+        except _OBJECTIONS:
+            pass
+        try:
+            return self._masks.record(usual.rules, text)
+        except (msgspec.DecodeError, RecursionError):
+            pass  # not chained: its text could quote the record
+        raise ProtocolError(f"a record of class {cls} is no JSON that can be searched for secrets")
+
+    def _with_field(self, text: bytes, field: Field, old: bytes) -> bytes:
+        parts = text.split(field.name)
+        if len(parts) != 2:
+            raise _NotUsual
+        new = None if old in EMPTY else self._new_value(field, old)
+        if new is None:
+            return text
+        before, rest = parts
+        if not rest.startswith(old):
+            raise _NotUsual
+        return b"".join((before, field.name, new, rest[len(old) :]))
+
+    def _new_value(self, field: Field, old: bytes) -> bytes | None:
+        """Return what becomes of a value, None if nothing. Raises msgspec.DecodeError."""
+        if not field.is_map or len(old) > REMEMBERED_BYTES_MAX:
+            return self._masks.masked(field.rule, old)
+        memory = self._memories[field.rule]
+        try:
+            return memory[old]
+        except KeyError:
+            pass
+        new = self._masks.masked(field.rule, old)
+        if len(memory) >= REMEMBERED_MAX:
+            memory.clear()
+        memory[old] = new
+        return new
+
+
+class PoolRedactor:
+    """Takes the secrets out of what one pool says, and the references of our sessions with it."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._tokens: deque[bytes] = deque(maxlen=TOKENS_MAX)
+        self._refs: frozenset[str] = frozenset()
+        """The same, as text."""
+
+    def learn(self, token: str) -> None:
+        """Look for the reference of a new session from now on."""
+        self._tokens.append(token.encode())
+        self._refs = frozenset(token.decode() for token in self._tokens)
+
+    def events(self, events: Iterable[Event]) -> list[Event]:
+        """Return a batch without secrets. Raises ProtocolError if a snapshot cannot be read."""
+        return [self._event(event) for event in events]
+
+    def record(self, cls: str, ref: str, snapshot: bytes) -> tuple[str, bytes]:
+        """Return reference and record of an object without secrets. Raises ProtocolError."""
+        clean = self._redactor.record(cls, snapshot, self._tokens)
+        return self._redactor.ref(cls, ref, self._tokens), clean
+
+    def session(self, ref: bytes) -> bytes:
+        """Return what stands for the reference of a session, wherever it is found."""
+        return self._redactor.session(ref)
+
+    def bare(self, line: bytes) -> bytes:
+        """Return a line of text without the references of our sessions."""
+        for token in self._tokens:
+            line = line.replace(token, self.session(token))
+        return line
+
+    def text(self, text: str) -> str:
+        """Return a sentence about what went wrong, without secrets that the pool put into it."""
+        return self._redactor.text(text, self._tokens)
+
+    def _event(self, event: Event) -> Event:
+        old, ref, tokens = event.snapshot, event.ref, self._tokens
+        new = None if old is None else self._redactor.record(event.cls, old, tokens)
+        if event.cls == SESSION or ref in self._refs:
+            ref = self._redactor.ref(event.cls, ref, tokens)
+        elif new is old:
+            return event
+        return Event(event.id, event.server_at_s, event.cls, event.operation, ref, new)

@@ -1,0 +1,1 @@
+"""The recorder as a service: what it is made of, and how it is asked, reloaded and stopped."""
