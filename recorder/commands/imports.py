@@ -1,6 +1,7 @@
 """The command that adds copies of audit trails to the journal."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +14,7 @@ from ..model import RECORDER, Draft
 from .options import DataOption, ReportFormat, ReportOption, data_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..errors import JournalLocked
     from ..journal.files import Disk
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from ..model import AuditLine
     from ..pools.trail.clean import Cleaner
     from ..pools.trail.importing import Imported
+    from ..redaction.policy import Policy
+
+    Add = Callable[..., Imported]
+    """`import_files`, told which files, of which host, and whose rules."""
 
 
 def import_audit(
@@ -38,6 +43,14 @@ def import_audit(
             "--host", metavar="NAME", help="The host that they are from (else the file's name)."
         ),
     ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            help="The recorder's: secrets are hidden by its [redaction] (else the built-in rules).",
+        ),
+    ] = None,
     data: DataOption = None,
     form: ReportOption = ReportFormat.TABLE,
 ) -> None:
@@ -45,19 +58,25 @@ def import_audit(
 
     A running recorder adds them itself.
     """
+    from ..config import Config, load
     from ..errors import JournalLocked
     from ..journal.store import Journal
+    from ..pools.trail.importing import import_files
 
-    place = data_folder(data)
+    loaded = Config() if config is None else load(config)
+    policy = loaded.redaction.policy()
+    rules = None if config is not None else policy.name
+    add = partial(import_files, files, host=host, rules=rules)
+    place = data_folder(data, loaded)
     folder = place / "journal"
     if not folder.is_dir():
         raise ConfigError(f"there is no journal in {folder}: --data names the folder above it")
     try:
         with Journal.open(folder, now_ns=wall_ns, keys=place / "keys") as journal:
             name = _pool(pool, journal.tails)
-            done = _import_into(journal, files, name, host)
+            done = _import_into(journal, name, policy, add)
     except JournalLocked as locked:
-        name, done = _let_import(place, files, pool, host, locked)
+        name, done = _let_import(place, pool, policy, add, locked)
     if form is ReportFormat.JSON:
         print(json.dumps({"pool": name, **msgspec.to_builtins(done)}, indent=2))
         return
@@ -72,32 +91,30 @@ def import_audit(
             print(f"{count} {text}")
 
 
-def _import_into(journal: "Journal", files: list[Path], pool: str, host: str | None) -> "Imported":
+def _import_into(journal: "Journal", pool: str, policy: "Policy", add: "Add") -> "Imported":
     """Add what is new to a journal that nobody else writes to."""
-    from ..pools.trail.importing import entries_in, import_files
+    from ..pools.trail.importing import entries_in
 
     def append(lines: "Sequence[AuditLine]") -> None:
         journal.append([Draft(journal.now_ns, pool, line) for line in lines])
 
-    return import_files(
-        files,
+    return add(
         pool=pool,
-        host=host,
-        cleaner=_cleaner(journal.folder, journal.disk),
+        cleaner=_cleaner(policy, journal.folder, journal.disk),
         entries=entries_in(journal.folder, journal.disk),
         append=append,
     )
 
 
 def _let_import(
-    place: Path, files: list[Path], pool: str | None, host: str | None, locked: "JournalLocked"
+    place: Path, pool: str | None, policy: "Policy", add: "Add", locked: "JournalLocked"
 ) -> "tuple[str, Imported]":
     """Have the running recorder add what is new. Raises `locked` if none answers."""
     from ..control import client
     from ..control.protocol import CopiedLine, Import
     from ..errors import TransportError
     from ..journal.files import Disk
-    from ..pools.trail.importing import entries_in, import_files
+    from ..pools.trail.importing import entries_in
 
     try:
         recorded = [one.pool for one in client.status(place).pools]
@@ -109,25 +126,22 @@ def _let_import(
         copied = tuple(CopiedLine(line.host, line.line) for line in lines)
         client.import_lines(place, Import(pool=name, lines=copied))
 
-    done = import_files(
-        files,
+    done = add(
         pool=name,
-        host=host,
-        cleaner=_cleaner(place / "journal", disk),
+        cleaner=_cleaner(policy, place / "journal", disk),
         entries=entries_in(place / "journal", disk),
         append=append,
     )
     return name, done
 
 
-def _cleaner(folder: Path, disk: "Disk") -> "Cleaner":
-    from ..config import Redaction
+def _cleaner(policy: "Policy", folder: Path, disk: "Disk") -> "Cleaner":
     from ..journal.digest_key import load_or_create
     from ..pools.trail.clean import Cleaner
     from ..redaction.redact import PoolRedactor, Redactor
 
     key = load_or_create(folder.with_name("keys"), disk)
-    return Cleaner(PoolRedactor(Redactor(Redaction().policy(), key)))
+    return Cleaner(PoolRedactor(Redactor(policy, key)))
 
 
 def _pool(name: str | None, pools: "Iterable[str]") -> str:

@@ -191,8 +191,8 @@ class Policy(msgspec.Struct, frozen=True, dict=True):
         return key not in self.open_keys and any(word in lower for word in self.words)
 
     @cached_property
-    def digest(self) -> str:
-        """16 hex digits that are the same for the same rules in the same version."""
+    def name(self) -> str:
+        """How marks name the rules: their version, and 16 hex digits that only these rules have."""
         classes = sorted(known_fields())
         rules = {
             name: sorted((rule.name, rule.rule.value) for rule in self.rules_of(name))
@@ -201,7 +201,7 @@ class Policy(msgspec.Struct, frozen=True, dict=True):
         text = msgspec.json.encode(
             [VERSION, sorted(rules.items()), sorted(self.words), sorted(self.open_keys)]
         )
-        return sha256(text).hexdigest()[:16]
+        return f"{VERSION}:{sha256(text).hexdigest()[:16]}"
 
 
 _CLASSES = {name.lower(): name for name in known_fields()}

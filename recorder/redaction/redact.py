@@ -13,7 +13,7 @@ import msgspec
 from ..errors import ProtocolError
 from ..model import Detail, Event
 from .masks import Masks
-from .policy import EVERY_CLASS, VERSION, Policy, Rule
+from .policy import EVERY_CLASS, Policy, Rule
 from .usual import EMPTY, Field, Usual
 
 SESSION = "session"
@@ -53,7 +53,7 @@ class Redactor:
     def in_force(self) -> Detail:
         """What a mark says of policy and key: readers tell by it which digests are comparable."""
         key_id = self._masks.hmac(b"which key is this?")
-        return {"redaction": f"{VERSION}:{self._policy.digest}", "redaction_key": key_id}
+        return {"redaction": self._policy.name, "redaction_key": key_id}
 
     def record(self, cls: str, snapshot: bytes, tokens: Collection[bytes] = ()) -> bytes:
         """Return one record without secrets: `snapshot` itself if it has none.

@@ -8,9 +8,10 @@ import pytest
 
 from recorder.journal.scan import scan
 from recorder.journal.store import Journal
-from recorder.model import AuditLine, Detail, Draft, Mark, MarkName
+from recorder.model import RECORDER, AuditLine, Detail, Draft, Mark, MarkName
 from recorder.pools.trail.own import trackid_of
-from tests.cli.programs import xentrail
+from recorder.redaction.policy import Policy
+from tests.cli.programs import pool_table, write_config, xentrail
 from tests.journal.samples import EPOCH_NS, abandon, clock, event
 from tests.trail.test_ends import captured
 from tests.trail.test_own_and_secret import OTHER, READING, TOKEN, line
@@ -138,3 +139,33 @@ def test_import_is_refused_while_a_recorder_writes(data: Path) -> None:
     assert code == 40
     assert "is writing to the journal" in said
     assert lines(data) == []
+
+
+def test_lines_are_cleaned_as_the_recorder_would(data: Path) -> None:
+    """By the rules of its configuration, which has to be named: here a word that is secret."""
+    config = write_config(data, pool_table("https://127.0.0.1"))
+    words = '[redaction]\nwords = ["badge"]\n'
+    config.write_text(config.read_text(encoding="utf-8") + words, encoding="utf-8")
+    rules = Policy.of(fields={}, words=["badge"]).name
+    with Journal.open(data / "journal", now_ns=clock(), keys=data / "keys") as journal:
+        started = Mark(MarkName.STARTED, {"redaction": rules})
+        journal.append([Draft(EPOCH_NS, RECORDER, started)])
+    (data / "audit.log").write_bytes(line("message.create", "(('body' 'badge=4711' '' ''))"))
+    code, _, said = run(data, data / "audit.log")
+    assert code == 2
+    assert "name its configuration by --config" in " ".join(said.split())
+    assert lines(data) == []
+    assert run(data, data / "audit.log", "--config", config)[0] == 0
+    (only,) = lines(data)
+    assert b"'badge=" in only.line
+    assert b"4711" not in only.line
+
+
+def test_built_in_rules_are_enough_where_the_recorder_has_no_others(data: Path) -> None:
+    """Nobody has to name a configuration that says nothing of secrets."""
+    with Journal.open(data / "journal", now_ns=clock(), keys=data / "keys") as journal:
+        started = Mark(MarkName.STARTED, {"redaction": Policy.of(fields={}).name})
+        journal.append([Draft(EPOCH_NS, RECORDER, started)])
+    (data / "audit.log").write_bytes(line("VM.start"))
+    assert run(data, data / "audit.log")[0] == 0
+    assert len(lines(data)) == 1

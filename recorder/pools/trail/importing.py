@@ -57,19 +57,27 @@ def import_files(
     pool: str,
     host: str | None,
     cleaner: Cleaner,
+    rules: str | None,
     entries: Iterable[Entry],
     append: Append,
 ) -> Imported:
     """Add what is new in files to a journal, as lines of `host`, else of the name of each file.
 
-    `entries` are those of the journal. Raises ConfigError for a file that cannot be read to its
-    end, before anything is added, and what `append` does.
+    `entries` are those of the journal. `rules` are those by which `cleaner` hides secrets, as marks
+    name them; None if they were chosen for these files. Raises ConfigError for a file that cannot
+    be read to its end, and for rules that are not those of the recorder, before anything is added,
+    and what `append` does.
     """
     paths = sorted(files, key=_first_instant)
     for path in paths:
         for _ in _lines(path):
             pass
-    there, sessions = _known(entries, pool)
+    there, sessions, in_force = _known(entries, pool)
+    if None not in (rules, in_force) and rules != in_force:
+        raise ConfigError(
+            "the recorder hides secrets by other rules than the built-in ones: name its"
+            " configuration by --config, so that its [redaction] holds for these lines, too"
+        )
     done = Imported(files=len(paths))
     lines = (
         AuditLine(host or path.name, line, True)
@@ -116,8 +124,12 @@ def _new(
             yield line
 
 
-def _known(entries: Iterable[Entry], pool: str) -> tuple["Counter[bytes]", OwnSessions]:
-    """Return how often each line of a pool is in a journal, and which sessions were ours."""
+def _known(entries: Iterable[Entry], pool: str) -> tuple["Counter[bytes]", OwnSessions, str | None]:
+    """Return how often each line of a pool is in a journal, and which sessions were ours.
+
+    Also by which rules the last recorder hid secrets, if one has said so.
+    """
+    rules: str | None = None
     there: Counter[bytes] = Counter()
     sessions = OwnSessions(sessions_max=None)
     for entry in entries:
@@ -126,9 +138,11 @@ def _known(entries: Iterable[Entry], pool: str) -> tuple["Counter[bytes]", OwnSe
                 there[digest_of(line[_start_of(line) or 0 :])] += 1
             case Mark(MarkName.AUDIT_TRAIL_READ, detail) if entry.pool == pool:
                 sessions.learn(*str(detail.get("sessions", "")).split())
+            case Mark(MarkName.STARTED, {"redaction": str(told)}):
+                rules = told
             case _:
                 pass
-    return there, sessions
+    return there, sessions, rules
 
 
 def entries_in(folder: Path, disk: Disk) -> Iterator[Entry]:
