@@ -44,6 +44,7 @@ def tasks(
     pool: PoolOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="At most the newest N.")] = 100,
 ) -> None:
     """List tasks and their outcomes, also of those that the server has forgotten."""
     from ..questions import lacks, objects, tasks_listed
@@ -62,12 +63,16 @@ def tasks(
             since=begin,
             until=end,
             subtasks=tree,
+            limit=limit,
         )
         rows = tasks_listed.tasks(opened, wanted)
+        fit = tasks_listed.number_of_tasks(opened, wanted)
         lacking = lacks.lacks_between(opened, begin, end, pool=pool)
     screen.show(rows, ask.form, lacking)
     if not rows:
         say("no task fits")
+    if fit > limit:
+        say(f"the newest {limit} of {fit} tasks; --limit shows more, --until earlier ones")
     ask.finish(lacking)
 
 

@@ -93,7 +93,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
     `failed` keeps those that failed, were cancelled or vanished; `since` those told of from then
     on, `until` those first told of up to then; `found` those that have to do with an object.
-    `subtasks` adds all tasks that are part of those that fit.
+    `subtasks` adds all tasks that are part of those that fit. `limit` keeps the newest of them.
     """
 
     pool: str | None = None
@@ -105,6 +105,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     until: Instant | None = None
     refs: Sequence[str] | None = None
     subtasks: bool = False
+    limit: int | None = None
 
 
 def tasks(history: History, wanted: Wanted = Wanted()) -> list[TaskRow]:  # noqa: B008  # frozen
@@ -116,12 +117,14 @@ def tasks(history: History, wanted: Wanted = Wanted()) -> list[TaskRow]:  # noqa
     check_pool(history, wanted.pool)
     _check_operation(history, wanted.operation)
     terms, params = _conditions(wanted)
+    newest = "" if wanted.limit is None else f"{_NEWEST} LIMIT {int(wanted.limit)}"
     below = _BELOW if wanted.subtasks else ""
     # A list reaches the tables beneath the views; joining with what was picked reads them whole.
     of_them = _FEW if wanted.refs is not None and not below else _PICKED
     sql = f"""
         WITH RECURSIVE chosen AS (
-            SELECT t.pool, t.ref FROM tasks t WHERE {" AND ".join(["true", *terms])} {below}
+            (SELECT t.pool, t.ref FROM tasks t WHERE {" AND ".join(["true", *terms])} {newest})
+            {below}
         ), picked AS MATERIALIZED (SELECT pool, ref AS task FROM chosen)
         {_ROWS.replace("OF_THEM", of_them)}
     """  # noqa: S608  # every value is a parameter
@@ -131,6 +134,18 @@ def tasks(history: History, wanted: Wanted = Wanted()) -> list[TaskRow]:  # noqa
     return list(as_tree(rows)) if wanted.subtasks else rows
 
 
+class _Count(msgspec.Struct):
+    number: int
+
+
+def number_of_tasks(history: History, wanted: Wanted) -> int:
+    """Return how many tasks fit, without those that are only part of them, and whatever `limit`."""
+    terms, params = _conditions(wanted)
+    sql = f"SELECT count(*) AS number FROM tasks t WHERE {' AND '.join(['true', *terms])}"  # noqa: S608  # every value is a parameter
+    return history.all(_Count, sql, params)[0].number
+
+
+_NEWEST = "ORDER BY t.first_seq DESC, t.pool DESC, t.ref DESC"
 _BELOW = """
 UNION SELECT t.pool, t.ref FROM tasks t JOIN chosen c ON t.pool = c.pool AND t.subtask_of = c.ref
 """

@@ -97,6 +97,18 @@ def test_filters_add_up(run: Program) -> None:
     )
 
 
+def test_more_tasks_than_are_shown_are_counted(run: Program) -> None:
+    """The newest are shown; who gets them as JSON is told, too, but not in the answer."""
+    everything = json.loads(run("tasks", "--format", "json").out)["rows"]
+    told = f"the newest 1 of {len(everything)} tasks; --limit shows more, --until earlier ones"
+    ran = run("tasks", "--limit", "1", "--format", "json")
+    assert json.loads(ran.out)["rows"] == everything[-1:]
+    assert told in ran.err
+    ran = run("tasks", "--limit", "1")
+    assert len(ran.out.splitlines()) == 2
+    assert told in ran.err
+
+
 def test_everything_of_a_task_is_told(run: Program) -> None:
     """Here the task is named by an entry that came under it."""
     ran = run("task", "@16", "--all")

@@ -6,7 +6,7 @@ import pytest
 
 from query.errors import NoSuchObject
 from query.questions.objects import find
-from query.questions.tasks_listed import Target, TaskRow, Wanted, as_tree, tasks
+from query.questions.tasks_listed import Target, TaskRow, Wanted, as_tree, number_of_tasks, tasks
 from recorder.instant import Instant
 from recorder.model import Stream
 from tests.history.journals import Pool, Told, loaded, record, ref_of
@@ -132,6 +132,17 @@ def test_tree_brings_the_subtasks_of_what_was_chosen(filtered: Lab, tmp_path: Pa
         ]
         alone = tasks(history, Wanted(operation="VM.atomic_set_resident_on", subtasks=True))
         assert [row.depth for row in alone] == [0]
+
+
+def test_newest_are_kept_with_all_that_is_part_of_them(filtered: Lab, tmp_path: Path) -> None:
+    """A limit counts what fits, not what a tree brings with it."""
+    with loaded(tmp_path / "history.duckdb", filtered.told.entries) as history:
+        first, part, third, last = tasks(history)
+        assert tasks(history, Wanted(limit=2)) == [third, last]
+        starts = Wanted(operation="VM.start", limit=2, subtasks=True)
+        assert [row.ref for row in tasks(history, starts)] == [first.ref, part.ref, last.ref]
+        assert number_of_tasks(history, starts) == 2
+        assert number_of_tasks(history, Wanted(limit=1)) == 4
 
 
 def test_ring_of_tasks_is_shown_once(tmp_path: Path) -> None:
