@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -92,36 +93,45 @@ def _bring_up_to_date(
     is_named: bool,
 ) -> Loaded:
     """Find out how journal and history belong together, and go on from there."""
-    where, memory, refusal = _where_it_stands(path)
-    if where is not None:
-        match standing_of(path, where, folder):
-            case Standing.CUT:
-                return _cut_off(folder, path, where)
-            case Standing.OTHER if is_named:
-                raise HistoryOfAnother(
-                    f"{path} is the history of another journal than {folder}, or of this one before"
-                    " its end was cut off: name another file, or delete this one"
-                )
-            case Standing.OTHER:
-                refusal = "is of another journal, or of this one before its end was cut off"
-            case Standing.SAME:
-                pass
-    if refusal is None:
-        return _load_journal(folder, path, where, memory, now_ns=now_ns, progress=progress)
+    load_journal = partial(_load_journal, folder, path, now_ns=now_ns, progress=progress)
+    if not path.exists():
+        return load_journal(None, None, Memory())
+    with to_load(path) as history:
+        where, memory, refusal = _where_it_stands(history)
+        if where is not None:
+            match standing_of(history, where, folder):
+                case Standing.CUT:
+                    return _cut_off(folder, path, where)
+                case Standing.OTHER if is_named:
+                    raise HistoryOfAnother(
+                        f"{path} is the history of another journal than {folder}, or of this one"
+                        " before its end was cut off: name another file, or delete this one"
+                    )
+                case Standing.OTHER:
+                    refusal = "is of another journal, or of this one before its end was cut off"
+                case Standing.SAME:
+                    pass
+        if refusal is None:
+            return load_journal(history, where, memory)
     warning = _set_aside(path, refusal)
-    loaded = _load_journal(folder, path, None, Memory(), now_ns=now_ns, progress=progress)
+    loaded = load_journal(None, None, Memory())
     return replace(loaded, warnings=(warning, *loaded.warnings))
 
 
 def _load_journal(
     folder: Path,
     path: Path,
+    opened: History | None,
     where: Position | None,
     memory: Memory,
     *,
     now_ns: WallClock,
     progress: Progress | None,
 ) -> Loaded:
+    """Add what is new. The history is `opened`, unless it is new itself; it is closed by the end.
+
+    To open and to close it takes longer than to add a few entries.
+    """
     after_seq = 0 if where is None else where.last_seq
     total = _entries_in(folder) if progress is not None else 0
     reader = Reader(folder, after_seq)
@@ -137,15 +147,22 @@ def _load_journal(
         mark_damages(history, reader.damages)
         marked, where = len(reader.damages), position(history)
 
+    coming: Reader | Ahead = reader
+    if is_worth_it(reader):
+        coming = Ahead(reader)
+        _close(opened)  # Until the first of them are there, whoever asks has the file.
+        opened = None
     entries = load(
         path,
-        Ahead(reader) if is_worth_it(reader) else reader,
+        coming,
         memory,
         loaded_at_us=now_ns() // 1000,
         journal=journal_id(folder),
         progress=told,
         beside=mark,
+        opened=opened,
     )
+    _close(opened)
     if marked < len(reader.damages) or where is None:
         with to_load(path) as history:
             mark(history)
@@ -172,18 +189,20 @@ def _cut_off(folder: Path, path: Path, where: Position) -> Loaded:
 # -- the file ----------------------------------------------------------------------------------
 
 
-def _where_it_stands(path: Path) -> tuple[Position | None, Memory, str | None]:
+def _close(history: History | None) -> None:
+    if history is not None:
+        history.close()
+
+
+def _where_it_stands(history: History) -> tuple[Position | None, Memory, str | None]:
     """Return the position and the pools of a history, and why it cannot be added to, if so."""
     memory = Memory()
-    if not path.exists():
-        return None, memory, None
-    with to_load(path) as history:
-        if _version(history) != SCHEMA_VERSION:
-            return None, memory, "was built by another release"
-        where = position(history)
-        if where is not None:
-            memory.last_seq = where.last_seq
-            recall_pools(history, memory)
+    if _version(history) != SCHEMA_VERSION:
+        return None, memory, "was built by another release"
+    where = position(history)
+    if where is not None:
+        memory.last_seq = where.last_seq
+        recall_pools(history, memory)
     return where, memory, None
 
 

@@ -40,13 +40,14 @@ def load(
     journal: str | None = None,
     progress: Callable[[int], None] = lambda _: None,
     beside: Callable[[History], None] = lambda _: None,
+    opened: History | None = None,
 ) -> int:
     """Add entries, in order and none twice, to the history at `path`; return how many.
 
     `memory` holds the pools that the history knows, and is kept up to date. `journal` is the id of
     the one that the entries are from; `beside` writes what belongs into the same transactions. What
     was read before an error is added first. An incomplete chunk at the end is left for the next
-    load.
+    load. `opened` is the history if it is open for loading: then it is closed after its first turn.
     """
     load_of = Load(loaded_at_us, journal)
     done, comparison = 0, Comparison()
@@ -54,7 +55,8 @@ def load(
         read_on = partial(ahead.submit, next, coming, None)
         batch = next(coming, None)
         while batch is not None:
-            with to_load(path) as history, transaction(history):
+            with opened or to_load(path) as history, transaction(history):
+                opened = None
                 turn = Turn(batch.entries[0].seq, Fold(memory, comparison))
                 for more in reversed(range(BATCHES_A_TURN)):
                     _fold(history, turn, batch, comparison)

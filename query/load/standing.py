@@ -7,7 +7,7 @@ from recorder.errors import JournalDamaged
 from recorder.journal.scan import head, journal_id, scan
 from recorder.model import Entry
 
-from ..history.turns import to_read
+from ..history.database import History
 from .store import Position, witness
 
 
@@ -19,8 +19,8 @@ class Standing(Enum):
     OTHER = auto()
 
 
-def standing_of(path: Path, where: Position, folder: Path) -> Standing:
-    """Compare what was loaded last into the history at `path` with what the journal has there now.
+def standing_of(history: History, where: Position, folder: Path) -> Standing:
+    """Compare what was loaded last into a history with what the journal has there now.
 
     The id of a journal is compared first, but it is no proof: its folder can be copied, and each
     copy goes on by itself.
@@ -35,7 +35,7 @@ def standing_of(path: Path, where: Position, folder: Path) -> Standing:
         end = head(folder).last_seq
     except JournalDamaged:
         return Standing.SAME  # The history holds what can no longer be read: the better part.
-    return Standing.CUT if _is_witnessed(path, folder, end) else Standing.OTHER
+    return Standing.CUT if _is_witnessed(history, folder, end) else Standing.OTHER
 
 
 def _is_at(entry: Entry, where: Position) -> bool:
@@ -45,10 +45,9 @@ def _is_at(entry: Entry, where: Position) -> bool:
     return entry.seq > where.last_seq or found == expected
 
 
-def _is_witnessed(path: Path, folder: Path, end: int) -> bool:
+def _is_witnessed(history: History, folder: Path, end: int) -> bool:
     """True if the last entry of the journal that left a row in the history is still the same."""
-    with to_read(path) as history:
-        seen = witness(history, up_to_seq=end)
+    seen = witness(history, up_to_seq=end)
     entry = None if seen is None else next(scan(folder, after_seq=seen.seq - 1), None)
     if seen is None or entry is None:
         return False

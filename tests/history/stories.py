@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from query.history.database import open_for_reading
+from query.history.database import open_for_loading, open_for_reading
 from query.history.schema import TABLES
+from query.load import loader
+from query.load.known import Memory
 from recorder.journal.store import Journal
 from recorder.model import Stream
 from tests.history.journals import START_NS, Pool, Told, record, rows
@@ -57,6 +59,12 @@ def contents(path: Path) -> dict[str, list[str]]:
             name: sorted(map(repr, rows(history, f"FROM {name}")))
             for name in (*TABLES, "attributions")
         }
+
+
+def recalled(path: Path) -> Memory:
+    """Return what a new process knows of a history, which is created if it is not there."""
+    with open_for_loading(path) as history:
+        return loader._where_it_stands(history)[1]
 
 
 def write_more(data: Path, told: Told, first: int, last: int | None = None) -> None:

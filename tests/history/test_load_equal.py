@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from query.load import loader
 from query.load.known import Memory
 from query.load.loader import refresh
 from query.load.loading import load
 from recorder.model import Entry
 from tests.history.random_story import random_journal
-from tests.history.stories import ROOT, contents
+from tests.history.stories import ROOT, contents, recalled
 
 LONG = [pytest.param(*values, marks=pytest.mark.soak) for values in ((2, 1000, 900), (3, 400, 400))]
 
@@ -32,7 +31,7 @@ def test_loading_in_pieces_is_loading_in_one_go(
     cuts = random.Random(seed).sample(range(1, len(entries)), pieces - 1)
     path = tmp_path / "history.duckdb"
     for end in [*sorted(cuts), len(entries)]:
-        memory = loader._where_it_stands(path)[1]
+        memory = recalled(path)
         load(path, entries[memory.last_seq : end], memory, loaded_at_us=0)
     assert contents(path) == in_one_go(tmp_path, entries)
 

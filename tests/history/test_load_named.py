@@ -14,7 +14,6 @@ from query.history import turns
 from query.history.database import History, insert, open_for_reading, transaction
 from query.history.schema import MARKS
 from query.history.turns import to_load
-from query.load import loader
 from query.load.known import Memory
 from query.load.loader import refresh
 from query.load.loading import load
@@ -25,7 +24,7 @@ from recorder.journal.retention import drop
 from recorder.journal.scan import journal_id
 from recorder.journal.store import Journal
 from tests.history.journals import START_NS, Pool, Told, record, rows, write_journal
-from tests.history.stories import STORY, contents, write_more
+from tests.history.stories import STORY, contents, recalled, write_more
 
 
 def other_journal(folder: Path) -> None:
@@ -179,7 +178,7 @@ def test_what_cannot_be_written_is_one_line_and_leaves_what_was_there(tmp_path: 
     def fail(history: History) -> None:
         history.connection.execute("SELECT error('no space left on device')")
 
-    memory = loader._where_it_stands(path)[1]
+    memory = recalled(path)
     with pytest.raises(HistoryUnreadable) as caught:
         load(path, STORY.entries[15:], memory, loaded_at_us=0, beside=fail)
     text = str(caught.value)

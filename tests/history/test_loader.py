@@ -11,7 +11,7 @@ import pytest
 
 from query.history.database import open_for_reading, transaction
 from query.history.turns import to_load
-from query.load import loader, loading, store
+from query.load import loading, store
 from query.load.batches import batches
 from query.load.fold import Fold
 from query.load.known import Key, Memory
@@ -21,7 +21,7 @@ from query.load.rows import ByObject, sorted_rows
 from recorder.errors import JournalError
 from recorder.model import Entry
 from tests.history.journals import Pool, Told, record, rows, write_journal
-from tests.history.stories import ROOT, STORY, contents
+from tests.history.stories import ROOT, STORY, contents, recalled
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +29,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     path = tmp_path_factory.mktemp("whole") / "history.duckdb"
     load(path, STORY.entries, Memory(), loaded_at_us=0)
     return contents(path)
-
-
-def recalled(path: Path) -> Memory:
-    """Return what a new process knows of a history."""
-    return loader._where_it_stands(path)[1]
 
 
 @pytest.mark.parametrize("seed", range(12))

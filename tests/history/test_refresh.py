@@ -12,7 +12,7 @@ import pytest
 
 from query.errors import HistoryBusy, HistoryUnreadable
 from query.history import turns
-from query.history.database import open_for_reading
+from query.history.database import History, open_for_loading, open_for_reading
 from query.history.schema import SCHEMA_VERSION
 from query.load.known import Memory
 from query.load.loader import refresh
@@ -274,3 +274,21 @@ def test_reader_waits_while_the_history_is_written(tmp_path: Path) -> None:
             open_for_reading(loaded.path)
         with loaded.open() as history:
             assert rows(history, "SELECT count(*) > 0 FROM events") == [(True,)]
+
+
+def test_few_entries_take_one_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To open the file takes longer than to add them, and somebody waits for the answer."""
+    opened: list[Path] = []
+
+    def counted(path: Path) -> History:
+        opened.append(path)
+        return open_for_loading(path)
+
+    write_more(tmp_path, STORY, 0, 15)
+    refresh(tmp_path)
+    write_more(tmp_path, STORY, 15)
+    monkeypatch.setattr(turns, "open_for_loading", counted)
+    assert refresh(tmp_path).entries == len(STORY.entries) - 15
+    assert opened == [tmp_path / "history.duckdb"]
+    assert refresh(tmp_path).entries == 0
+    assert len(opened) == 2
