@@ -94,7 +94,8 @@ def test_who_made_a_task_is_told_also_of_its_parts(program: Program, data: Path)
     own, above = sorted(rows, key=lambda row: not row["internal"])
     assert (above["seq"], above["how"], above["confidence"]) == (line, "parent", "likely")
     assert (own["how"], own["caller"][:5], own["internal"]) == ("mark", "host-", True)
-    tasks = json.loads(program("tasks", "--format", "json").out)["rows"]
+    told_of = program("tasks", "--limit", "10000", "--format", "json").out
+    tasks = json.loads(told_of)["rows"]
     (told,) = [row["by"] for row in tasks if row["ref"] == part]
     assert told.startswith(f"{user}@10.0.0.")
 

@@ -186,7 +186,7 @@ def test_several_statements_and_equal_names_are_refused(run: Program) -> None:
 def test_at_shows_an_object_and_its_certainty(run: Program) -> None:
     """By number, time or how long ago; chosen fields only, if asked."""
     ran = run("at", "@8", "web1", "--field", "power_state")
-    assert ran.out == ("lab/vm:web1 (known)\nfield        value \npower_state  Halted\n")
+    assert ran.out == ("lab/vm:web1 (known)\nfield        value\npower_state  Halted\n")
     ran = run("at", "2023-11-14T22:13:32", "web1", "--format", "json")
     state = json.loads(ran.out)
     assert (state["certainty"], state["gap"], state["fields"]["memory"]) == ("uncertain", 11, 1)

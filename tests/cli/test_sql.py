@@ -101,7 +101,7 @@ def test_statement_that_does_something_is_refused(run: Program) -> None:
 def test_strict_is_about_the_whole_history(run: Program) -> None:
     """Nobody can tell which part of it a statement depends on."""
     ran = run("sql", "SELECT 1 AS one", "--strict")
-    assert (ran.out, ran.code) == ("one\n1  \n", 1)
+    assert (ran.out, ran.code) == ("one\n1\n", 1)
     assert ran.err.startswith("xentrail: gap @4 of pool lab (connection-lost)")
     ran = run("sql", "SELECT 1 AS one")
     assert (ran.err, ran.code) == ("", 0)
