@@ -140,7 +140,7 @@ class Asking(msgspec.Struct, frozen=True):
                 f" from {since} to {until}"
             )
         if len(lacks.gaps) > GAP_LINES_MAX:
-            say(f"and {len(lacks.gaps) - GAP_LINES_MAX} more gaps: see xentrail gaps")
+            say(f"gaps not told here: {len(lacks.gaps) - GAP_LINES_MAX}; see xentrail gaps")
         for part in lacks.unrecorded:
             say(_unrecorded_text(part))
         say_last_states_only(lacks.last_states_only)
