@@ -9,7 +9,7 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -43,8 +43,12 @@ def listen(data: Path) -> socket.socket:
 
 
 def remove(data: Path) -> None:
-    """Take the socket away again."""
-    (data / SOCKET_NAME).unlink(missing_ok=True)
+    """Take the socket away again, where the disk lets us: the next recorder replaces what is left.
+
+    A recorder that ends because of its disk has something better to say than that.
+    """
+    with suppress(OSError):
+        (data / SOCKET_NAME).unlink()
 
 
 def connect(data: Path, *, timeout_s: float) -> socket.socket:

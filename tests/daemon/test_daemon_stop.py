@@ -1,6 +1,7 @@
 """The daemon at its end: in time, with everything on disk, and with a true last gap."""
 
 import errno
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -10,6 +11,7 @@ import trio
 import trio.testing
 
 from recorder import keeper
+from recorder.control import endpoint
 from recorder.errors import JournalWriteFailed, XentrailError
 from recorder.journal.verify import verify
 from recorder.model import GapCause, GapOpened, MarkName
@@ -200,6 +202,23 @@ async def test_failed_sync_ends_the_daemon(tmp_path: Path, autojump_clock: Clock
         assert isinstance(error, JournalWriteFailed)
         assert error.exit_code == 40
         assert trio.current_time() < 10 + GRACE_S
+
+
+async def test_failed_sync_is_the_only_error_when_the_socket_cannot_be_removed(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """A disk that became read-only keeps the control socket; the reason that is told is its own."""
+    async with stage(tmp_path) as one:
+
+        def listen(data: Path) -> socket.socket:
+            listener = endpoint.listen(data)
+            (data / endpoint.SOCKET_NAME).unlink()
+            (data / endpoint.SOCKET_NAME).mkdir()  # which even root cannot unlink
+            return listener
+
+        one.listen = listen
+        group = await fail_sync(one, at_s=10)
+        assert group.split(XentrailError)[1] is None
 
 
 async def test_failed_sync_is_the_only_error_when_writers_were_waiting(
