@@ -14,6 +14,7 @@ from io import BufferedReader, FileIO
 from pathlib import Path
 
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _MODE = 0o640  # The journal holds what pools say of themselves: not for every user of the machine.
 
 
@@ -35,6 +36,12 @@ class Disk:
     def create_folder(self, folder: Path, mode: int) -> None:
         """Create the folder `folder` in a folder that is there."""
         folder.mkdir(mode=mode, exist_ok=True)
+        with contextlib.suppress(OSError):
+            fd = os.open(folder, _FOLDER | os.O_NOFOLLOW)
+            try:
+                _hand_over(fd, folder.parent)
+            finally:
+                os.close(fd)
 
     def lock(self, path: Path) -> int | None:
         """Take the lock file `path` and return its descriptor, or None if it is taken."""
@@ -73,7 +80,9 @@ class Disk:
 
     def create(self, path: Path, mode: int = _MODE) -> int:
         """Create the file `path`, which must not exist, for appending."""
-        return os.open(path, _APPEND | os.O_CREAT | os.O_EXCL, mode)
+        fd = os.open(path, _APPEND | os.O_CREAT | os.O_EXCL, mode)
+        _hand_over(fd, path.parent)
+        return fd
 
     def open_append(self, path: Path) -> int:
         """Open the existing file `path` for appending."""
@@ -127,7 +136,7 @@ class Disk:
 
     def sync_folder(self, folder: Path) -> None:
         """Return once the names in `folder` are durable."""
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fd = os.open(folder, _FOLDER)
         try:
             os.fsync(fd)
         finally:
@@ -156,3 +165,16 @@ class Disk:
     def fresh_seed(self) -> bytes:
         """Return 32 random bytes that make a new signing key."""
         return secrets.token_bytes(32)
+
+
+def _hand_over(fd: int, folder: Path) -> None:
+    """Give what root made in a folder to the owner of the folder.
+
+    A recorder that is a user of its own, as under systemd, could else not write what root left
+    with `xentrail redact` or `rotate-key`, and would not start. Where root may give nothing away,
+    as on some network file systems, what it made stays its own.
+    """
+    if os.geteuid() == 0:
+        with contextlib.suppress(OSError):
+            owner = folder.stat()
+            os.fchown(fd, owner.st_uid, owner.st_gid)

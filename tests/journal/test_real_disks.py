@@ -156,6 +156,24 @@ def test_folder_without_the_right_to_write_is_told(tmp_path: Path) -> None:
     ), done.stderr
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user")
+def test_what_root_writes_belongs_to_the_user_of_the_folder(tmp_path: Path) -> None:
+    """A recorder with a user of its own goes on after `sudo xentrail redact`, or a repair."""
+    folder = tmp_path / "data" / "journal"
+    with open_journal(folder) as journal:
+        journal.append([event(1)])
+    for path in (folder.parent, *folder.parent.rglob("*")):
+        os.chown(path, 65534, 65534)
+    last = max(folder.glob("*.journal"))
+    last.write_bytes(last.read_bytes() + b"torn")
+    with open_journal(folder) as journal:
+        journal.append([event(2)])
+    assert (folder / "quarantine").is_dir()
+    assert max(folder.glob("*.journal")) != last
+    owners = {path.stat().st_uid for path in folder.rglob("*")}
+    assert owners == {65534}
+
+
 LIMITED = """
 import resource, sys
 from pathlib import Path
