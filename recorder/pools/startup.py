@@ -15,7 +15,7 @@ class Startup(msgspec.Struct):
     """
 
     pools: frozenset[str]
-    reached: bool = False
+    reached: trio.Event = msgspec.field(default_factory=trio.Event)
     refusals: dict[str, XentrailError] = msgspec.field(default_factory=dict)
     failures: dict[str, XentrailError] = msgspec.field(default_factory=dict)
     heard: trio.Event = msgspec.field(default_factory=trio.Event)
@@ -25,26 +25,32 @@ class Startup(msgspec.Struct):
         """One attempt to connect to `pool` ended: None for success."""
         self.heard.set()
         if error is None:
-            self.reached = True
+            self.reached.set()
         else:
             self.failures[pool] = error
             if not error.retryable:
                 self.refusals[pool] = error
-        if self.reached or self.refusals.keys() == self.pools:
+        if self.reached.is_set() or self.refusals.keys() == self.pools:
             self.decided.set()
 
-    async def decide(self, timeout_s: float) -> None:
-        """Wait until a pool was reached, each was refused, or so long. Raises what failed."""
+    async def decide(self, timeout_s: float, *, rest_s: float) -> None:
+        """Wait until a pool was reached, each was refused, or so long. Raises what failed.
+
+        A start that was refused fails `rest_s` later, unless a pool is reached meanwhile.
+        """
         with trio.move_on_after(timeout_s):
             await self.decided.wait()
         await self.heard.wait()  # whoever gives up has a reason to tell
+        if self.refusals:
+            with trio.move_on_after(rest_s):
+                await self.reached.wait()
         error = self.error()
         if error is not None:
             raise error
 
     def error(self) -> XentrailError | None:
         """Return why the start failed, or None if a pool was reached (or none has answered)."""
-        if self.reached or not self.failures:
+        if self.reached.is_set() or not self.failures:
             return None
         worst = next(iter((self.refusals or self.failures).values()))
         for error in self.failures.values():

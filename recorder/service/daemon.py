@@ -52,6 +52,10 @@ LAST_WORDS_S = 2.0
 WORKLOAD_ORIGINATOR = "xentrail-workload"
 """Sessions that change something are told from those that only look, also on the server."""
 
+REFUSED_REST_S = 55.0
+"""REFUSED_RETRY_S, less RestartSec= of the unit: so a recorder that systemd starts anew, again and
+again, does not try a refused password more often than one that goes on."""
+
 BEATS_A_WATCHDOG = 3
 """Signs of life in the time that the watchdog waits for one: a late one or two do no harm."""
 
@@ -68,6 +72,7 @@ class Seams(msgspec.Struct, frozen=True):
     password: Callable[[Pool], str] = password_of
     tell: notify.Notify = notify.say
     watchdog_s: float | None = msgspec.field(default_factory=notify.watchdog_s)
+    managed: bool = msgspec.field(default_factory=notify.is_managed)
     listen: Listen | None = endpoint.listen
 
 
@@ -142,7 +147,9 @@ async def serve(
                 intake.start_soon(front.serve, counter)
                 if reloader is not None:
                     intake.start_soon(reloader.obey_signals)
-                await startup.decide(config.limits.start_timeout_s)
+                await startup.decide(
+                    config.limits.start_timeout_s, rest_s=REFUSED_REST_S if seams.managed else 0.0
+                )
                 seams.tell(notify.READY)
                 if reloader is not None:
                     intake.start_soon(reloader.serve)

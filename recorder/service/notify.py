@@ -31,6 +31,11 @@ def say(word: str, environ: Mapping[str, str] = os.environ) -> None:
         sender.sendto(word.encode(), address)
 
 
+def is_managed(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether a service manager waits for the word, which also starts anew what has failed."""
+    return bool(environ.get("NOTIFY_SOCKET"))
+
+
 def watchdog_s(environ: Mapping[str, str] = os.environ) -> float | None:
     """Return after how long a silent service is killed, None if nobody waits for WATCHDOG=1."""
     if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):

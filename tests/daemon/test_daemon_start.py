@@ -77,6 +77,39 @@ async def test_start_that_no_pool_accepts_ends_with_the_refusal(
     assert one.recorder_marks() == [MarkName.STARTED, MarkName.STOPPED]
 
 
+async def test_start_that_is_refused_again_and_again_goes_gently_under_systemd(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """Directories lock accounts: with RestartSec=5, too, a password is tried once a minute."""
+    async with stage(tmp_path) as one:
+        one.managed = True
+        one.pools["lab"].host.methods["session.login_with_password"] = REFUSE
+        for _ in range(3):
+            assert isinstance(await failure(one), LoginRefused)
+            await trio.sleep(5)
+        assert trio.current_time() == pytest.approx(180, abs=1)
+        calls = [method for method, _ in one.pools["lab"].host.calls]
+        assert calls == ["session.login_with_password"] * 3
+
+
+async def test_start_that_is_let_in_after_all_is_a_success_under_systemd(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """A pool that is reached while a refusal is rested upon is recorded."""
+    async with stage(tmp_path, {"bad": ScriptedPool(), "away": ScriptedPool()}) as one:
+        one.managed = True
+        one.pools["bad"].host.methods["session.login_with_password"] = REFUSE
+        one.cut("away")
+        async with one.recording():
+            await trio.sleep(30)
+            assert one.told == []
+            one.mend("away")
+            await trio.sleep(30)
+        ((ready_s, word), _) = one.told
+    assert word == "READY=1"
+    assert ready_s == pytest.approx(30, abs=1)
+
+
 async def test_start_that_reaches_no_pool_ends_after_its_timeout(
     tmp_path: Path, autojump_clock: Clock
 ) -> None:

@@ -216,6 +216,7 @@ class Stage:
     run_sync: RunSync = inline
     told: list[tuple[float, str]] = field(default_factory=list)
     watchdog_s: float | None = None
+    managed: bool = False
     listen: Listen | None = None
     """No control socket unless a test wants one."""
     reread: Reread | None = None
@@ -261,6 +262,7 @@ class Stage:
             password=self.password,
             tell=lambda word: self.told.append((trio.current_time(), word)),
             watchdog_s=self.watchdog_s,
+            managed=self.managed,
             listen=self.listen,
         )
         await serve(
