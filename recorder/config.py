@@ -270,7 +270,7 @@ def password_of(pool: Pool, environ: Mapping[str, str] = os.environ) -> str:
         if folder is None:
             raise ConfigError(
                 f"pool {pool.name}: password_credential needs systemd's LoadCredential="
-                " (CREDENTIALS_DIRECTORY is not set)"
+                " (CREDENTIALS_DIRECTORY is not set); xentrail.service says how to try it by hand"
             )
         return _secret_in(Path(folder) / pool.password_credential, pool)
     return "" if pool.password_file is None else _secret_in(pool.password_file, pool)
