@@ -1,6 +1,6 @@
 """The watches under way: one a pool, each in a scope of its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 import msgspec
@@ -78,10 +78,14 @@ class Roster:
         post.way_in.opener = opener
         self._posts[pool.name] = replace(post, pool=pool)
 
-    async def end(self, names: Sequence[str]) -> None:
-        """End watches side by side; return when their last words are handed over, or given up."""
-        posts = [self._posts[name] for name in names]
+    async def end(self, why: Mapping[str, str]) -> None:
+        """End the watches of pools side by side, each with the reason that its record shall tell.
+
+        Return when their last words are handed over, or given up.
+        """
+        posts = [self._posts[name] for name in why]
         for post in posts:
+            post.watch.parting_words = why[post.pool.name]
             post.scope.cancel()
         for post in posts:
             await post.ended.wait()

@@ -93,12 +93,10 @@ class Scribe:
             self.subscription.gap_opened(submission.seqs[self._opening.offset])
             self._opening = None
 
-    async def stop(self) -> None:
+    async def stop(self, why: str) -> None:
         """Say that the record ends here, in a bounded time, and close the pen."""
         with trio.move_on_after(STOP_WRITE_S, shield=True) as scope:
-            stopped = self.subscription.lost(
-                GapCause.RECORDER_STOPPED, "the recorder was stopped", at_ns=self.now_ns()
-            )
+            stopped = self.subscription.lost(GapCause.RECORDER_STOPPED, why, at_ns=self.now_ns())
             words = [*self._left_unwritten(), *stopped]
             if words:
                 await self._pen.last_words(words)

@@ -99,6 +99,8 @@ class Watch:
         )
         self._away_since_s: float | None = None
         self._told: set[str] = set()
+        self.parting_words = "the recorder was stopped"
+        """Why the record ends, if `run` is cancelled."""
 
     @property
     def members(self) -> Sequence[str]:
@@ -119,7 +121,7 @@ class Watch:
         finally:
             if self._collector is not None:
                 self._collector.close()
-            await self._scribe.stop()
+            await self._scribe.stop(self.parting_words)
 
     async def _connect_once(self) -> None:
         """Log in and record until the session is of no use any more; then wait a little."""

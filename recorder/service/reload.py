@@ -28,7 +28,12 @@ Reread = Callable[[], Reading]
 
 Prepare = Callable[[Config], Callable[[], list[ScheduleAction]]]
 
-ENDING = (Action.REMOVED, Action.CHANGED, Action.RETRIED)
+ENDING = {
+    Action.REMOVED: "the configuration names it no more",
+    Action.CHANGED: "its configuration changed",
+    Action.RETRIED: "it was refused, and is tried again",
+}
+"""What ends the watch of a pool, and what its record says then."""
 
 
 class Ways(msgspec.Struct, frozen=True):
@@ -148,7 +153,8 @@ class Reloader:
         for pool in found.config.pools:
             if actions[pool.name] is Action.KEPT:
                 self._roster.open_by(pool, found.openers[pool.name])
-        await self._roster.end([name for name, action in actions.items() if action in ENDING])
+        ending = {name: ENDING[action] for name, action in actions.items() if action in ENDING}
+        await self._roster.end(ending)
         if set(actions.values()) <= {Action.KEPT}:
             return
         tails = await self._pen.ask(lambda journal: dict(journal.tails))

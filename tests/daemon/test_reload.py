@@ -91,6 +91,7 @@ async def test_pool_that_was_removed_ends_with_its_last_words(
         assert await names(tmp_path) == ["kept"]
         (opened,) = one.bodies(GapOpened, "other")
         assert opened.cause is GapCause.RECORDER_STOPPED
+        assert opened.detail == "the configuration names it no more"
         assert one.pools["other"].count("session.logout") == 1
         calls = len(one.pools["other"].host.calls)
         await trio.sleep(300)
@@ -112,6 +113,7 @@ async def test_pool_that_was_changed_is_ended_and_begun_anew(
         await trio.sleep(5)
         opened, closed = one.only_gap("other")
         assert opened.cause is GapCause.RECORDER_STOPPED
+        assert opened.detail == "its configuration changed"
         assert closed is not None
         assert (await pool_status(tmp_path, "other"))["stream"] == "from"
         assert one.marks(MarkName.REGISTERED, "other")[-1].detail["stream"] == "from"
