@@ -1,4 +1,4 @@
-"""The plain questions: which events, which tasks."""
+"""The plain question: which events there were."""
 
 from datetime import datetime
 from difflib import get_close_matches

@@ -217,7 +217,7 @@ def _length(text: str) -> int:
 
 
 def _cell(text: str, width: int) -> str:
-    """Return what a cell shows at most: no column is wider than the terminal."""
+    """Return what a cell shows at most: what is longer than the terminal is wide is cut first."""
     cut = text if len(text) <= width else f"{text[:width]}…"
     return shown(cut)
 
@@ -229,10 +229,15 @@ def _fitting(
     while True:
         widths = _widths(columns, cells, width)
         spare = [index for index, column in enumerate(columns) if column.spare]
-        if sum(widths) + 2 * len(widths) <= width or not spare:
+        if _together(widths) <= width or not spare:
             return columns, cells, widths
         del columns[spare[-1]]
         cells = [[*row[: spare[-1]], *row[spare[-1] + 1 :]] for row in cells]
+
+
+def _together(widths: Sequence[int]) -> int:
+    """Return how wide columns are side by side, two blanks between them."""
+    return sum(widths) + 2 * (len(widths) - 1)
 
 
 def _widths(columns: Sequence[Column], cells: list[list[str]], width: int) -> list[int]:
@@ -240,7 +245,7 @@ def _widths(columns: Sequence[Column], cells: list[list[str]], width: int) -> li
     titles = [[shown(column.title) for column in columns]]
     widths = [max(map(_length, column)) for column in zip(*titles, *cells, strict=True)]
     yielding = [index for index, column in enumerate(columns) if column.wide]
-    while sum(widths) + 2 * len(widths) > width and yielding:
+    while _together(widths) > width and yielding:
         widest = max(yielding, key=lambda index: widths[index])
         if widths[widest] <= WIDE_CHARS_MIN:
             break

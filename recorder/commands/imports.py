@@ -65,8 +65,7 @@ def import_audit(
 
     loaded = Config() if config is None else load(config)
     policy = loaded.redaction.policy()
-    rules = None if config is not None else policy.name
-    add = partial(import_files, files, host=host, rules=rules)
+    add = partial(import_files, files, host=host, rules=policy.name, are_named=config is not None)
     place = data_folder(data, loaded)
     folder = place / "journal"
     if not folder.is_dir():
@@ -124,7 +123,7 @@ def _let_import(
 
     def append(lines: "Sequence[AuditLine]") -> None:
         copied = tuple(CopiedLine(line.host, line.line) for line in lines)
-        client.import_lines(place, Import(pool=name, lines=copied))
+        client.import_lines(place, Import(pool=name, rules=policy.name, lines=copied))
 
     done = add(
         pool=name,

@@ -110,10 +110,12 @@ class CopiedLine(msgspec.Struct, frozen=True, array_like=True):
 class Import(msgspec.Struct, frozen=True, tag_field="command", tag="import", kw_only=True):
     """Add lines of copied audit trails to the journal; whoever asks knows that they are not there.
 
-    They are added in one piece, and durable when that is answered.
+    They are added in one piece, and durable when that is answered. `rules` are those by which
+    secrets were taken out of them, as marks name them; they must be those of the recorder.
     """
 
     pool: str
+    rules: str
     lines: tuple[CopiedLine, ...]
 
 

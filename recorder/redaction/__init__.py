@@ -1,1 +1,1 @@
-"""What pools say, without its secrets."""
+"""What pools say, without their secrets."""

@@ -17,6 +17,12 @@ import msgspec
 VERSION = 1
 """What the rules mean; it goes up with every change of the built-in ones or of their meaning."""
 
+OTHER_RULES = (
+    "the recorder hides secrets by other rules: name the configuration that it runs with by"
+    " --config, so that its [redaction] holds for these lines, too"
+)
+"""What is said to whoever brings lines from elsewhere."""
+
 EVERY_CLASS = "*"
 WORDS = ("auth", "chap", "cookie", "credential", "key", "license", "pass", "secret", "token")
 """A map value is secret if its key has one of these in it, in upper or lower case."""

@@ -1,4 +1,4 @@
-"""What pools say, without its secrets: the last thing that happens to it before it is a draft.
+"""What pools say, without their secrets: the last thing that happens to it before it is a draft.
 
 The usual record has no secret in it, or one that came with the event before: it is searched at the
 speed of C, and what was found in a value is remembered. `masks` is the long way round. Nothing here

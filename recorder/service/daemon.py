@@ -142,7 +142,7 @@ async def serve(
                     runs,
                     scheduler,
                     _resumer(intake, runs, data, seams),
-                    Importer(pen, seams.now_ns),
+                    Importer(pen, seams.now_ns, rules=config.redaction.policy().name),
                 )
                 intake.start_soon(front.serve, counter)
                 if reloader is not None:

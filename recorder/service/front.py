@@ -29,6 +29,7 @@ from ..errors import ConfigError
 from ..keeper import Pen
 from ..model import AuditLine, Draft
 from ..pools.roster import Roster
+from ..redaction.policy import OTHER_RULES
 from ..workloads.resuming import Resumer
 from ..workloads.runs import Runs, Told
 from ..workloads.scheduling import Scheduler
@@ -45,12 +46,20 @@ Listen = Callable[[Path], socket.socket]
 class Importer:
     """Adds to the journal what a command has read in copies of audit trails."""
 
-    def __init__(self, pen: Pen, now_ns: WallClock) -> None:
+    def __init__(self, pen: Pen, now_ns: WallClock, *, rules: str) -> None:
+        """`rules` are those by which the recorder hides secrets, as marks name them."""
         self._pen = pen
         self._now_ns = now_ns
+        self._rules = rules
 
     async def take(self, wanted: Import) -> ImportReport:
-        """Return once all is durable. Raises Refused while there is no room for it."""
+        """Return once all is durable.
+
+        Raises Refused while there is no room for it, and for lines with secrets in them that those
+        of the recorder would not have.
+        """
+        if wanted.rules != self._rules:
+            raise Refused(ErrorName.CONFIG_REFUSED, OTHER_RULES)
         if self._pen.disk_is_full:
             text = "the disk of the recorder is full: make room, and import once more"
             raise Refused(ErrorName.DISK_FULL, text)

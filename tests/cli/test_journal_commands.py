@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recorder.commands import journal as journal_cli
+from recorder.commands import journal as commands
 from recorder.journal.scan import scan
 from recorder.journal.store import Journal
 from recorder.model import RECORDER, Draft, Heartbeat, Mark, MarkName
@@ -204,7 +204,7 @@ def test_redact_by_a_user_without_a_name(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
     write(tmp_path)
-    journal_cli.redact(2, "a password", tmp_path)
+    commands.redact(2, "a password", tmp_path)
     entries = scan(tmp_path / "journal")
     marks = [entry.body for entry in entries if isinstance(entry.body, Mark)]
     (redacted,) = [mark for mark in marks if mark.name is MarkName.REDACTED]

@@ -8,8 +8,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from recorder.commands import control as control_cli
-from recorder.commands import status_view
+from recorder.commands import control, status_view
 from recorder.control import client
 from recorder.control.protocol import (
     PoolStatus,
@@ -150,7 +149,7 @@ def test_status_can_be_watched(
     monkeypatch.setattr(client, "status", status)
     monkeypatch.setattr(time, "sleep", sleep)
     with pytest.raises(typer.Exit) as left:
-        control_cli.status(tmp_path, watch=True)
+        control.status(tmp_path, watch=True)
     assert left.value.exit_code == 0
     assert (asked, slept) == ([tmp_path] * 2, [1.0, 1.0])
     assert "process 7, up 2 s" in capsys.readouterr().out

@@ -60,3 +60,11 @@ def test_no_line_is_longer_than_the_screen(width: int, monkeypatch: pytest.Monke
     assert max(map(cell_len, lines)) <= width
     assert lines[1].endswith("…" if width < 20 else "1" * 8)
     assert "…" in lines[1]
+
+
+def test_columns_may_be_as_wide_as_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None gives way before it has to."""
+    columns = [Column("name", wide=True), Column("spare", spare=True)]
+    rows = [["x" * 12, "y" * 6]]
+    assert written(monkeypatch, columns, rows, 20)[1] == f"{'x' * 12}  {'y' * 6}"
+    assert written(monkeypatch, columns, rows, 19)[1] == f"{'x' * 10}…  {'y' * 6}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from recorder.journal.retention import drop
 from recorder.journal.scan import scan
 from recorder.journal.store import Journal
 from recorder.model import RECORDER, AuditLine, Detail, Draft, Mark, MarkName
@@ -32,8 +33,9 @@ def run(data: Path, *args: str | Path) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def lines(data: Path) -> list[AuditLine]:
-    return [entry.body for entry in scan(data / "journal") if isinstance(entry.body, AuditLine)]
+def lines(data: Path, *, after_seq: int = 0) -> list[AuditLine]:
+    entries = scan(data / "journal", after_seq=after_seq)
+    return [entry.body for entry in entries if isinstance(entry.body, AuditLine)]
 
 
 def trail() -> list[bytes]:
@@ -141,21 +143,35 @@ def test_import_is_refused_while_a_recorder_writes(data: Path) -> None:
     assert lines(data) == []
 
 
+SECRET = line("message.create", "(('body' 'badge=4711' '' ''))")
+
+
+def config_with(data: Path, words: str) -> Path:
+    """Write the configuration of a recorder to which these words are secret."""
+    config = write_config(data, pool_table("https://127.0.0.1"))
+    redaction = f"[redaction]\nwords = {words}\n"
+    config.write_text(config.read_text(encoding="utf-8") + redaction, encoding="utf-8")
+    return config
+
+
+def say_rules(data: Path, *words: str) -> None:
+    """Let a recorder say that it started, and to which words it hides the values."""
+    rules = Policy.of(fields={}, words=words).name
+    with Journal.open(data / "journal", now_ns=clock(), keys=data / "keys") as journal:
+        journal.append([Draft(EPOCH_NS, RECORDER, Mark(MarkName.STARTED, {"redaction": rules}))])
+
+
 def test_lines_are_cleaned_as_the_recorder_would(data: Path) -> None:
     """By the rules of its configuration, which has to be named: here a word that is secret."""
-    config = write_config(data, pool_table("https://127.0.0.1"))
-    words = '[redaction]\nwords = ["badge"]\n'
-    config.write_text(config.read_text(encoding="utf-8") + words, encoding="utf-8")
-    rules = Policy.of(fields={}, words=["badge"]).name
-    with Journal.open(data / "journal", now_ns=clock(), keys=data / "keys") as journal:
-        started = Mark(MarkName.STARTED, {"redaction": rules})
-        journal.append([Draft(EPOCH_NS, RECORDER, started)])
-    (data / "audit.log").write_bytes(line("message.create", "(('body' 'badge=4711' '' ''))"))
-    code, _, said = run(data, data / "audit.log")
-    assert code == 2
-    assert "name its configuration by --config" in " ".join(said.split())
-    assert lines(data) == []
-    assert run(data, data / "audit.log", "--config", config)[0] == 0
+    say_rules(data, "badge")
+    (data / "audit.log").write_bytes(SECRET)
+    other = config_with(data, '["pass", "badger"]')
+    for words in ((), ("--config", other)):
+        code, _, said = run(data, data / "audit.log", *words)
+        assert code == 2
+        assert "name the configuration that it runs with by --config" in " ".join(said.split())
+        assert lines(data) == []
+    assert run(data, data / "audit.log", "--config", config_with(data, '["badge"]'))[0] == 0
     (only,) = lines(data)
     assert b"'badge=" in only.line
     assert b"4711" not in only.line
@@ -163,9 +179,23 @@ def test_lines_are_cleaned_as_the_recorder_would(data: Path) -> None:
 
 def test_built_in_rules_are_enough_where_the_recorder_has_no_others(data: Path) -> None:
     """Nobody has to name a configuration that says nothing of secrets."""
-    with Journal.open(data / "journal", now_ns=clock(), keys=data / "keys") as journal:
-        started = Mark(MarkName.STARTED, {"redaction": Policy.of(fields={}).name})
-        journal.append([Draft(EPOCH_NS, RECORDER, started)])
+    say_rules(data)
     (data / "audit.log").write_bytes(line("VM.start"))
     assert run(data, data / "audit.log")[0] == 0
     assert len(lines(data)) == 1
+
+
+def test_rules_have_to_be_named_where_the_journal_tells_them_no_more(data: Path) -> None:
+    """A recorder may run for longer than what it said at its start is kept."""
+    say_rules(data, "badge")
+    with Journal.open(data / "journal", now_ns=clock(), keys=data / "keys") as journal:
+        journal.begin_segment()
+        journal.append([event(2)])
+        drop(journal, 2)
+    (data / "audit.log").write_bytes(SECRET)
+    code, _, said = run(data, data / "audit.log")
+    assert code == 2
+    assert "name its configuration by --config" in " ".join(said.split())
+    assert lines(data, after_seq=2) == []
+    assert run(data, data / "audit.log", "--config", config_with(data, '["badge"]'))[0] == 0
+    assert b"4711" not in lines(data, after_seq=2)[0].line

@@ -16,6 +16,7 @@ from recorder.control import endpoint
 from recorder.journal.scan import scan
 from recorder.model import AuditLine
 from recorder.pools.trail import importing
+from recorder.redaction.policy import OTHER_RULES, Policy
 from tests.daemon.clients import Json, ask, controlled, refusal
 from tests.trail.test_import import JUNK, lines, run, trail
 from tests.watch.scripted import ScriptedPool, stage
@@ -26,7 +27,8 @@ Clock = trio.testing.MockClock
 
 def asked_to_add(*bodies: bytes, pool: str = "lab") -> Json:
     told = [["host1", base64.b64encode(body).decode()] for body in bodies]
-    return {"command": "import", "pool": pool, "lines": told}
+    rules = Policy.of(fields={}).name
+    return {"command": "import", "pool": pool, "rules": rules, "lines": told}
 
 
 async def importing_into(data: Path, *args: str | Path) -> tuple[int, str, str]:
@@ -66,6 +68,14 @@ async def test_what_is_wrong_is_told_as_without_a_recorder(tmp_path: Path) -> No
     assert (lost[0], lost[1]) == (2, "")
     assert "nothing was imported" in lost[2]
     assert lines(tmp_path) == []
+
+
+async def test_running_recorder_takes_no_lines_by_other_rules(tmp_path: Path) -> None:
+    """It knows its own, whatever the journal still tells."""
+    async with controlled(tmp_path):
+        request = {**asked_to_add(trail()[0]), "rules": Policy.of(fields={}, words=["badge"]).name}
+        assert await refusal(tmp_path, request) == ("config-refused", [OTHER_RULES])
+        assert lines(tmp_path) == []
 
 
 async def test_answer_comes_when_lines_are_durable(tmp_path: Path, autojump_clock: Clock) -> None:

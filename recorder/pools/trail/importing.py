@@ -18,6 +18,7 @@ from ...errors import ConfigError
 from ...journal.files import Disk
 from ...journal.scan import DamageFound, scan
 from ...model import AuditLine, Entry, Mark, MarkName
+from ...redaction.policy import OTHER_RULES
 from .clean import Cleaner
 from .ends import INSTANT_CHARS, is_complete, parsed
 from .own import OwnSessions
@@ -28,6 +29,10 @@ LINES_AT_ONCE = 4000
 BYTES_AT_ONCE = 2 * 1024 * 1024
 """So a piece fits into one request to a running recorder, with a long line at its end."""
 
+_NO_RULES = (
+    "the journal tells no more by which rules its recorder hides secrets: name its configuration by"
+    " --config"
+)
 _GZIP = b"\x1f\x8b"
 _HEADER = re.compile(rb"\[[0-9T:.]{21}Z\|audit\|")
 """What a line of xapi has behind whatever syslog puts in front."""
@@ -57,32 +62,32 @@ def import_files(
     pool: str,
     host: str | None,
     cleaner: Cleaner,
-    rules: str | None,
+    rules: str,
+    are_named: bool,
     entries: Iterable[Entry],
     append: Append,
 ) -> Imported:
     """Add what is new in files to a journal, as lines of `host`, else of the name of each file.
 
     `entries` are those of the journal. `rules` are those by which `cleaner` hides secrets, as marks
-    name them; None if they were chosen for these files. Raises ConfigError for a file that cannot
-    be read to its end, and for rules that are not those of the recorder, before anything is added,
-    and what `append` does.
+    name them, `are_named` if somebody chose them. Raises ConfigError for a file that cannot be read
+    to its end, and for rules that are not those of the recorder, before anything is added, and what
+    `append` does.
     """
     paths = sorted(files, key=_first_instant)
     for path in paths:
         for _ in _lines(path):
             pass
-    there, sessions, in_force = _known(entries, pool)
-    if None not in (rules, in_force) and rules != in_force:
-        raise ConfigError(
-            "the recorder hides secrets by other rules than the built-in ones: name its"
-            " configuration by --config, so that its [redaction] holds for these lines, too"
-        )
+    known = _known(entries, pool)
+    if known.is_whole and known.rules not in (rules, None):
+        raise ConfigError(OTHER_RULES)
+    if not (known.is_whole or are_named):
+        raise ConfigError(_NO_RULES)
     done = Imported(files=len(paths))
     lines = (
         AuditLine(host or path.name, line, True)
         for path in paths
-        for line in _new(map(cleaner.clean, _lines(path)), there, sessions, done)
+        for line in _new(map(cleaner.clean, _lines(path)), known, done)
     )
     for piece in _pieces(lines):
         append(piece)
@@ -102,10 +107,22 @@ def _pieces(lines: Iterable[AuditLine]) -> Iterator[list[AuditLine]]:
         yield piece
 
 
-def _new(
-    lines: Iterable[bytes], there: "Counter[bytes]", sessions: OwnSessions, done: Imported
-) -> Iterator[bytes]:
+class _Known(msgspec.Struct):
+    """What a journal tells: how often each line of a pool is in it, and which sessions were ours.
+
+    Also by which rules the last recorder hid secrets, if one has said so; `is_whole` is False where
+    a later one may have said it, in entries that are no longer there.
+    """
+
+    lines: "Counter[bytes]" = msgspec.field(default_factory=Counter)
+    sessions: OwnSessions = msgspec.field(default_factory=lambda: OwnSessions(sessions_max=None))
+    rules: str | None = None
+    is_whole: bool = True
+
+
+def _new(lines: Iterable[bytes], known: _Known, done: Imported) -> Iterator[bytes]:
     """Yield the lines that are to be added, and count all."""
+    there = known.lines
     for line in lines:
         done.lines += 1
         start = _start_of(line)
@@ -116,7 +133,7 @@ def _new(
         if there[digest] > 0:
             there[digest] -= 1
             done.known += 1
-        elif sessions.cause(line) is not None:
+        elif known.sessions.cause(line) is not None:
             done.own += 1
         else:
             done.new += 1
@@ -124,25 +141,21 @@ def _new(
             yield line
 
 
-def _known(entries: Iterable[Entry], pool: str) -> tuple["Counter[bytes]", OwnSessions, str | None]:
-    """Return how often each line of a pool is in a journal, and which sessions were ours.
-
-    Also by which rules the last recorder hid secrets, if one has said so.
-    """
-    rules: str | None = None
-    there: Counter[bytes] = Counter()
-    sessions = OwnSessions(sessions_max=None)
+def _known(entries: Iterable[Entry], pool: str) -> _Known:
+    known, seq = _Known(), 0
     for entry in entries:
+        known.is_whole &= entry.seq == seq + 1
+        seq = entry.seq
         match entry.body:
             case AuditLine(line=line) if entry.pool == pool:
-                there[digest_of(line[_start_of(line) or 0 :])] += 1
+                known.lines[digest_of(line[_start_of(line) or 0 :])] += 1
             case Mark(MarkName.AUDIT_TRAIL_READ, detail) if entry.pool == pool:
-                sessions.learn(*str(detail.get("sessions", "")).split())
+                known.sessions.learn(*str(detail.get("sessions", "")).split())
             case Mark(MarkName.STARTED, {"redaction": str(told)}):
-                rules = told
+                known.rules, known.is_whole = told, True
             case _:
                 pass
-    return there, sessions, rules
+    return known
 
 
 def entries_in(folder: Path, disk: Disk) -> Iterator[Entry]:
