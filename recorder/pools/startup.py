@@ -36,12 +36,12 @@ class Startup(msgspec.Struct):
     async def decide(self, timeout_s: float, *, rest_s: float) -> None:
         """Wait until a pool was reached, each was refused, or so long. Raises what failed.
 
-        A start that was refused fails `rest_s` later, unless a pool is reached meanwhile.
+        A start that failed ends `rest_s` later, unless a pool is reached meanwhile.
         """
         with trio.move_on_after(timeout_s):
             await self.decided.wait()
         await self.heard.wait()  # whoever gives up has a reason to tell
-        if self.refusals:
+        if self.failures:
             with trio.move_on_after(rest_s):
                 await self.reached.wait()
         error = self.error()

@@ -52,9 +52,10 @@ LAST_WORDS_S = 2.0
 WORKLOAD_ORIGINATOR = "xentrail-workload"
 """Sessions that change something are told from those that only look, also on the server."""
 
-REFUSED_REST_S = 55.0
+MANAGED_REST_S = 55.0
 """REFUSED_RETRY_S, less RestartSec= of the unit: so a recorder that systemd starts anew, again and
-again, does not try a refused password more often than one that goes on."""
+again, does not try a refused password more often than one that goes on. Nor does it begin three
+segments of the journal a minute while its only pool is away."""
 
 BEATS_A_WATCHDOG = 3
 """Signs of life in the time that the watchdog waits for one: a late one or two do no harm."""
@@ -148,7 +149,7 @@ async def serve(
                 if reloader is not None:
                     intake.start_soon(reloader.obey_signals)
                 await startup.decide(
-                    config.limits.start_timeout_s, rest_s=REFUSED_REST_S if seams.managed else 0.0
+                    config.limits.start_timeout_s, rest_s=MANAGED_REST_S if seams.managed else 0.0
                 )
                 seams.tell(notify.READY)
                 if reloader is not None:

@@ -125,6 +125,17 @@ async def test_start_that_reaches_no_pool_ends_after_its_timeout(
     )
 
 
+async def test_start_that_reaches_no_pool_takes_its_time_under_systemd(
+    tmp_path: Path, autojump_clock: Clock
+) -> None:
+    """Each start begins a segment; and a host that boots may be there a little later."""
+    async with stage(tmp_path) as one:
+        one.managed = True
+        one.cut("lab")
+        assert isinstance(await failure(one), TransportError)
+        assert trio.current_time() == pytest.approx(15 + 55, abs=0.1)
+
+
 async def test_start_is_a_success_once_one_pool_was_reached(
     tmp_path: Path, autojump_clock: Clock
 ) -> None:

@@ -19,7 +19,7 @@ from recorder.config import Limits
 from recorder.errors import ConfigError
 from recorder.pools.watch import REFUSED_RETRY_S
 from recorder.service import notify
-from recorder.service.daemon import REFUSED_REST_S
+from recorder.service.daemon import MANAGED_REST_S
 from tests.cli.programs import WAIT_S_MAX, pool_table, recorder, simulator, stop, write_config
 from tests.watch.scripted import ScriptedPool, Stage, fault, stage
 
@@ -184,10 +184,10 @@ def test_unit_gives_the_recorder_its_time() -> None:
     """systemd kills no start or stop that may still end well, and starts a refused one gently."""
     settings = dict(re.findall(r"^(\w+)=(\d+)$", UNIT.read_text(encoding="utf-8"), re.MULTILINE))
     limits = Limits()
-    start_s = limits.start_timeout_s + REFUSED_REST_S + limits.grace_s
+    start_s = limits.start_timeout_s + MANAGED_REST_S + limits.grace_s
     assert int(settings["TimeoutStartSec"]) > start_s
     assert int(settings["TimeoutStopSec"]) > limits.grace_s
-    assert int(settings["RestartSec"]) + REFUSED_REST_S >= REFUSED_RETRY_S
+    assert int(settings["RestartSec"]) + MANAGED_REST_S >= REFUSED_RETRY_S
     assert int(settings["RestartPreventExitStatus"]) == ConfigError.exit_code
 
 
