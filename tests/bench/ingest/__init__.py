@@ -26,6 +26,7 @@ DECIDES = 100
 OFFICIAL = "XenAPI.py"
 ORCHESTRA = "xen-api"
 BARE = "bare loop"
+DUTIES = "bare loop, all duties"
 WIRE = "TLS and JSON alone"
 
 EVENTS_S = "events/s"
@@ -49,6 +50,9 @@ handled the last one; MB is the most memory that the process had.
   objects in memory. Its pause of 200 ms between two calls was taken away.
 - **bare loop** is the limit: one blocking connection in Python, from which events are cut, packed,
   hashed, written and synced once a reply, and nothing else.
+- **bare loop, all duties** also does what a recorder has to: it looks for secrets with the decoders
+  of xentrail, though it replaces none, for the reference of its session, and writes frames with
+  checksum, chain and tree.
 - **TLS and JSON alone** is the same loop without what comes after the cutting."""
 
 BOUND = """\
@@ -81,6 +85,7 @@ def measure(bench: Bench) -> Chapter:
         Rival(OURS, Form.NEXT_XML, partial(_ours, bench.folder)),
         Rival(OFFICIAL, Form.NEXT_XML, _official),
         Rival(BARE, Form.NEXT_JSON, partial(_bare, bench.folder)),
+        Rival(DUTIES, Form.NEXT_JSON, partial(_duties, bench.folder)),
         Rival(WIRE, Form.NEXT_JSON, _wire),
     ]
     try:
@@ -130,6 +135,7 @@ def _compare(chapter: Chapter, batch: int) -> None:
         (xml, OFFICIAL, xml, None),
         (json, ORCHESTRA, json, Limit("at least", 1.2)),
         (json, BARE, json, Limit("at least", 0.5)),
+        (json, DUTIES, json, None),
     ]
     there = {figure.who for figure in chapter.figures}
     for row, rival, its_row, limit in pairs:
@@ -137,6 +143,10 @@ def _compare(chapter: Chapter, batch: int) -> None:
             ours, theirs = chapter.find(row, OURS, unit), chapter.find(its_row, rival, unit)
             what = f"{unit} against {rival}, {row}"
             chapter.verdicts.append(ratio(what, ours, theirs, limit if decides else None))
+    for unit in (EVENTS_S, EVENTS_CPU_S):
+        least, official = chapter.find(json, DUTIES, unit), chapter.find(xml, OFFICIAL, unit)
+        what = f"{unit} of the {DUTIES}, against {OFFICIAL}, {json}"
+        chapter.verdicts.append(ratio(what, least, official, None))
 
 
 # -- how each is started ---------------------------------------------------------------------------
@@ -156,6 +166,12 @@ def _bare(folder: Path, count: int, where: Where) -> Start:
     path = folder / "bare"
     path.unlink(missing_ok=True)
     return Start(module("bare", where.port, count, path))
+
+
+def _duties(folder: Path, count: int, where: Where) -> Start:
+    path = folder / "duties"
+    path.unlink(missing_ok=True)
+    return Start(module("duties", where.port, count, path))
 
 
 def _wire(count: int, where: Where) -> Start:

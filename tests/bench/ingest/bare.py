@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import sys
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
@@ -76,26 +77,29 @@ class Disk:
         os.fdatasync(self._fd)
 
 
-def main() -> None:
-    """Take so many events."""
-    port, count, *path = sys.argv[1:]
+def take(port: int, count: int, keep: Callable[[list[Told]], None] | None) -> None:
+    """Take so many events from the server at `port`, and keep them if somebody does."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    disk = Disk(Path(path[0])) if path else None
     decoder = msgspec.json.Decoder(Reply)
     buffer = memoryview(bytearray(REPLY_BYTES_MAX))
-    with socket.create_connection(("127.0.0.1", int(port))) as plain:
+    with socket.create_connection(("127.0.0.1", port)) as plain:
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with context.wrap_socket(plain) as stream:
             ready()
             seen = 0
-            while seen < int(count):
-                body = ask(stream, buffer)
-                events = decoder.decode(body).result
-                if disk:
-                    disk.keep(events)
+            while seen < count:
+                events = decoder.decode(ask(stream, buffer)).result
+                if keep:
+                    keep(events)
                 seen += len(events)
             done()
+
+
+def main() -> None:
+    """Take so many events."""
+    port, count, *path = sys.argv[1:]
+    take(int(port), int(count), Disk(Path(path[0])).keep if path else None)
 
 
 if __name__ == "__main__":
