@@ -7,6 +7,7 @@ has to do with `xentrail redact`, which takes a whole snapshot out of a journal 
 
 from collections import deque
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import msgspec
 
@@ -63,11 +64,12 @@ class Redactor:
         """
         usual = self._usual.get(cls) or self._usual_of(cls)
         try:
-            new = self._short_way(usual, snapshot)
+            found = usual.decode(snapshot)
+            new = self._short_way(usual, snapshot, found) if usual.looked_at else snapshot
         except _OBJECTIONS:
             new = self._long_way(usual, cls, snapshot)
         for token in tokens:
-            if token in new:
+            if new.rfind(token) >= 0:
                 new = new.replace(token, self._masks.mask(token.decode()).encode())
         return new
 
@@ -94,23 +96,22 @@ class Redactor:
 
     # A serializer writes every record in one way, and xapi's writes names without escapes and
     # nothing between name, colon and value. So a field that the decoder sees is looked for as
-    # `"name":`; one that is not found so, or is found twice, goes the long way round.
+    # `"name":`; one that is not found so, or is found twice, goes the long way round. Everything is
+    # looked for backwards: what begins with a character that JSON has seldom is found twice as fast
+    # from its end as what ends with one that it has often is from its beginning.
 
-    def _short_way(self, usual: Usual, text: bytes) -> bytes:
-        found = usual.decode(text)
-        if not usual.looked_at:
-            return text
-        new = text
-        for field, value in zip(usual.looked_at, msgspec.structs.astuple(found), strict=False):
-            if len(value):  # it is there
-                new = self._with_field(new, field, bytes(value))
-        return new
+    def _short_way(self, usual: Usual, text: bytes, found: Any) -> bytes:
+        for field in usual.looked_at:
+            value = bytes(field.value_in(found))
+            if value:  # it is there
+                text = self._with_field(text, field, value)
+        return text
 
     def _long_way(self, usual: Usual, cls: str, text: bytes) -> bytes:
         """Redact a record that is not usual, and learn of it."""
         try:
             if usual.learn(text, self._masks):
-                return self._short_way(usual, text)
+                return self._short_way(usual, text, usual.decode(text))
         except _OBJECTIONS:
             pass
         try:
@@ -120,16 +121,12 @@ class Redactor:
         raise ProtocolError(f"a record of class {cls} is no JSON that can be searched for secrets")
 
     def _with_field(self, text: bytes, field: Field, old: bytes) -> bytes:
-        parts = text.split(field.name)
-        if len(parts) != 2:
+        name = text.rfind(field.name)
+        start = name + len(field.name)
+        if name < 0 or not text.startswith(old, start) or text.rfind(field.name, 0, name) >= 0:
             raise _NotUsual
         new = None if old in EMPTY else self._new_value(field, old)
-        if new is None:
-            return text
-        before, rest = parts
-        if not rest.startswith(old):
-            raise _NotUsual
-        return b"".join((before, field.name, new, rest[len(old) :]))
+        return text if new is None else b"".join((text[:start], new, text[start + len(old) :]))
 
     def _new_value(self, field: Field, old: bytes) -> bytes | None:
         """Return what becomes of a value, None if nothing. Raises msgspec.DecodeError."""
@@ -163,7 +160,18 @@ class PoolRedactor:
 
     def events(self, events: Iterable[Event]) -> list[Event]:
         """Return a batch without secrets. Raises ProtocolError if a snapshot cannot be read."""
-        return [self._event(event) for event in events]
+        clean, tokens, refs = self._redactor.record, tuple(self._tokens), self._refs
+        cleaned: list[Event] = []
+        for event in events:
+            old, cls, ref = event.snapshot, event.cls, event.ref
+            new = None if old is None else clean(cls, old, tokens)
+            if cls == SESSION or ref in refs:
+                ref = self._redactor.ref(cls, ref, tokens)
+            elif new is old:
+                cleaned.append(event)
+                continue
+            cleaned.append(Event(event.id, event.server_at_s, cls, event.operation, ref, new))
+        return cleaned
 
     def record(self, cls: str, ref: str, snapshot: bytes) -> tuple[str, bytes]:
         """Return reference and record of an object without secrets. Raises ProtocolError."""
@@ -183,12 +191,3 @@ class PoolRedactor:
     def text(self, text: str) -> str:
         """Return a sentence about what went wrong, without secrets that the pool put into it."""
         return self._redactor.text(text, self._tokens)
-
-    def _event(self, event: Event) -> Event:
-        old, ref, tokens = event.snapshot, event.ref, self._tokens
-        new = None if old is None else self._redactor.record(event.cls, old, tokens)
-        if event.cls == SESSION or ref in self._refs:
-            ref = self._redactor.ref(event.cls, ref, tokens)
-        elif new is old:
-            return event
-        return Event(event.id, event.server_at_s, event.cls, event.operation, ref, new)

@@ -6,6 +6,7 @@ on, so that most records are read once, and few values more than that.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -32,6 +33,8 @@ class Field(msgspec.Struct, frozen=True):
     name: bytes
     rule: Rule
     is_map: bool
+    value_in: Callable[[Any], msgspec.Raw]
+    """Returns its value in what `Usual.decode` returned, as JSON text; b"" if it is not there."""
 
 
 class Usual:
@@ -79,7 +82,8 @@ class Usual:
         looked_at = [one for one in self._fields if _written(one.name) in names]
         others = [one for one in self._fields if _written(one.name) not in names]
         self.looked_at = tuple(
-            Field(_written(one.name), one.rule, one.kind is Kind.MAP) for one in looked_at
+            Field(_written(one.name), one.rule, one.kind is Kind.MAP, attrgetter(f"field_{index}"))
+            for index, one in enumerate(looked_at)
         )
         self.decode: Callable[[bytes], Any] = _reader(
             [(one.name, msgspec.Raw) for one in looked_at]

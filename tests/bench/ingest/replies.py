@@ -17,7 +17,7 @@ from tests.bench.ingest.script import Script
 from tests.bench.mix import FIRST_ID, WEIGHTS, mixed_drafts
 
 POOL = "OpaqueRef:b3a1f0c4-0000-4000-8000-000000000001"
-SESSION = "OpaqueRef:5e551011-0000-4000-8000-000000000001"
+SESSION = "OpaqueRef:b1f5a1d2-7c3e-4b8a-9e1f-3d2c4b5a6978"
 TOKEN = "00000000000000000007,00000000000000000000"
 TABLES: dict[str, Value] = {
     "pool.get_all_records": {POOL: {"uuid": "a7c1e9d2", "name_label": "", "other_config": {}}},
