@@ -284,7 +284,7 @@ def _stops_late(patch: pytest.MonkeyPatch) -> None:
 def _says_nothing_of_its_stop(patch: pytest.MonkeyPatch) -> None:
     """The last words of a pool are not written."""
 
-    async def mute(self: Scribe) -> None:
+    async def mute(self: Scribe, _why: str) -> None:
         await trio.lowlevel.checkpoint()
         self._pen.close()
 
