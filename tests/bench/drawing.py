@@ -21,6 +21,9 @@ FAR_APART = 12.0
 """Between the largest and the smallest of a picture; beyond this the scale is logarithmic."""
 FIGURES_MIN = 2
 _WIDTH_PX = 560
+_SLOT_PX = 13
+"""Of a bar, so that the numbers of two that end at the same place stand below each other. One is
+kept also for who has no figure in a group."""
 _PADDING_PX = {"left": 24, "top": 8, "right": 16, "bottom": 10}
 _LABEL = "datum.value < 10000 ? format(datum.value, ',~r') : format(datum.value, '~s')"
 _FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, sans-serif"
@@ -45,7 +48,7 @@ LOOKS = (
         text="#24292f",
         grid="#d8dee4",
         ours="#c2410c",
-        rivals=("#57606a", "#0969da", "#8c959f", "#1a7f64", "#8250df", "#9a6700"),
+        rivals=("#57606a", "#0969da", "#1a7f64", "#8250df", "#9a6700", "#8c959f"),
     ),
     Look(
         "dark",
@@ -53,7 +56,7 @@ LOOKS = (
         text="#e6edf3",
         grid="#30363d",
         ours="#fb923c",
-        rivals=("#8b949e", "#58a6ff", "#6e7681", "#56d4b0", "#bc8cff", "#d29922"),
+        rivals=("#8b949e", "#58a6ff", "#56d4b0", "#bc8cff", "#d29922", "#6e7681"),
     ),
 )
 
@@ -163,7 +166,7 @@ def _bars(
     )
     rules = base.mark_rule(strokeWidth=1).encode(x="low:Q", x2="high:Q")
     texts = base.mark_text(align="left", dx=5, fontSize=10).encode(x="high:Q", text="told:N")
-    height = 16 * len(figures) + 12 * len(whats)
+    height = max(16 * len(figures) + 12 * len(whats), _SLOT_PX * len(whats) * len(whos))
     return alt.LayerChart(layer=[bars, rules, texts]).properties(width=_WIDTH_PX, height=height)
 
 
@@ -199,7 +202,7 @@ def _dressed(chart: alt.LayerChart, look: Look) -> alt.LayerChart:
             domainColor=look.grid,
             tickColor=look.grid,
         )
-        .configure_legend(labelColor=look.text, orient="top")
+        .configure_legend(labelColor=look.text, orient="top", columns=4, columnPadding=28)
         .configure_rule(color=look.text)
         .configure_text(color=look.text)
         .configure_view(stroke=None)
