@@ -30,7 +30,7 @@ CHAPTERS = (
     "workloads",
 )
 ROUNDS = 5
-ROUNDS_QUICK = 3
+ROUNDS_QUICK = 2
 
 
 def say(text: str) -> None:

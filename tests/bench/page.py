@@ -19,7 +19,7 @@ command measures all of it again and writes this page:
 .venv/bin/python -m tests.bench
 ```
 
-`--quick` takes a tenth of the time, for a first look; `python -m tests.bench --help` says more.
+`--quick` takes a sixth of the time, for a first look; `python -m tests.bench --help` says more.
 """
 HOW = """What is compared ran in the same run and by turns, each in a process of its own: what
 disturbs the machine disturbs all of it. Every figure is the median of {rounds} rounds, with the
