@@ -22,8 +22,8 @@ FAR_APART = 12.0
 FIGURES_MIN = 2
 _WIDTH_PX = 560
 _SLOT_PX = 13
-"""Of a bar, so that the numbers of two that end at the same place stand below each other. One is
-kept also for who has no figure in a group."""
+"""The least height of a bar: the numbers of two neighbours stand below each other then. Also who
+has no figure in a group keeps the place of one."""
 _PADDING_PX = {"left": 24, "top": 8, "right": 16, "bottom": 10}
 _LABEL = "datum.value < 10000 ? format(datum.value, ',~r') : format(datum.value, '~s')"
 _FONT = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica, sans-serif"

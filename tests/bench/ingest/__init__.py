@@ -61,22 +61,22 @@ reply; the recorder reads on meanwhile and syncs what has come in one go. With m
 it is TLS, JSON and SHA-256, at a gigabyte a second each.
 
 The bare loop with all duties is the least that a recorder in Python has to do: what FORMAT.md and
-the policy of redaction demand, with the decoders and hashes that were measured to be the fastest.
-Each record is read once more, for secrets (to read it at all takes a microsecond a kilobyte),
-searched for the reference of the session, and has its part in checksum, chain and tree. At 100
-events a reply that loop comes to about half of what the bare loop does for a second of the
-processor, and to about twenty times XenAPI.py: the limits leave next to nothing for connections
-that break, gaps, the census, other pools and those who ask how it goes. Of the pace of that loop
-the recorder has some two thirds.
+the policy of redaction demand, with the libraries of the recorder. Each record is read once more,
+for secrets (to read it at all takes a microsecond a kilobyte), searched for the reference of the
+session, and has its part in checksum, chain and tree. At 100 events a reply that loop comes to
+about half of what the bare loop does for a second of the processor, and to about twenty times
+XenAPI.py: the limits leave next to nothing for connections that break, gaps, the census, other
+pools and those who ask how it goes. Of the pace of that loop the recorder has some two thirds.
 
-What holds it back beyond that, by its profile: with a hundred events a reply and more, a third of
-its time is the search for secrets; a sixth each are the decoding of JSON and what the journal does
+What holds it back beyond that: with a hundred events a reply and more, a fourth to a third of its
+time is the search for secrets; a sixth each are the decoding of JSON and what the journal does
 beyond packing and hashing (checksum, tree, writing). Tried and left: to cut a reply by its text, so
-that each record is read only once, takes as long as the reading that it saves; to hash in pieces,
-so that threads do not take turns in between, changed less than could be measured. With one event a
-reply it is the turns of the scheduler, the sockets, and the way to the thread of the journal and
-back. Over XML-RPC it is the parser, for the recorder as for XenAPI.py: to see that a reply is
-well-formed takes a fourth of reading it, and to swap its tags for JSON half."""
+that each record is read only once, takes about as long as the reading that it saves; to hash in
+pieces, so that threads do not take turns in between, gained nothing that showed again; a CRC-32 by
+other instructions would save a twentieth, for one library more. With one event a reply it is the
+turns of the scheduler, the sockets, and the way to the thread of the journal and back. Over XML-RPC
+it is the parser, for the recorder as for XenAPI.py: to see that a reply is well-formed takes a
+fourth of reading it, and to swap its tags for JSON half."""
 
 
 @dataclass(frozen=True, slots=True)
